@@ -1,0 +1,169 @@
+"""What makes a ResNet this ResNet: a handful of numbers (He et al. 2015, Table 1 and section 4.2).
+
+No torch here. The arithmetic reads a recipe to count, the zoo reads it to build.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+#: Convolutions on the longest path through one block.
+CONVS_IN_BLOCK = {"basic": 2, "bottleneck": 3, "plain": 2}
+#: Channels that leave a block, as a multiple of its width.
+EXPANSION = {"basic": 1, "bottleneck": 4, "plain": 1}
+#: Kernel size of each stem's convolution.
+STEM_KERNEL = {"imagenet": 7, "cifar": 3}
+
+_IMAGENET: dict[int, tuple[str, tuple[int, ...]]] = {
+    18: ("basic", (2, 2, 2, 2)),
+    34: ("basic", (3, 4, 6, 3)),
+    50: ("bottleneck", (3, 4, 6, 3)),
+    101: ("bottleneck", (3, 4, 23, 3)),
+    152: ("bottleneck", (3, 8, 36, 3)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that fixes the shape of a residual network.
+
+    >>> Recipe(block="bottleneck", layers=(3, 4, 6, 3)).depth      # 1 + 3·(3 + 4 + 6 + 3) + 1
+    50
+
+    Raises ValueError for a name that does not exist or a count below 1, and says what does.
+    """
+
+    block: str = "basic"
+    """``basic`` (two 3×3), ``bottleneck`` (1×1, 3×3, 1×1) or ``plain`` (two 3×3, no shortcut)."""
+    layers: tuple[int, ...] = (2, 2, 2, 2)
+    """Blocks in each layer; the paper calls the four layers conv2_x to conv5_x."""
+    widths: tuple[int, ...] = (64, 128, 256, 512)
+    """Channels inside the blocks of each layer."""
+    stem: str = "imagenet"
+    """``imagenet`` (7×7/2 and a max-pool) or ``cifar`` (one 3×3)."""
+    shortcut: str = "B"
+    """Option ``A``, ``B`` or ``C`` of the paper's section 4.1; a plain block has ``none``."""
+    stride_in: str = "3x3"
+    """The bottleneck's convolution that strides: ``1x1`` in the paper, ``3x3`` in torchvision."""
+    in_channels: int = 3
+    num_classes: int = 1000
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(self.layers))
+        object.__setattr__(self, "widths", tuple(self.widths))
+        check_choice("block", self.block, CONVS_IN_BLOCK)
+        check_choice("stem", self.stem, STEM_KERNEL)
+        check_choice("stride_in", self.stride_in, ("3x3", "1x1"))
+        if self.block == "plain":
+            # A plain net is the same net without its shortcuts, so any option means none.
+            object.__setattr__(self, "shortcut", "none")
+        else:
+            check_choice("shortcut", self.shortcut, ("A", "B", "C"))
+        check_layers(self.layers, self.widths)
+        check_count("in_channels", self.in_channels)
+        check_count("num_classes", self.num_classes)
+
+    @property
+    def depth(self) -> int:
+        """Weighted layers on the longest path: the stem's convolution, the blocks', the classifier."""
+        return 1 + CONVS_IN_BLOCK[self.block] * sum(self.layers) + 1
+
+
+def recipe(name: str, **changes: Any) -> Recipe:
+    """The recipe with this name, with changes.
+
+    Names: ``resnet18`` (34, 50, 101, 152), ``plain18`` (34), ``cifar20`` and ``cifar_plain20``
+    (any depth 6n + 2).
+
+    >>> recipe("resnet34").layers
+    (3, 4, 6, 3)
+    >>> recipe("cifar20", num_classes=100).layers                  # 20 = 6·3 + 2
+    (3, 3, 3)
+    >>> recipe("resnet34", layers=(1, 1, 1, 1)).depth              # 1 + 2·4 + 1
+    10
+
+    Raises ValueError for a name or depth that does not exist, with the nearest ones that do.
+    """
+    match = re.fullmatch(r"(resnet|plain|cifar_plain|cifar)_?(\d+)", name)
+    if match is None:
+        raise ValueError(
+            f"no network is called {name!r}: expected resnet18, resnet34, resnet50, resnet101, resnet152, "
+            "plain18, plain34, or cifar20 and cifar_plain20 with any depth 6n + 2"
+        )
+    family, depth = match[1], int(match[2])
+    if family in ("cifar", "cifar_plain"):
+        base = cifar_recipe(depth)
+    else:
+        valid = [d for d, (block, _) in _IMAGENET.items() if family == "resnet" or block == "basic"]
+        if depth not in valid:
+            nearest = min(valid, key=lambda d: abs(d - depth))
+            raise ValueError(f"{family} has depths {', '.join(map(str, valid))}, got {depth}; the nearest is {nearest}")
+        block, layers = _IMAGENET[depth]
+        base = Recipe(block=block, layers=layers)
+    if family.endswith("plain"):
+        changes.setdefault("block", "plain")
+    unknown = changes.keys() - Recipe.__dataclass_fields__.keys()
+    if unknown:
+        raise ValueError(
+            f"a recipe has no {', '.join(sorted(unknown))}; it has {', '.join(Recipe.__dataclass_fields__)}"
+        )
+    return replace(base, **changes)
+
+
+def cifar_recipe(depth: int) -> Recipe:
+    """The paper's network for 32×32 images with 6n + 2 weighted layers (section 4.2).
+
+    >>> cifar_recipe(110).layers                                   # (110 − 2) / 6 = 18
+    (18, 18, 18)
+
+    Raises ValueError if the depth is not 6n + 2, with the nearest that are.
+    """
+    n, rest = divmod(depth - 2, 6)
+    if rest or n < 1:
+        lower = 6 * n + 2
+        nearest = "8" if n < 1 else f"{lower} (n = {n}) and {lower + 6} (n = {n + 1})"
+        raise ValueError(
+            "a CIFAR ResNet has 6n + 2 layers: the stem, three layers of n blocks with two convolutions each, "
+            f"and the classifier. {depth} is not of that form; the nearest: {nearest}"
+        )
+    return Recipe("basic", (n, n, n), (16, 32, 64), stem="cifar", shortcut="A", num_classes=10)
+
+
+def check_choice(name: str, value: object, choices: Any) -> None:
+    """Raise ValueError unless the value is one of the choices, and list them."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+
+
+def check_count(name: str, value: int) -> None:
+    """Raise ValueError unless the value is a whole number of at least 1."""
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+
+
+def check_layers(layers: tuple[int, ...], widths: tuple[int, ...]) -> None:
+    """Raise ValueError unless there is one count of blocks for each width, all at least 1."""
+    if len(layers) != len(widths) or not layers:
+        raise ValueError(
+            f"layers needs one count of blocks for each of the {len(widths)} widths {tuple(widths)}, "
+            f"got {len(layers)}: {tuple(layers)}"
+        )
+    for count in (*layers, *widths):
+        check_count("every entry of layers and widths", count)
+
+
+def check_image(shape: tuple[int, ...], in_channels: int, stem_kernel: int) -> None:
+    """Raise ValueError unless ``(C, H, W)`` is an image that a stem can take, and say what to change."""
+    if len(shape) != 3:
+        raise ValueError(f"an image is (channels, height, width), got {len(shape)} numbers: {tuple(shape)}")
+    channels, height, width = shape
+    if channels != in_channels:
+        hint = " (height, width, channels? permute it)" if width == in_channels else ""
+        raise ValueError(
+            f"this network takes images with {in_channels} channels, got {channels} in {tuple(shape)}{hint}"
+        )
+    if min(height, width) < stem_kernel:
+        raise ValueError(
+            f"the image is too small for the stem: its {stem_kernel}×{stem_kernel} window needs at least "
+            f"{stem_kernel} pixels a side, got {height}×{width}; enlarge the image or choose another stem"
+        )
