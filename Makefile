@@ -1,0 +1,67 @@
+# Run `make help` for what each target does. Everything is made in this folder; .venv holds all of Python.
+
+# The newest Python that the book supports; override with make book PYTHON=/path/to/python3.12
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+READY := .venv/.ready
+PAGE := _build/html/index.html
+PORT ?= 8000
+# With TORCH_INDEX=address of a package index that holds CPU builds, the CUDA libraries stay away.
+CUDA := ^(nvidia-|cuda-|triton)
+
+.DEFAULT_GOAL := help
+.PHONY: help book test notebooks check serve bench lock clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+book: $(READY)  ## build the book and say where it is
+	@$(firstword $(PYTHON)) tools/system_programs.py dot
+	@$(BIN)/python tools/build_book.py
+
+test: book check  ## build the book, then lint, check types and test everything
+	@$(firstword $(PYTHON)) tools/system_programs.py dot chromium node
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## lint, types, and notebooks up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python tools/notebooks.py --check
+
+notebooks: $(READY)  ## write the Colab notebooks from their sources
+	$(BIN)/python tools/notebooks.py
+
+serve: $(PAGE)  ## show the built book in a browser (PORT=8000)
+	@echo "The book is at http://localhost:$(PORT)/ (stop with Ctrl-C)"
+	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
+
+$(PAGE):
+	@$(MAKE) book
+
+bench: $(READY)  ## measure speed, each figure as a ratio of two things timed side by side
+	@$(firstword $(PYTHON)) tools/system_programs.py dot
+	$(BIN)/python -m benchmarks
+
+# The one place that decides what is installed: pyproject.toml. The lock holds for Python 3.11 to 3.13.
+lock: $(READY)  ## compile requirements.txt from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --upgrade --no-emit-index-url --no-emit-find-links \
+		--python-version 3.11 --all-extras --custom-compile-command "make lock" pyproject.toml -o requirements.txt
+
+clean:  ## remove what was built, keep .venv
+	rm -rf _build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# The stamp is written last: an interrupted installation starts again, a finished one is not repeated.
+$(READY): requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 on the path. Install one, or name it: make book PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@echo "Setting up .venv with $$($(PYTHON) --version); the first time downloads about 3 GB."
+	@$(PYTHON) -m venv .venv || { echo "Python's venv module is incomplete. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+ifdef TORCH_INDEX
+	grep -Ev '$(CUDA)' requirements.txt > .venv/requirements-cpu.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --extra-index-url "$(TORCH_INDEX)" -r .venv/requirements-cpu.txt
+else
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
+endif
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --editable .
+	@touch $@
