@@ -74,7 +74,10 @@ def main(programs: list[str]) -> int:
         return 0
     command = install_command(missing)
     if command is None:
-        print(f"Missing: {', '.join(missing)}. Install them with your system's package manager and run make again.")
+        print(
+            f"Missing: {', '.join(missing)}. Install them with your system's package manager and run make again.",
+            file=sys.stderr,
+        )
         return 1
     if may_run(command):
         print(f"Installing {', '.join(missing)}: {' '.join(command)}", flush=True)
