@@ -17,11 +17,11 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 book: $(READY)  ## build the book and say where it is
-	@$(firstword $(PYTHON)) tools/system_programs.py dot
+	@$(BIN)/python tools/system_programs.py dot
 	@$(BIN)/python tools/build_book.py
 
-test: book check  ## build the book, then lint, check types and test everything
-	@$(firstword $(PYTHON)) tools/system_programs.py dot chromium node
+test: check book  ## lint, check types, build the book and test everything
+	@$(BIN)/python tools/system_programs.py dot chromium node
 	$(BIN)/python -m pytest
 
 check: $(READY)  ## lint, types, and notebooks up to date
@@ -41,7 +41,7 @@ $(PAGE):
 	@$(MAKE) book
 
 bench: $(READY)  ## measure speed, each figure as a ratio of two things timed side by side
-	@$(firstword $(PYTHON)) tools/system_programs.py dot
+	@$(BIN)/python tools/system_programs.py dot
 	$(BIN)/python -m benchmarks
 
 # The one place that decides what is installed: pyproject.toml. The lock holds for Python 3.11 to 3.13.
@@ -55,6 +55,7 @@ clean:  ## remove what was built, keep .venv
 # The stamp is written last: an interrupted installation starts again, a finished one is not repeated.
 $(READY): requirements.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 on the path. Install one, or name it: make book PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) tools/system_programs.py dot
 	@echo "Setting up .venv with $$($(PYTHON) --version); the first time downloads about 3 GB."
 	@$(PYTHON) -m venv .venv || { echo "Python's venv module is incomplete. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 ifdef TORCH_INDEX
