@@ -87,6 +87,7 @@ def _stem(rows: list[Step], at: _At, plan: Recipe) -> _At:
 def _block(rows: list[Step], room: str, at: _At, width: int, stride: int, plan: Recipe) -> _At:
     start = at
     out_channels = width * EXPANSION[plan.block]
+    convs: tuple[tuple[int, int, int], ...]  # channels, kernel, stride
     if plan.block == "bottleneck":
         first, second = (stride, 1) if plan.stride_in == "1x1" else (1, stride)
         convs = ((width, 1, first), (width, 3, second), (out_channels, 1, 1))

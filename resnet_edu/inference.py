@@ -64,4 +64,4 @@ def for_inference(model: Model) -> Model:
                 setattr(parent, previous[0], fold_conv_bn(previous[1], child))
                 setattr(parent, name, nn.Identity())
             previous = (name, child)
-    return folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return folded.to(memory_format=torch.channels_last)

@@ -1,7 +1,7 @@
 """The networks by name: the paper's five for ImageNet and its family for CIFAR (He et al. 2015)."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from resnet_edu.blocks import BLOCKS
 from resnet_edu.recipes import Recipe, cifar_recipe, recipe
@@ -10,7 +10,7 @@ from resnet_edu.resnet import ResNet
 if TYPE_CHECKING:
     from torchvision.models import WeightsEnum
 
-    Weights = str | WeightsEnum | None
+    Weights: TypeAlias = str | WeightsEnum | None
 
 
 def build(plan: str | Recipe, zero_init_residual: bool = False, **options: Any) -> ResNet:
