@@ -49,6 +49,11 @@ def class_count(name: str, weights: "str | WeightsEnum") -> int:
 def download(name: str, weights: "str | WeightsEnum", progress: bool = True) -> dict[str, Tensor]:
     """The weights' state dict, through torchvision's own download with its checksum.
 
+    >>> download("resnet18", "IMAGENET1K_V2")
+    Traceback (most recent call last):
+        ...
+    ValueError: resnet18 has no weights 'IMAGENET1K_V2'; it has "IMAGENET1K_V1" and "DEFAULT"
+
     Raises ConnectionError, in one sentence, if they are not on this machine and cannot be fetched.
     """
     member = resolve_weights(name, weights)

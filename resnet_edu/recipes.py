@@ -60,6 +60,11 @@ class Recipe:
         else:
             check_choice("shortcut", self.shortcut, ("A", "B", "C"))
         check_layers(self.layers, self.widths)
+        if self.shortcut == "A" and list(self.widths) != sorted(self.widths):
+            raise ValueError(
+                f"zero-padding can add channels but not remove them, so under option A no width may shrink, "
+                f"got {self.widths}; use option B, a projection"
+            )
         check_count("in_channels", self.in_channels)
         check_count("num_classes", self.num_classes)
 
@@ -130,19 +135,37 @@ def cifar_recipe(depth: int) -> Recipe:
 
 
 def check_choice(name: str, value: object, choices: Any) -> None:
-    """Raise ValueError unless the value is one of the choices, and list them."""
+    """Raise ValueError unless the value is one of the choices, and list them.
+
+    >>> check_choice("stem", "imagnet", STEM_KERNEL)
+    Traceback (most recent call last):
+        ...
+    ValueError: stem must be one of 'imagenet', 'cifar', got 'imagnet'
+    """
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
 
 
 def check_count(name: str, value: int) -> None:
-    """Raise ValueError unless the value is a whole number of at least 1."""
+    """Raise ValueError unless the value is a whole number of at least 1.
+
+    >>> check_count("num_classes", 0)
+    Traceback (most recent call last):
+        ...
+    ValueError: num_classes must be a whole number of at least 1, got 0
+    """
     if not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
 
 
 def check_layers(layers: tuple[int, ...], widths: tuple[int, ...]) -> None:
-    """Raise ValueError unless there is one count of blocks for each width, all at least 1."""
+    """Raise ValueError unless there is one count of blocks for each width, all at least 1.
+
+    >>> check_layers((2, 2, 2), (64, 128, 256, 512))
+    Traceback (most recent call last):
+        ...
+    ValueError: layers needs one count of blocks for each of the 4 widths (64, 128, 256, 512), got 3: (2, 2, 2)
+    """
     if len(layers) != len(widths) or not layers:
         raise ValueError(
             f"layers needs one count of blocks for each of the {len(widths)} widths {tuple(widths)}, "
@@ -153,7 +176,13 @@ def check_layers(layers: tuple[int, ...], widths: tuple[int, ...]) -> None:
 
 
 def check_image(shape: tuple[int, ...], in_channels: int, stem_kernel: int) -> None:
-    """Raise ValueError unless ``(C, H, W)`` is an image that a stem can take, and say what to change."""
+    """Raise ValueError unless ``(C, H, W)`` is an image that a stem can take, and say what to change.
+
+    >>> check_image((1, 28, 28), in_channels=3, stem_kernel=7)
+    Traceback (most recent call last):
+        ...
+    ValueError: this network takes images with 3 channels, got 1 in (1, 28, 28)
+    """
     if len(shape) != 3:
         raise ValueError(f"an image is (channels, height, width), got {len(shape)} numbers: {tuple(shape)}")
     channels, height, width = shape

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from resnet_edu.blocks import PlainBlock
 from resnet_edu.head import Head
 from resnet_edu.initialization import kaiming_normal_, zero_init_residual_
 from resnet_edu.layers import make_layer
@@ -34,8 +35,9 @@ class ResNet(nn.Sequential):
     (1, 1000)
 
     ``stem`` is ``"imagenet"`` or ``"cifar"``; ``widths`` gives each layer's channels; ``shortcut`` is
-    the paper's option A, B or C. Further keywords go to every block, such as ``stride_in="1x1"``
-    for a :class:`~resnet_edu.blocks.Bottleneck`.
+    the paper's option A, B or C, or ``"none"`` for a block of your own that takes no such argument
+    (a :class:`~resnet_edu.blocks.PlainBlock` has none whatever it says). Further keywords go to every
+    block, such as ``stride_in="1x1"`` for a :class:`~resnet_edu.blocks.Bottleneck`.
 
     Raises ValueError if layers and widths differ in length, for an unknown stem or option, a count
     below 1, and in the forward pass for an input that is not a batch of images it can take.
@@ -57,7 +59,7 @@ class ResNet(nn.Sequential):
         check_choice("stem", stem, STEMS)
         check_layers(tuple(layers), tuple(widths))
         check_count("num_classes", num_classes)
-        if shortcut != "none":  # a plain block knows no shortcut
+        if block is not PlainBlock and shortcut != "none":
             options["shortcut"] = shortcut
 
         rooms: OrderedDict[str, nn.Module] = OrderedDict(STEMS[stem](in_channels, widths[0]).named_children())

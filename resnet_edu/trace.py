@@ -2,21 +2,35 @@
 
 Module hooks see what has a name; a function mode sees the additions between them, so the plus sign
 of a shortcut is a row of its own. Both watch the receptive field grow (Araujo, Norris and Sim 2019,
-section 2).
+section 2): it rides along on the tensors.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 
 from resnet_edu.shortcuts import ZeroPadShortcut
 from resnet_edu.steps import Shape, Step
 
-_ADDITIONS = (torch.add, Tensor.add, Tensor.add_, Tensor.__add__, Tensor.__iadd__, Tensor.__radd__)
+# For the height and the width: how many input pixels a cell sees, how many lie between two cells.
+_View = tuple[tuple[int, int], ...]
+
+_WORDS: dict[type[nn.Module], str] = {
+    nn.Conv2d: "conv",
+    nn.MaxPool2d: "max-pool",
+    nn.AvgPool2d: "average pool",
+    nn.AdaptiveAvgPool2d: "average pool",
+    ZeroPadShortcut: "zero-pad",
+    nn.BatchNorm2d: "batch norm",
+    nn.ReLU: "ReLU",
+    nn.Flatten: "flatten",
+    nn.Linear: "linear",
+}
 
 
 def trace(model: nn.Module, image: Shape = (3, 224, 224)) -> list[Step]:
@@ -29,16 +43,42 @@ def trace(model: nn.Module, image: Shape = (3, 224, 224)) -> list[Step]:
     >>> [step.operation for step in steps if step.room.startswith("layer1.0")]
     ['conv 3×3', 'batch norm', 'ReLU', 'conv 3×3', 'batch norm', 'add', 'ReLU']
 
-    Runs the model in eval mode without gradients and puts every module's mode back. Errors of the
-    model itself come through unchanged.
+    A row is a module without children, under its class's name where we have no word for it, or an
+    addition of two maps. Multiply-adds are counted for ``nn.Conv2d`` and ``nn.Linear``; functions
+    called between modules leave no row. Runs the model in eval mode without gradients and puts every
+    module's mode back. Errors of the model itself come through unchanged.
     """
+    names = {module: name for name, module in model.named_modules()}
+    running: list[nn.Module] = []  # outermost first
     rows: list[Step] = []
-    modes = {module: module.training for module in model.modules()}
+
+    def enter(module: nn.Module, inputs: Any) -> None:
+        running.append(module)
+
+    def leave(module: nn.Module, inputs: Any, output: Any) -> None:
+        running.pop()
+        maps = bool(inputs) and isinstance(inputs[0], Tensor) and isinstance(output, Tensor)
+        if maps and _is_leaf(module) and not isinstance(module, nn.Identity):
+            rows.append(_step(names.get(module, ""), module, inputs[0], output))
+
+    def add(output: Tensor) -> None:
+        # An addition inside a leaf is that module's own business.
+        if running and not _is_leaf(running[-1]):
+            room = f"{names.get(running[-1], '')}.add".lstrip(".")
+            shape = tuple(output.shape[1:])
+            rows.append(Step(room, "add", shape, shape, 0, 0, _field(output)))
+
+    modes = {module: module.training for module in names}
+    weight = next(model.parameters(), torch.empty(0))
+    x = _remember(torch.zeros(1, *image, device=weight.device, dtype=weight.dtype), ((1, 1), (1, 1)))
     model.eval()
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    x = torch.zeros(1, *image, device=device)
     try:
-        with torch.no_grad(), _watch(model, rows, x):
+        with (
+            torch.no_grad(),
+            register_module_forward_pre_hook(enter),
+            register_module_forward_hook(leave),
+            _Between(add),
+        ):
             model(x)
     finally:
         for module, training in modes.items():
@@ -46,120 +86,78 @@ def trace(model: nn.Module, image: Shape = (3, 224, 224)) -> list[Step]:
     return rows
 
 
-@contextmanager
-def _watch(model: nn.Module, rows: list[Step], image: Tensor) -> Iterator[None]:
-    fields = _Fields(image)
-    stack: list[str] = []
+class _Between(TorchFunctionMode):
+    """Hands each result the widest view of its inputs, and reports additions of two maps."""
 
-    def enter(name: str) -> Any:
-        return lambda module, inputs: stack.append(name)
-
-    def leave(name: str, leaf: bool) -> Any:
-        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            stack.pop()
-            if leaf and not isinstance(module, nn.Identity) and isinstance(output, Tensor):
-                rows.append(_step(name, module, before[name], output, fields))
-
-        return hook
-
-    before: dict[str, tuple[Shape, tuple[int, int]]] = {}
-
-    def remember(name: str) -> Any:
-        # Before the module runs: afterwards an in-place operation has overwritten the record.
-        def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-            if inputs and isinstance(inputs[0], Tensor):
-                before[name] = (tuple(inputs[0].shape[1:]), fields.of(inputs[0]))
-
-        return hook
-
-    def added(out: Tensor) -> None:
-        room = f"{stack[-1]}.add" if stack and stack[-1] else "add"
-        shape = tuple(out.shape[1:])
-        rows.append(Step(room, "add", shape, shape, 0, 0, fields.of(out)[0]))
-
-    handles = []
-    for name, module in model.named_modules():
-        leaf = next(module.children(), None) is None
-        handles.append(module.register_forward_pre_hook(enter(name)))
-        if leaf:
-            handles.append(module.register_forward_pre_hook(remember(name)))
-        handles.append(module.register_forward_hook(leave(name, leaf)))
-    try:
-        with _Propagate(fields, added, stack, model):
-            yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-class _Fields:
-    """For each tensor: how many input pixels a cell sees, and how many lie between two cells."""
-
-    def __init__(self, image: Tensor) -> None:
-        self._known: dict[int, tuple[Tensor, tuple[int, int]]] = {id(image): (image, (1, 1))}
-
-    def of(self, tensor: Tensor) -> tuple[int, int]:
-        entry = self._known.get(id(tensor))
-        return entry[1] if entry else (1, 1)
-
-    def set(self, tensor: Tensor, field: tuple[int, int]) -> None:
-        self._known[id(tensor)] = (tensor, field)  # the tensor too, lest its id be used again
-
-
-class _Propagate(TorchFunctionMode):
-    """Hands each result the widest receptive field of its inputs, and reports additions of two maps."""
-
-    def __init__(self, fields: _Fields, added: Any, stack: list[str], model: nn.Module) -> None:
+    def __init__(self, add: Callable[[Tensor], None]) -> None:
         super().__init__()
-        self.fields, self.added, self.stack = fields, added, stack
-        self.leaves = {name for name, module in model.named_modules() if next(module.children(), None) is None}
+        self.add = add
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        inputs = [a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)]
-        inputs += [t for a in args if isinstance(a, list | tuple) for t in a if isinstance(t, Tensor)]
-        known = [self.fields.of(t) for t in inputs if t.dim() > 1]
-        out = func(*args, **kwargs)
-        if isinstance(out, Tensor) and known:
-            self.fields.set(out, max(known))
-            inside_leaf = bool(self.stack) and self.stack[-1] in self.leaves and self.stack[-1] != ""
-            if func in _ADDITIONS and out.dim() == 4 and len(inputs) == 2 and not inside_leaf:
-                self.added(out)
-        return out
+        maps = [t for t in _tensors(args) if _view(t)]
+        output = func(*args, **(kwargs or {}))
+        if maps:
+            view = tuple(max(axis) for axis in zip(*map(_view, maps), strict=True))
+            for out in _tensors([output]):
+                lost_sides = maps[0].dim() == 4 and out.dim() < 4  # flattened or averaged: every cell in one
+                _remember(out, _widen(view, [(side, 1) for side in maps[0].shape[2:]]) if lost_sides else view)
+            if func.__name__.strip("_") in ("add", "iadd") and len(maps) == 2 and maps[0].shape == maps[1].shape:
+                self.add(output)
+        return output
 
 
-def _step(name: str, module: nn.Module, before: tuple[Shape, tuple[int, int]], output: Tensor, fields: _Fields) -> Step:
-    shape, (field, jump) = before
-    out = tuple(output.shape[1:])
-    operation, multiply_adds = type(module).__name__, 0
+def _tensors(values: Any) -> list[Tensor]:
+    # One list deep: torch.cat takes a list of tensors, torch.chunk gives a tuple.
+    flat = (t for value in values for t in (value if isinstance(value, list | tuple) else (value,)))
+    return [t for t in flat if isinstance(t, Tensor)]
+
+
+def _step(room: str, module: nn.Module, x: Tensor, output: Tensor) -> Step:
+    operation = _WORDS.get(type(module), type(module).__name__)
+    windows: list[tuple[int, int]] = []  # for the height and the width: cells read, cells moved
     if isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
         kernel, stride, dilation = (_pair(getattr(module, key, 1)) for key in ("kernel_size", "stride", "dilation"))
-        kind = (
-            "conv"
-            if isinstance(module, nn.Conv2d)
-            else "max-pool"
-            if isinstance(module, nn.MaxPool2d)
-            else "average pool"
-        )
-        operation = f"{kind} {kernel[0]}×{kernel[1]}" + (f"/{stride[0]}" if stride[0] != 1 else "")
-        field, jump = field + (kernel[0] - 1) * dilation[0] * jump, jump * stride[0]
-        if isinstance(module, nn.Conv2d):
-            multiply_adds = module.weight.numel() * out[1] * out[2]
-    elif isinstance(module, nn.AdaptiveAvgPool2d):
-        operation, field = "average pool", field + (max(shape[1:]) - 1) * jump
-    elif isinstance(module, nn.Linear):
-        operation, multiply_adds = "linear", module.weight.numel() * (output.numel() // out[-1])
-    elif isinstance(module, nn.BatchNorm2d):
-        operation = "batch norm"
-    elif isinstance(module, nn.ReLU):
-        operation = "ReLU"
-    elif isinstance(module, nn.Flatten):
-        operation = "flatten"
+        operation += f" {kernel[0]}×{kernel[1]}" + (f"/{stride[0]}" if stride[0] > 1 else "")
+        windows = [(d * (k - 1) + 1, s) for k, s, d in zip(kernel, stride, dilation, strict=True)]
     elif isinstance(module, ZeroPadShortcut):
-        operation, jump = "zero-pad" if module.stride == 1 else f"zero-pad/{module.stride}", jump * module.stride
-    fields.set(output, (field, jump))
+        operation += f"/{module.stride}" if module.stride > 1 else ""
+        windows = [(1, module.stride)] * 2
+    elif isinstance(module, nn.AdaptiveAvgPool2d):
+        sides = zip(x.shape[2:], output.shape[2:], strict=True)
+        # A single cell has no neighbour to be far from, so it takes no step.
+        windows = [(math.ceil(before / after), max(before // after, 1) if after > 1 else 1) for before, after in sides]
+    if view := _view(x):
+        _remember(output, _widen(view, windows) if windows else view)
+
+    multiply_adds = 0
+    if isinstance(module, nn.Conv2d):
+        multiply_adds = module.weight.numel() * output[0, 0].numel()  # every weight once for each pixel
+    elif isinstance(module, nn.Linear):
+        multiply_adds = module.in_features * output[0].numel()
     parameters = sum(p.numel() for p in module.parameters())
-    return Step(name, operation, shape, out, parameters, multiply_adds, field)
+    return Step(room, operation, tuple(x.shape[1:]), tuple(output.shape[1:]), parameters, multiply_adds, _field(output))
+
+
+def _is_leaf(module: nn.Module) -> bool:
+    return next(module.children(), None) is None
+
+
+def _view(tensor: Tensor) -> _View:
+    return getattr(tensor, "_resnet_edu_view", ())
+
+
+def _remember(tensor: Tensor, view: _View) -> Tensor:
+    tensor._resnet_edu_view = view  # type: ignore[attr-defined]
+    return tensor
+
+
+def _field(tensor: Tensor) -> int:
+    return max((field for field, _ in _view(tensor)), default=1)
+
+
+def _widen(view: _View, windows: list[tuple[int, int]]) -> _View:
+    axes = zip(view, windows, strict=True)
+    return tuple((field + (reach - 1) * jump, jump * stride) for (field, jump), (reach, stride) in axes)
 
 
 def _pair(value: int | tuple[int, int]) -> tuple[int, int]:

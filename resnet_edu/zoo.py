@@ -44,8 +44,6 @@ def cifar_resnet(depth: int, num_classes: int = 10, *, plain: bool = False, **op
     """
     plan = cifar_recipe(depth)
     options = {"stem": plan.stem, "widths": plan.widths, "shortcut": plan.shortcut, **options}
-    if plain:
-        options["shortcut"] = "none"
     return ResNet(BLOCKS["plain" if plain else "basic"], plan.layers, num_classes, **options)
 
 
