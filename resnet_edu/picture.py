@@ -1,0 +1,122 @@
+"""What diagrams and volumes return: an SVG that describes itself, on any page and in both modes."""
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from resnet_edu import arithmetic, palette
+from resnet_edu.recipes import Recipe, recipe
+from resnet_edu.steps import Shape, Step
+
+if TYPE_CHECKING:
+    from torch import nn
+
+#: Whatever can be drawn: a name, a recipe, Steps that you already have, or any module.
+Model: TypeAlias = "str | Recipe | Sequence[Step] | nn.Module"
+
+#: CSS pixels between the margins of a phone's page; a picture wider than this scrolls in its own box.
+PHONE = 358
+
+FONT = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', Arial, sans-serif"
+
+
+class Picture:
+    """An SVG and the words for those who do not see it.
+
+    >>> picture = Picture('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8" width="8" height="8"></svg>',
+    ...                   alt="An empty square.")
+    >>> picture
+    Picture(An empty square.)
+
+    ``narrow`` is the same picture arranged for a narrow page, shown instead of it there.
+    """
+
+    def __init__(self, svg: str, alt: str, narrow: str | None = None) -> None:
+        self.svg = _named(svg, alt)
+        self.alt = alt
+        self.narrow = None if narrow is None else _named(narrow, alt)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.alt})"
+
+    def _repr_html_(self) -> str:
+        if self.narrow is None:
+            return _boxed(self.svg, self.alt)
+        return (
+            "<style>.re-narrow{display:none}"
+            "@media(max-width:640px){.re-wide{display:none}.re-narrow{display:block}}</style>"
+            f'<div class="re-wide">{_boxed(self.svg, self.alt)}</div>'
+            f'<div class="re-narrow">{_boxed(self.narrow, self.alt)}</div>'
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write an SVG file that brings its colours and its page, light or dark as the system prefers.
+
+        Raises ValueError if the name does not end in ``.svg``.
+        """
+        path = Path(path)
+        if path.suffix != ".svg":
+            raise ValueError(f"a picture is saved as SVG, so the name must end in .svg, got {path.name!r}")
+        head, _, body = self.svg.partition(">")
+        path.write_text(f"{head}><style>{palette.css_of_file()}</style>{body}\n", encoding="utf-8")
+        return path
+
+
+def steps_of(model: Model, image: Shape = (3, 224, 224), **changes: object) -> list[Step]:
+    """The Steps of whatever can be drawn: computed from a name or a recipe, traced in a module.
+
+    >>> len(steps_of("resnet18")) == len(steps_of(arithmetic.steps("resnet18")))
+    True
+
+    Raises ValueError for an unknown name, TypeError for something that is neither.
+    """
+    if isinstance(model, str | Recipe):
+        return arithmetic.steps(model, image, **changes)
+    if changes:
+        raise TypeError(f"{', '.join(sorted(changes))}: changes go with a name, such as 'resnet18'")
+    if isinstance(model, Sequence) and model and all(isinstance(step, Step) for step in model):
+        return list(model)
+    if not isinstance(model, Sequence) and hasattr(model, "named_modules"):
+        from resnet_edu.trace import trace  # needs torch, which a module has loaded already
+
+        return trace(model, image)
+    raise TypeError(f"cannot draw a {type(model).__name__}: expected a name, a Recipe, a list of Steps or an nn.Module")
+
+
+def name_of(model: Model, **changes: object) -> str:
+    """How a caption calls the model.
+
+    >>> name_of("resnet34"), name_of("cifar_plain20"), name_of(Recipe(layers=(1, 1, 1, 1)))
+    ('ResNet-34', 'CIFAR plain-20', 'ResNet-10')
+    """
+    if isinstance(model, str):
+        model = recipe(model, **changes)
+    if isinstance(model, Recipe):
+        stem = "CIFAR " if model.stem == "cifar" else ""
+        return f"{stem}{'plain' if model.block == 'plain' else 'ResNet'}-{model.depth}"
+    return "The network" if isinstance(model, Sequence) else type(model).__name__
+
+
+def shape_text(shape: Shape) -> str:
+    """A shape as the book writes it.
+
+    >>> shape_text((64, 56, 56)), shape_text((1000,))
+    ('64×56×56', '1000')
+    """
+    return "×".join(map(str, shape))
+
+
+def _named(svg: str, alt: str) -> str:
+    if not svg.startswith("<svg "):
+        raise ValueError(f"a picture starts with <svg, got {svg[:20]!r}")
+    return f'<svg class="re-picture" role="img" aria-label="{escape(alt)}" {svg[5:]}'
+
+
+def _boxed(svg: str, alt: str) -> str:
+    # Only what is wider than a phone needs a box that scrolls, and the keyboard must reach that box.
+    width = float(svg.partition(' width="')[2].partition('"')[0])
+    if width <= PHONE:
+        return f'<div style="text-align:center">{svg}</div>'
+    box = 'role="group" tabindex="0" aria-label="A wide picture: scrolls sideways"'
+    return f'<div {box} style="overflow-x:auto;max-width:100%">{svg}</div>'
