@@ -1,0 +1,390 @@
+"""What the book adds to Sphinx: its directives, its formulas, and pages that ask no other host for anything.
+
+_config.yml loads it (`sphinx: local_extensions`). The markup itself is read by directives.py, which the
+notebooks share; here it becomes HTML that reads as it stands and that scripts may bring alive.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import sys
+from functools import lru_cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import directives as markup
+from docutils import nodes
+from docutils.statemachine import StringList
+from py_mini_racer import JSEvalException, MiniRacer
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+HERE = Path(__file__).parent
+LOGGER = logging.getLogger(__name__)
+# How many execution caches to keep: that of today's sources, and of those that git may bring back soon.
+CACHES = 3
+
+
+# ---------------------------------------------------------------------------------------------- elements
+
+
+class element(nodes.General, nodes.Element):  # noqa: N801  docutils names its nodes in lower case
+    """An HTML element by name, for which docutils has no node."""
+
+
+def html(tag: str, *children: nodes.Node, classes: str = "", **attributes: str) -> element:
+    """`html("li", text, classes="wrong", data_key="2")` is `<li class="wrong" data-key="2">`; "" leaves one out."""
+    given = {name.replace("_", "-"): value for name, value in attributes.items() if value != ""}
+    ids = [given.pop("id")] if "id" in given else []
+    return element("", *children, tag=tag, attributes=given, classes=classes.split(), ids=ids)
+
+
+def visit_element(self, node: element) -> None:
+    self.body.append(self.starttag(node, node["tag"], "", **node["attributes"]))
+
+
+def depart_element(self, node: element) -> None:
+    self.body.append(f"</{node['tag']}>\n")
+
+
+def pass_through(self, node: element) -> None:
+    """Other formats than HTML keep what stands inside."""
+
+
+def details(classes: str, summary: list[nodes.Node], *children: nodes.Node) -> element:
+    return html("details", html("summary", *summary), *children, classes=classes)
+
+
+# -------------------------------------------------------------------------------------------- directives
+
+
+class BookDirective(SphinxDirective):
+    """A directive whose body and options stay as written: directives.py checks them, with better messages."""
+
+    has_content = True
+    optional_arguments = 1
+    final_argument_whitespace = True
+
+    @property
+    def source(self) -> markup.Directive:
+        return markup.Directive(
+            self.name,
+            " ".join(self.arguments).strip(),
+            {name: value or "" for name, value in self.options.items()},
+            list(self.content),
+            self.lineno,
+            self.content_offset + 1,
+        )
+
+    def run(self) -> list[nodes.Node]:
+        try:
+            return self.build()
+        except markup.MarkupError as error:
+            LOGGER.warning(error.problem, location=(self.env.docname, error.line), type="book", subtype=self.name)
+            return []
+
+    def blocks(self, text: str) -> list[nodes.Node]:
+        """Markdown as nodes, blocks allowed."""
+        return self.nested(text.splitlines(), self.content_offset)
+
+    def nested(self, lines: list[str], offset: int) -> list[nodes.Node]:
+        holder = nodes.container()
+        self.state.nested_parse(StringList(lines, self.env.docname), offset, holder)
+        return holder.children
+
+    def inline(self, text: str) -> list[nodes.Node]:
+        """Markdown of one paragraph as what stands inside the paragraph."""
+        found = self.blocks(text)
+        return found[0].children if len(found) == 1 and isinstance(found[0], nodes.paragraph) else found
+
+    def number(self, kind: str) -> tuple[int, str]:
+        """The running number of a question or an exercise on its page, and the id made from it."""
+        count = self.env.new_serialno(f"book-{kind}") + 1
+        return count, f"{kind}-{self.env.docname.rpartition('/')[2]}-{count}"
+
+
+class Predict(BookDirective):
+    option_spec = dict.fromkeys(("type", "answer", "tolerance", "unit"), str)
+
+    def build(self) -> list[nodes.Node]:
+        question = markup.predict(self.source)
+        _, name = self.number("predict")
+        parts = [html("div", *self.blocks(question.prompt), classes="predict-prompt")]
+        if question.choices:
+            parts.append(
+                html(
+                    "ol",
+                    *(self.choice(choice) for choice in question.shuffled or question.choices),
+                    classes="predict-options",
+                )
+            )
+        if question.wrong:
+            parts.append(
+                html(
+                    "ul",
+                    *(html("li", *self.inline(text), data_answer=value) for value, text in question.wrong),
+                    classes="predict-wrong",
+                )
+            )
+        for count, hint in enumerate(question.hints, 1):
+            label = "Hint" if len(question.hints) == 1 else f"Hint {count}"
+            parts.append(details("predict-hint", [nodes.Text(label)], *self.blocks(hint)))
+        parts.append(details("predict-answer", [nodes.Text("Answer")], *self.answer(question)))
+        return [
+            html(
+                "predict-question",
+                *parts,
+                id=name,
+                type=question.type,
+                answer=question.answer,
+                tolerance=question.tolerance if question.type == "number" else "",
+                unit=question.unit,
+            )
+        ]
+
+    def choice(self, choice: markup.Choice) -> element:
+        parts = [html("div", *self.blocks(choice.text), classes="predict-text")]
+        if choice.feedback:
+            parts.append(html("div", *self.blocks(choice.feedback), classes="predict-feedback"))
+        return html("li", *parts, data_correct=str(choice.correct).lower(), data_key=str(choice.key))
+
+    def answer(self, question: markup.Prediction) -> list[nodes.Node]:
+        """The answer in words, for a reader without scripts: what it is, then why, in place of all feedback."""
+        if question.type == "number":
+            said = nodes.Text(f"{self.options['answer']} {question.unit}".strip())
+            parts: list[nodes.Node] = [nodes.paragraph("", "", nodes.strong("", "", said))]
+        elif question.type == "order":
+            parts = [html("ol", *(html("li", *self.inline(choice.text)) for choice in question.choices))]
+        else:
+            right = [choice for choice in question.choices if choice.correct]
+            parts = [html("ul", *(html("li", *self.inline(choice.text)) for choice in right))]
+        for why in question.why:
+            parts.extend(self.blocks(why))
+        return parts
+
+
+class Exercise(BookDirective):
+    option_spec = dict.fromkeys(("minutes", "difficulty", "kind"), str)
+
+    def build(self) -> list[nodes.Node]:
+        head = markup.exercise(self.source)
+        count, name = self.number("exercise")
+        title = html(
+            "div",
+            html("span", nodes.Text(f"Exercise {count}"), classes="exercise-number"),
+            nodes.Text(" "),
+            html("span", *self.inline(head.title), classes="exercise-name"),
+            classes="exercise-title",
+            role="heading",
+            aria_level="3",
+        )
+        meta = html("div", nodes.Text(head.summary), classes=f"exercise-meta difficulty-{head.difficulty}")
+        body = self.nested(list(self.content), self.content_offset)
+        return [html("div", title, meta, *body, id=name, classes="exercise")]
+
+
+class Dropdown(BookDirective):
+    """`hint` and `solution`: closed until the reader opens them."""
+
+    def build(self) -> list[nodes.Node]:
+        title = " ".join(self.arguments).strip()
+        label = nodes.Text({"hint": "Hint", "solution": "Solution"}[self.name] + (": " if title else ""))
+        summary = [html("span", label, classes="dropdown-kind"), *(self.inline(title) if title else [])]
+        return [details(f"book-{self.name}", summary, *self.nested(list(self.content), self.content_offset))]
+
+
+def place_exercise_cells(app: Sphinx, doctree: nodes.document) -> None:
+    """Put each exercise's code into its box: the starter in the open, the cell with the solution closed."""
+    for cell in list(doctree.findall(nodes.container)):
+        if cell.get("nb_element") != "cell_code" or "exercise" not in cell["cell_metadata"].get("tags", []):
+            continue
+        block = next(iter(cell.findall(nodes.literal_block)))
+        place = cell.parent.index(cell)
+        before = cell.parent[place - 1] if place else None
+        if not isinstance(before, element) or "exercise" not in before["classes"]:
+            LOGGER.warning("a cell tagged exercise stands right below its {exercise}", location=cell, type="book")
+            continue
+        try:
+            both = markup.split(block.astext(), cell.line or 1)
+        except markup.MarkupError as error:
+            LOGGER.warning(error.problem, location=(app.env.docname, error.line), type="book", subtype="exercise")
+            continue
+        starter = nodes.literal_block(both.starter, both.starter, language=block["language"])
+        solution = nodes.literal_block(both.solution, both.solution, language=block["language"])
+        block.replace_self(solution)
+        cell.parent.remove(cell)
+        before.append(html("div", starter, classes="exercise-starter"))
+        before.append(details("exercise-solution", [nodes.Text("Show the solution")], cell))
+
+
+# ---------------------------------------------------------------------------------------------- formulas
+
+
+@lru_cache(1)
+def temml() -> MiniRacer:
+    """The formula compiler temml, in a JavaScript engine inside this process."""
+    engine = MiniRacer()
+    engine.eval((HERE / "temml/temml.min.js").read_text(encoding="utf-8") + "; 0")
+    return engine
+
+
+@lru_cache(None)
+def mathml(formula: str, display: bool) -> str:
+    """TeX as MathML, which browsers draw without a script. Raises ValueError on TeX that is not valid.
+
+    >>> mathml("x", display=False)
+    '<math><mi>x</mi></math>'
+    """
+    options = {"displayMode": display, "throwOnError": True}
+    try:
+        return str(temml().call("temml.renderToString", formula, options))
+    except JSEvalException as error:
+        raise ValueError(str(error).partition("\nvar temml")[0].replace("<anonymous>:1: ", "")) from None
+
+
+def formula(self, node: nodes.Element, display: bool) -> str:
+    text = node.astext()
+    # As Sphinx does for its other renderers: several lines without an environment of their own are aligned.
+    if display and r"\\" in text and r"\begin" not in text:
+        text = rf"\begin{{aligned}}{text}\end{{aligned}}"
+    try:
+        return mathml(text, display)
+    except ValueError as error:
+        LOGGER.warning("formula %r: %s", text, error, location=node, type="book", subtype="math")
+        return self.encode(text)
+
+
+def visit_math(self, node: nodes.math) -> None:
+    self.body.append(self.starttag(node, "span", "", CLASS="math notranslate nohighlight"))
+    self.body.append(formula(self, node, display=False) + "</span>")
+    raise nodes.SkipNode
+
+
+def visit_displaymath(self, node: nodes.math_block) -> None:
+    self.body.append(self.starttag(node, "div", CLASS="math notranslate nohighlight"))
+    if node["number"]:
+        self.body.append(f'<span class="eqno">({node["number"]})')
+        self.add_permalink_ref(node, "Link to this equation")
+        self.body.append("</span>")
+    # A formula wider than a phone scrolls in its own box, which the keyboard must reach.
+    self.body.append('<div class="formula" tabindex="0" role="group" aria-label="Formula">')
+    self.body.append(formula(self, node, display=True) + "</div></div>\n")
+    raise nodes.SkipNode
+
+
+# ------------------------------------------------------------------------------------------------- pages
+
+
+def digest(*paths: Path) -> str:
+    """One hash over the names and contents of files and, below folders, of all their files."""
+    found = hashlib.sha256()
+    for path in paths:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                found.update(f"{file.relative_to(path.parent)}\0".encode() + file.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def configure(app: Sphinx, config) -> None:
+    """Settings that follow from the sources: what to execute again, which files to serve."""
+    root = Path(app.srcdir)
+    package = Path(find_spec("resnet_edu").origin).parent
+    sources = sorted(package.rglob("*.py"))
+    # Jupyter's cache knows a notebook by its cells and does not see that the package under it has changed.
+    key = hashlib.sha256(f"{digest(*sources)} {version('torch')} {sys.version_info[:2]}".encode()).hexdigest()[:16]
+    caches = Path(config.book_cache or Path(app.doctreedir).parent / "executed")
+    config.nb_execution_cache_path = str(caches / key)
+    config.book_tools = digest(HERE / "directives.py", Path(__file__))
+    config.book_look = digest(root / "book/web", *sorted((package / "explorers").glob("*.[jc]s*")))
+    older = sorted((path for path in caches.glob("*") if path.name != key), key=lambda path: path.stat().st_mtime)
+    for path in older[: -(CACHES - 1)]:
+        shutil.rmtree(path, ignore_errors=True)
+    # Explorers print their element alone here; the page brings the scripts.
+    os.environ["RESNET_EDU_BOOK"] = "1"
+
+    files = Path(app.doctreedir) / "served"
+    shutil.rmtree(files, ignore_errors=True)
+    (files / "explorers").mkdir(parents=True)
+    from resnet_edu import palette
+
+    (files / "palette.css").write_text(palette.css(), encoding="utf-8")
+    for asset in sorted((package / "explorers").glob("*.[jc]s*")):
+        shutil.copy(asset, files / "explorers")
+    config.html_static_path.append(str(files))
+
+    if not config.html_baseurl and "YOUR_NAME" not in config.html_theme_options.get("repository_url", "YOUR_NAME"):
+        owner, name = config.html_theme_options["repository_url"].rstrip("/").split("/")[-2:]
+        config.html_baseurl = f"https://{owner}.github.io/{name}/"
+
+
+def page(app: Sphinx, name: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    """Per page: a description, the scripts that its body needs, and none that it does not."""
+    if doctree is not None and 'name="description"' not in context.get("metatags", ""):
+        LOGGER.warning(
+            "the page has no description; add myst: {html_meta: {description: …}} to its front matter",
+            location=name,
+            type="book",
+            subtype="description",
+        )
+    body = context.get("body", "")
+    unused = ["thebe"]
+    if 'class="dropdown admonition' not in body and "toggle" not in body:
+        unused += ["togglebutton", "toggleHint", "toggleOpenOnPrint"]
+    if "sd-tab" not in body:
+        unused.append("design-tabs")
+    if "highlight" not in body:
+        unused += ["clipboard", "copybutton"]
+    for kind in ("script_files", "css_files"):
+        context[kind] = [
+            file
+            for file in context[kind]
+            if not any(word in f"{file.filename} {getattr(file, 'attributes', {}).get('body', '')}" for word in unused)
+        ]
+    from resnet_edu import explorers
+
+    for tag, scripts in getattr(explorers, "SCRIPTS", {}).items():
+        if f"<{tag}" in body:
+            for script in scripts:
+                app.add_js_file(f"explorers/{script}", loading_method="defer")
+
+
+def slim(app: Sphinx, error: Exception | None) -> None:
+    """Drop what no page needs: 1.5 MB of icons as a script (the font draws them), and the maps for debuggers."""
+    static = Path(app.outdir) / "_static"
+    if error or not static.is_dir():
+        return
+    for path in static.rglob("*.map"):
+        path.unlink()
+    for path in static.rglob("*.js"):
+        text = path.read_text(encoding="utf-8")
+        slimmed = "" if path.name == "fontawesome.js" else re.sub(r"\n//# sourceMappingURL=\S+\s*$", "\n", text)
+        if slimmed != text:
+            path.write_text(slimmed, encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_node(
+        element,
+        html=(visit_element, depart_element),
+        **dict.fromkeys(("latex", "text", "man", "texinfo"), (pass_through, pass_through)),
+    )
+    app.add_directive("predict", Predict)
+    app.add_directive("exercise", Exercise)
+    app.add_directive("hint", Dropdown, override=True)
+    app.add_directive("solution", Dropdown)
+    app.add_html_math_renderer("mathml", (visit_math, None), (visit_displaymath, None))
+    app.add_config_value("book_cache", "", "")
+    # With these in the environment, Sphinx reads or writes its pages again when they change.
+    app.add_config_value("book_tools", "", "env")
+    app.add_config_value("book_look", "", "html")
+    app.add_css_file("palette.css")
+    app.add_css_file("book.css")
+    app.connect("config-inited", configure)
+    app.connect("doctree-read", place_exercise_cells)
+    # After the themes and extensions have added theirs.
+    app.connect("html-page-context", page, priority=900)
+    app.connect("build-finished", slim)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
