@@ -4,7 +4,7 @@ Sizes follow Dumoulin and Visin 2016, relationship 6; costs are counted as in He
 receptive fields as in Araujo, Norris and Sim 2019, section 2.
 """
 
-from resnet_edu.recipes import EXPANSION, STEM_KERNEL, Recipe, check_image, recipe
+from resnet_edu.recipes import EXPANSION, STEM_KERNEL, Recipe, check_count, check_image, recipe
 from resnet_edu.steps import Shape, Step
 
 # Where the image is on its way: its shape, the side of the square that a cell sees, and how many
@@ -67,6 +67,36 @@ def steps(model: str | Recipe = "resnet18", image: Shape = (3, 224, 224), **chan
             stride = 2 if block == 0 and number > 1 else 1
             at = _block(rows, f"layer{number}.{block}.", at, width, stride, plan)
     _head(rows, at, plan.num_classes)
+    return rows
+
+
+def block_steps(
+    kind: str = "basic",
+    in_channels: int = 64,
+    channels: int = 64,
+    stride: int = 1,
+    *,
+    shortcut: str = "B",
+    size: int | tuple[int, int] = 56,
+    stride_in: str = "3x3",
+    room: str = "layer1.0",
+) -> list[Step]:
+    """Every operation of one block on its own, for maps of ``size`` pixels a side, or height and width.
+
+    >>> steps = block_steps("basic", 64, 128, stride=2)
+    >>> steps[0].output, steps[-1].output                   # ⌊(56 + 2·1 − 3)/2⌋ + 1 = 28
+    ((128, 28, 28), (128, 28, 28))
+    >>> sum(step.parameters for step in steps)              # 9·64·128 + 9·128² + 64·128 + 3·2·128
+    230144
+
+    Raises ValueError for an unknown kind or option, or a number below 1.
+    """
+    plan = Recipe(kind, (1,), (channels,), shortcut=shortcut, stride_in=stride_in)
+    height, width = (size, size) if isinstance(size, int) else size
+    for name, value in (("in_channels", in_channels), ("stride", stride), ("size", height), ("size", width)):
+        check_count(name, value)
+    rows: list[Step] = []
+    _block(rows, f"{room}.", ((in_channels, height, width), 1, 1), channels, stride, plan)
     return rows
 
 

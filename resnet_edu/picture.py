@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from html import escape
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from resnet_edu import arithmetic, palette
 from resnet_edu.recipes import Recipe, recipe
-from resnet_edu.steps import Shape, Step
+from resnet_edu.steps import Shape, Step, block_of, layer_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -96,6 +97,38 @@ def name_of(model: Model, **changes: object) -> str:
         stem = "CIFAR " if model.stem == "cifar" else ""
         return f"{stem}{'plain' if model.block == 'plain' else 'ResNet'}-{model.depth}"
     return "The network" if isinstance(model, Sequence) else type(model).__name__
+
+
+def journey(steps: Sequence[Step]) -> str:
+    """The way from image to scores in words, for those who do not see the picture.
+
+    >>> journey(arithmetic.steps("resnet18"))[:98]
+    'The stem turns 3×224×224 into 64×56×56; layer1 keeps 56 pixels a side and 64 channels in 2 blocks;'
+    """
+    clauses = []
+    for part, group in groupby(steps, lambda step: layer_of(step.room)):
+        members = list(group)
+        start, end = members[0].input, members[-1].output
+        if part.startswith("layer") and len(start) == len(end) == 3:
+            pixels = (
+                f"keeps {_side(start)} pixels a side"
+                if start[1:] == end[1:]
+                else f"{'halves' if start[1] + 1 >= 2 * end[1] >= start[1] else 'takes'} {_side(start)} to {_side(end)}"
+            )
+            kept = start[0] == end[0]
+            channels = f"{end[0]} channels" if kept else f"goes from {start[0]} to {end[0]} channels"
+            count = len({block_of(step.room) for step in members})
+            clauses.append(f"{part} {pixels} and {channels} in {count} block{'s' if count > 1 else ''}")
+        elif part == "head":
+            clauses.append(f"the head averages {shape_text(start)} into {start[0]} numbers and gives {end[0]} scores")
+        else:
+            clauses.append(f"the {part} turns {shape_text(start)} into {shape_text(end)}")
+    text = "; ".join(clauses)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _side(shape: Shape) -> str:
+    return str(shape[1]) if shape[1] == shape[2] else f"{shape[1]}×{shape[2]}"
 
 
 def shape_text(shape: Shape) -> str:
