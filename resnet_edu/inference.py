@@ -56,7 +56,7 @@ def for_inference(model: Model) -> Model:
     Pairs a batch norm with the convolution registered right before it in the same module, which is
     the order of execution in every room of this package and in torchvision's ResNets.
     """
-    folded = copy.deepcopy(model).eval()
+    folded = copy.deepcopy(model)
     for parent in list(folded.modules()):
         previous: tuple[str, nn.Module] | None = None
         for name, child in list(parent.named_children()):
@@ -64,4 +64,4 @@ def for_inference(model: Model) -> Model:
                 setattr(parent, previous[0], fold_conv_bn(previous[1], child))
                 setattr(parent, name, nn.Identity())
             previous = (name, child)
-    return folded.to(memory_format=torch.channels_last)
+    return folded.eval().to(memory_format=torch.channels_last)

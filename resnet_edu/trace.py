@@ -126,8 +126,8 @@ def _step(room: str, module: nn.Module, x: Tensor, output: Tensor) -> Step:
         sides = zip(x.shape[2:], output.shape[2:], strict=True)
         # A single cell has no neighbour to be far from, so it takes no step.
         windows = [(math.ceil(before / after), max(before // after, 1) if after > 1 else 1) for before, after in sides]
-    if view := _view(x):
-        _remember(output, _widen(view, windows) if windows else view)
+    if windows and (view := _view(x)):
+        _remember(output, _widen(view, windows))
 
     multiply_adds = 0
     if isinstance(module, nn.Conv2d):
