@@ -77,13 +77,19 @@ def load_torchvision(model: nn.Module, state: dict[str, Tensor]) -> nn.Module:
     >>> list(ours.state_dict()) == list(theirs.state_dict())
     True
 
-    Raises ValueError if anything is missing, left over or of another shape.
+    Raises ValueError if anything is missing, left over or of another shape, before anything is changed.
     """
-    try:
-        model.load_state_dict(state, strict=True)
-    except RuntimeError as error:
+    # Older files carry no counts of batches; load_state_dict fills them in.
+    ours, given = (
+        {key: tuple(value.shape) for key, value in tensors.items() if not key.endswith("num_batches_tracked")}
+        for tensors in (model.state_dict(), state)
+    )
+    if ours != given:
+        key = next(key for key in (*ours, *given) if ours.get(key) != given.get(key))
         raise ValueError(
             "these weights belong to another architecture; torchvision's fit a network with the same depth, "
-            f'stem="imagenet", shortcut="B" and the same number of classes. {error}'
-        ) from error
+            f'stem="imagenet", shortcut="B" and the same number of classes. The first that does not fit is {key}: '
+            f"{ours.get(key, 'nothing')} in the network, {given.get(key, 'nothing')} in the weights"
+        )
+    model.load_state_dict(state, strict=True)
     return model

@@ -1,0 +1,152 @@
+"""torchvision's weights, without a network: torch.hub's own download and checksum run on a file of ours."""
+
+import hashlib
+import re
+from urllib.error import URLError
+
+import pytest
+import torch
+from torchvision.models import ResNet18_Weights, ResNet34_Weights, ResNet50_Weights, get_model_weights, resnet50
+
+from resnet_edu import pretrained, zoo
+from resnet_edu.blocks import BasicBlock
+from resnet_edu.resnet import ResNet
+
+NARROW = {"widths": (2, 4, 4, 4)}
+
+
+@pytest.fixture
+def checkpoints(tmp_path, monkeypatch):
+    """An empty torch.hub folder."""
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
+    return tmp_path / "hub" / "checkpoints"
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch, checkpoints, scramble):
+    """A narrow ResNet-18 whose weights lie where ResNet18_Weights.DEFAULT points, named after their hash."""
+    model = scramble(ResNet(BasicBlock, [2, 2, 2, 2], **NARROW))
+    # As in older files: no counts of batches.
+    state = {key: value for key, value in model.state_dict().items() if "num_batches" not in key}
+    torch.save(state, tmp_path / "weights.pth")
+    digest = hashlib.sha256((tmp_path / "weights.pth").read_bytes()).hexdigest()
+    file = (tmp_path / "weights.pth").rename(tmp_path / f"resnet18-{digest[:8]}.pth")
+    monkeypatch.setattr(ResNet18_Weights.DEFAULT.value, "url", file.as_uri())
+    return model, file
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        "DEFAULT",
+        "IMAGENET1K_V1",
+        "ResNet18_Weights.IMAGENET1K_V1",
+        ResNet18_Weights.DEFAULT,
+        ResNet18_Weights.IMAGENET1K_V1,
+    ],
+)
+def test_weights_come_through_the_download_and_load_strictly(served, checkpoints, weights):
+    original, file = served
+    model = zoo.resnet18(weights=weights, progress=False, **NARROW).eval()
+    assert (checkpoints / file.name).exists()
+    x = torch.rand(2, 3, 40, 40)
+    assert torch.equal(model(x), original.eval()(x))
+
+
+def test_a_second_time_needs_no_download(served, checkpoints):
+    _, file = served
+    zoo.resnet18("DEFAULT", False, **NARROW)
+    file.unlink()
+    zoo.resnet18("DEFAULT", False, **NARROW)
+
+
+def test_a_file_with_another_hash_is_refused(served, checkpoints):
+    _, file = served
+    file.write_bytes(file.read_bytes() + b" ")
+    with pytest.raises(RuntimeError, match="invalid hash value"):
+        zoo.resnet18("DEFAULT", False, **NARROW)
+    assert not list(checkpoints.glob("*.pth"))
+
+
+def test_a_file_that_would_run_code_is_refused(served, checkpoints, tmp_path, monkeypatch):
+    torch.save({"fc.bias": print}, tmp_path / "code.pth")
+    monkeypatch.setattr(ResNet18_Weights.DEFAULT.value, "url", (tmp_path / "code.pth").as_uri())
+    with pytest.raises(Exception, match="Weights only load failed"):
+        zoo.resnet18("DEFAULT", False)
+
+
+@pytest.mark.parametrize("failure", [URLError("Name or service not known"), TimeoutError("timed out"), None])
+def test_no_network_is_one_sentence_that_says_what_was_tried_and_what_works(checkpoints, monkeypatch, failure):
+    if failure is None:  # a real attempt, at a file that is not there
+        monkeypatch.setattr(ResNet50_Weights.DEFAULT.value, "url", "file:///nowhere/resnet50-00000000.pth")
+    else:
+
+        def fail(*args, **kwargs):
+            raise failure
+
+        monkeypatch.setattr(torch.hub, "urlopen", fail)
+    with pytest.raises(ConnectionError) as error:
+        zoo.resnet50(weights="DEFAULT", progress=False)
+    message = str(error.value)
+    assert "could not fetch ResNet50_Weights.IMAGENET1K_V2 from " in message
+    assert ResNet50_Weights.DEFAULT.url in message
+    assert "torch.hub.get_dir()/checkpoints" in message
+    assert message.endswith("resnet50() without weights works offline")
+    assert "\n" not in message
+
+
+def test_unknown_weights_list_those_that_exist_and_nothing_is_fetched(monkeypatch):
+    monkeypatch.setattr(torch.hub, "urlopen", None)
+    with pytest.raises(ValueError, match="resnet18 has no weights 'IMAGENET1K_V2'; it has \"IMAGENET1K_V1\" and"):
+        zoo.resnet18(weights="IMAGENET1K_V2")
+    for wrong in (ResNet34_Weights.DEFAULT, True, 3):
+        with pytest.raises(ValueError, match=re.escape(f'{wrong} are not weights of resnet50; it has "IMAGENET1K_V1"')):
+            zoo.resnet50(weights=wrong)
+    with pytest.raises(ValueError, match="has no weights"):
+        zoo.resnet50(weights="ResNet18_Weights.DEFAULT")
+
+
+def test_both_generations():
+    assert pretrained.resolve_weights("resnet50", "IMAGENET1K_V1") is ResNet50_Weights.IMAGENET1K_V1
+    assert pretrained.resolve_weights("resnet50", "DEFAULT") is ResNet50_Weights.IMAGENET1K_V2
+    for name in ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"):
+        for member in get_model_weights(name):
+            assert pretrained.resolve_weights(name, member) is member
+            assert pretrained.resolve_weights(name, member.name) is member
+            assert pretrained.class_count(name, member) == 1000
+
+
+def test_another_number_of_classes_is_explained_before_any_download(monkeypatch):
+    monkeypatch.setattr(torch.hub, "urlopen", None)
+    with pytest.raises(
+        ValueError, match="know 1000 classes, got num_classes=10; load them first, then replace"
+    ) as error:
+        zoo.resnet18(weights="DEFAULT", num_classes=10)
+    assert "model.fc = nn.Linear(model.fc.in_features, num_classes)" in str(error.value)
+
+
+def test_the_same_number_of_classes_may_be_said(served):
+    assert zoo.resnet18(weights="DEFAULT", progress=False, num_classes=1000, **NARROW).fc.out_features == 1000
+
+
+@pytest.mark.parametrize(
+    ("options", "first"),
+    [
+        ({}, "conv1.weight: (64, 3, 7, 7) in the network, (2, 3, 7, 7) in the weights"),
+        ({**NARROW, "stem": "cifar"}, "conv1.weight: (2, 3, 3, 3) in the network, (2, 3, 7, 7) in the weights"),
+        ({**NARROW, "shortcut": "A"}, "layer2.0.downsample.0.weight: nothing in the network, (4, 2, 1, 1) in"),
+        ({**NARROW, "shortcut": "C"}, "layer1.0.downsample.0.weight: (2, 2, 1, 1) in the network, nothing in"),
+    ],
+)
+def test_weights_of_another_architecture_name_the_first_that_does_not_fit(served, options, first):
+    with pytest.raises(ValueError, match=re.escape(first)) as error:
+        zoo.resnet18(weights="DEFAULT", progress=False, **options)
+    assert 'same depth, stem="imagenet", shortcut="B" and the same number of classes' in str(error.value)
+
+
+def test_a_network_that_refuses_weights_keeps_its_own():
+    model = zoo.resnet50(num_classes=3)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(ValueError, match=r"fc.weight: \(3, 2048\) in the network, \(1000, 2048\) in the weights"):
+        pretrained.load_torchvision(model, resnet50().state_dict())
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
