@@ -1,0 +1,193 @@
+"""Checks that run a learner's code, compare what it does with the reference, and name the mistake.
+
+>>> from resnet_edu import checks
+>>> from torch import nn
+>>> class Block(nn.Module):
+...     def __init__(self, in_channels, out_channels, stride=1):
+...         super().__init__()
+...         self.conv = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1)
+...     def forward(self, x):
+...         return self.conv(x)
+>>> bool(checks.basic_block(Block))
+False
+
+Each check takes the learner's class or function and returns a :class:`Feedback`. It never raises on
+a learner's fault, leaves the notebook's random numbers alone, and says the same each time. Names of
+attributes and arguments are free: what counts is what the code computes.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from resnet_edu.checks import catalogue, functions, sandbox, weights
+from resnet_edu.checks.contract import Contract
+from resnet_edu.checks.feedback import Feedback
+from resnet_edu.checks.functions import Formula
+from resnet_edu.checks.judge import Verdict, judge
+from resnet_edu.checks.table import MistakesTable, mistakes_table
+
+__all__ = [
+    "Feedback",
+    "MistakesTable",
+    "basic_block",
+    "bottleneck",
+    "cifar_resnet",
+    "conv_out",
+    "fold_conv_bn",
+    "head",
+    "identity_block",
+    "init_weights",
+    "load_torchvision",
+    "make_layer",
+    "mistakes_table",
+    "preactivation_block",
+    "projection_block",
+    "receptive_field",
+    "resnet",
+    "stem",
+    "zero_init_residual",
+    "zero_pad_shortcut",
+]
+
+
+def conv_out(theirs: Callable[..., Any]) -> Feedback:
+    """``conv_out(size, kernel, stride=1, padding=0, dilation=1)``: the pixels that leave a convolution.
+
+    >>> def conv_out(size, kernel, stride=1, padding=0, dilation=1):
+    ...     return (size + padding - dilation * (kernel - 1) - 1) // stride + 1
+    >>> from resnet_edu import checks
+    >>> checks.conv_out(conv_out).mistake
+    'padding-once'
+    """
+    return _formula(functions.CONV_OUT, theirs)
+
+
+def receptive_field(theirs: Callable[..., Any]) -> Feedback:
+    """``receptive_field(layers)``: the side, in input pixels, of what one cell sees.
+
+    ``layers`` is a list of ``(kernel, stride)`` or ``(kernel, stride, dilation)``, the first layer first.
+    """
+    return _formula(functions.RECEPTIVE_FIELD, theirs)
+
+
+def stem(theirs: Callable[..., Any]) -> Feedback:
+    """``Stem()``: convolution 7×7/2 from 3 to 64 channels, batch norm, ReLU, max-pool 3×3/2."""
+    return _module(catalogue.STEM, theirs)
+
+
+def identity_block(theirs: Callable[..., Any]) -> Feedback:
+    """``IdentityBlock(channels)``: two 3×3 convolutions and the input added unchanged."""
+    return _module(catalogue.IDENTITY, theirs)
+
+
+def projection_block(theirs: Callable[..., Any]) -> Feedback:
+    """``ProjectionBlock(in_channels, out_channels, stride=2)``: two 3×3 convolutions and a projection around them."""
+    return _module(catalogue.PROJECTION, theirs)
+
+
+def basic_block(theirs: Callable[..., Any]) -> Feedback:
+    """``BasicBlock(in_channels, out_channels, stride=1)``: the shortcut is the identity exactly where shapes match."""
+    return _module(catalogue.BASIC, theirs)
+
+
+def bottleneck(theirs: Callable[..., Any]) -> Feedback:
+    """``Bottleneck(in_channels, channels, stride=1)``: 1×1, 3×3, 1×1 to ``4·channels``.
+
+    The stride may sit in the 3×3 (torchvision) or in the first 1×1 (the paper).
+    """
+    return _module(catalogue.BOTTLENECK, theirs)
+
+
+def zero_pad_shortcut(theirs: Callable[..., Any]) -> Feedback:
+    """``ZeroPadShortcut(in_channels, out_channels, stride)``: option A, zeros on both sides or on one."""
+    return _module(catalogue.ZERO_PAD, theirs)
+
+
+def preactivation_block(theirs: Callable[..., Any]) -> Feedback:
+    """``preactivation_block(in_channels, out_channels, stride=1)``: BN, ReLU, conv, twice (He et al. 2016).
+
+    Where the shapes differ, a 1×1 convolution projects the pre-activated input.
+    """
+    return _module(catalogue.PREACTIVATION, theirs)
+
+
+def make_layer(theirs: Callable[..., Any]) -> Feedback:
+    """``make_layer(block, in_channels, channels, blocks, stride)``: blocks in a row, the first with the stride.
+
+    ``block(in_channels, channels, stride)`` makes ``channels * block.expansion`` channels.
+    """
+    return _module(catalogue.MAKE_LAYER, theirs)
+
+
+def head(theirs: Callable[..., Any]) -> Feedback:
+    """``Head(in_features, num_classes)``: average over the map, flatten, one linear layer, no softmax."""
+    return _module(catalogue.HEAD, theirs)
+
+
+def resnet(theirs: Callable[..., Any]) -> Feedback:
+    """``ResNet(block, layers, num_classes)``: stem, four layers of 64, 128, 256 and 512 channels, head."""
+    return _module(catalogue.RESNET, theirs)
+
+
+def cifar_resnet(theirs: Callable[..., Any]) -> Feedback:
+    """``cifar_resnet(depth, num_classes=10)``: 6n + 2 layers of 16, 32 and 64 channels, option A."""
+    return _module(catalogue.CIFAR, theirs)
+
+
+def init_weights(theirs: Callable[..., Any]) -> Feedback:
+    """``init_weights(model)``: in place, convolutions from N(0, 2/fan_out), batch norms to 1 and 0."""
+    return _run("init_weights", lambda: weights.init_weights(theirs))
+
+
+def zero_init_residual(theirs: Callable[..., Any]) -> Feedback:
+    """``zero_init_residual(model)``: in place, γ of the last batch norm of each block to 0."""
+    return _run("zero_init_residual", lambda: weights.zero_init_residual(theirs))
+
+
+def fold_conv_bn(theirs: Callable[..., Any]) -> Feedback:
+    """``fold_conv_bn(conv, bn)``: one new convolution that computes ``bn(conv(x))`` in eval mode."""
+    return _run("fold_conv_bn", lambda: weights.fold_conv_bn(theirs))
+
+
+def load_torchvision(theirs: Callable[..., Any]) -> Feedback:
+    """``load_torchvision(model, state_dict)``: every name and shape the same, or an error."""
+    return _run("load_torchvision", lambda: weights.load_torchvision(theirs))
+
+
+def _module(contract: Contract, theirs: Any) -> Feedback:
+    return _run(contract.name, lambda: judge(contract, theirs))
+
+
+def _formula(formula: Formula, theirs: Any) -> Feedback:
+    return _run(formula.name, lambda: functions.judge_formula(formula, theirs))
+
+
+_FAULTS = {
+    "loop": (
+        "too-slow",
+        "Your code did not come back within {cpu:g} seconds of computing, on inputs of a few pixels. Look for a loop "
+        "whose condition never becomes false, or a module that calls itself.",
+    ),
+    "sleep": (
+        "too-slow",
+        "Your code did not come back. Look for something that waits: `sleep`, `input`, a download, a lock.",
+    ),
+    "memory": (
+        "too-much-memory",
+        "Your code asked for far more memory than this task can need. Look at the sizes of what you make.",
+    ),
+    "ended": ("process-ended", "Your code ended the Python process that ran it ({detail}). Take out what exits."),
+}
+
+
+def _run(name: str, work: Callable[[], Verdict]) -> Feedback:
+    outcome = sandbox.run(lambda: dict(work()))
+    if outcome.result is None:
+        mistake, message = _FAULTS[outcome.fault or "ended"]
+        message = message.format(cpu=sandbox.CPU_SECONDS, detail=outcome.detail)
+        return Feedback(name, False, message, mistake, printed=outcome.printed)
+    names = tuple(outcome.result["mistakes"])
+    message = outcome.result["message"] + (f"\n{outcome.note}" if outcome.note else "")
+    return Feedback(
+        name, outcome.result["passed"], message, names[0] if names else None, names, printed=outcome.printed
+    )

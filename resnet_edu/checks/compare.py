@@ -1,0 +1,69 @@
+"""Comparing numbers with torch's own functions, held since import: a learner may replace ``torch.equal``.
+
+Everything is compared in double precision, so the tolerance can be far below any real difference.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+_abs, _isfinite, _max, _sub, _to = torch.abs, torch.isfinite, torch.amax, torch.sub, torch.Tensor.to
+_all, _item, _detach = torch.all, torch.Tensor.item, torch.Tensor.detach
+
+#: Largest difference between two computations of the same numbers, relative to the largest of them.
+TOLERANCE = 1e-8
+#: The same where a learner's code leaves double precision on its own account.
+FLOAT_TOLERANCE = 2e-4
+
+
+def difference(a: Tensor, b: Tensor) -> float:
+    """The largest difference of two tensors of one shape, relative to the larger of 1 and b's largest value.
+
+    >>> difference(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.5]))
+    0.2
+    """
+    if a.shape != b.shape:
+        return math.inf
+    if a.numel() == 0:
+        return 0.0
+    a, b = (_to(_detach(t), device="cpu", dtype=torch.float64) for t in (a, b))
+    if not (bool(_item(_all(_isfinite(a)))) and bool(_item(_all(_isfinite(b))))):
+        return math.inf
+    return float(_item(_max(_abs(_sub(a, b))))) / max(1.0, float(_item(_max(_abs(b)))))
+
+
+def same(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors have one shape and, up to rounding, the same finite numbers.
+
+    >>> same(torch.ones(2), torch.ones(2) + 1e-12), same(torch.ones(2), torch.ones(3))
+    (True, False)
+    """
+    coarse = torch.float32 in (a.dtype, b.dtype)
+    return difference(a, b) <= (FLOAT_TOLERANCE if coarse else TOLERANCE)
+
+
+def all_same(a: Sequence[Tensor | None], b: Sequence[Tensor | None]) -> bool:
+    """Whether two rows of tensors are the same, a missing one counting as zeros.
+
+    >>> all_same([None, torch.ones(1)], [torch.zeros(3), torch.ones(1)])
+    True
+    """
+    return len(a) == len(b) and all(_same_or_zero(x, y) for x, y in zip(a, b, strict=True))
+
+
+def _same_or_zero(a: Tensor | None, b: Tensor | None) -> bool:
+    if a is None or b is None:
+        one = a if b is None else b
+        return one is None or difference(one, torch.zeros(one.shape)) <= TOLERANCE
+    return same(a, b)
+
+
+def finite(a: Tensor) -> bool:
+    """Whether no number is NaN or infinite.
+
+    >>> finite(torch.tensor([1.0, float("nan")]))
+    False
+    """
+    return bool(_item(_all(_isfinite(_to(_detach(a), dtype=torch.float64)))))

@@ -1,0 +1,86 @@
+"""What a check says: passed or not, the mistake by name, and the sentences that help."""
+
+import html
+import re
+from dataclasses import dataclass
+
+_WIDTH = 96  # characters of a line of text
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """The answer of a check. True where the learner's code passed; prints as text, shows as HTML in a notebook.
+
+    ``mistake`` is a stable short name such as ``"relu-before-addition"``, or None where the code
+    passed or matches no known mistake. ``mistakes`` holds all of them where several were recognized.
+    ``printed`` is the beginning of what the learner's code printed.
+
+    >>> feedback = Feedback("Stem", False, "The ReLU is missing.", "relu-missing")
+    >>> bool(feedback), feedback.mistake
+    (False, 'relu-missing')
+    >>> print(feedback)
+    ✗ Stem: not yet [relu-missing]
+      The ReLU is missing.
+    """
+
+    contract: str
+    passed: bool
+    message: str
+    mistake: str | None = None
+    mistakes: tuple[str, ...] = ()
+    printed: str = ""
+
+    def __post_init__(self) -> None:
+        if self.mistake is not None and not self.mistakes:
+            object.__setattr__(self, "mistakes", (self.mistake,))
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    @property
+    def headline(self) -> str:
+        """One line: a sign, the contract, the verdict and the names of the mistakes."""
+        if self.passed:
+            return f"✓ {self.contract}: passed"
+        names = f" [{', '.join(self.mistakes)}]" if self.mistakes else ""
+        return f"✗ {self.contract}: not yet{names}"
+
+    def __str__(self) -> str:
+        import textwrap
+
+        lines = [self.headline]
+        for paragraph in self.message.split("\n"):
+            lines += textwrap.wrap(paragraph, _WIDTH, initial_indent="  ", subsequent_indent="  ")
+        if self.printed:
+            lines.append("  Your code printed:")
+            lines += [f"    {line}" for line in self.printed.splitlines()]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        # Coloured by a bar only: text and background are the page's own, in light and in dark mode.
+        colour = "var(--re-pass, #1a7f37)" if self.passed else "var(--re-fail, #bc4c00)"
+        sign = "✓" if self.passed else "✗"
+        verdict = "passed" if self.passed else "not yet"
+        parts = [
+            f'<div class="re-feedback" role="status" style="border-left: 0.35em solid {colour}; '
+            'padding: 0.3em 0 0.3em 0.9em; margin: 0.6em 0; max-width: 46em; line-height: 1.5">',
+            f"<div><strong>{sign} {html.escape(self.contract)}: {verdict}</strong>",
+            *(f" <code>{html.escape(name)}</code>" for name in self.mistakes),
+            "</div>",
+        ]
+        for paragraph in self.message.split("\n"):
+            if paragraph.strip():
+                parts.append(f'<p style="margin: 0.4em 0">{_inline(paragraph)}</p>')
+        if self.printed:
+            parts.append(
+                '<details><summary>What your code printed</summary><pre style="white-space: pre-wrap">'
+                f"{html.escape(self.printed)}</pre></details>"
+            )
+        parts.append("</div>")
+        return "".join(parts)
+
+
+def _inline(text: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))

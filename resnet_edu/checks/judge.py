@@ -1,0 +1,211 @@
+"""Holding a learner's module against a contract, and finding the known mistake that explains a difference."""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resnet_edu.checks import words
+from resnet_edu.checks.contract import Case, Contract, Mistake
+from resnet_edu.checks.observe import Observed, Trouble, agrees, attempt, fails_alike, observe
+from resnet_edu.checks.pairing import pairings
+from resnet_edu.checks.program import Program
+
+_randn, _manual_seed = torch.randn, torch.manual_seed
+
+Verdict = dict[str, Any]
+
+
+def passed(message: str) -> Verdict:
+    """The verdict on code that does what it should."""
+    return {"passed": True, "message": message, "mistakes": []}
+
+
+def failed(message: str, *mistakes: str) -> Verdict:
+    """The verdict on code that does not, with the names of the known mistakes."""
+    return {"passed": False, "message": message, "mistakes": list(mistakes)}
+
+
+@dataclass
+class Trial:
+    """A learner's module for one case, and what was seen of it."""
+
+    case: Case
+    seen: Observed
+    module: nn.Module | None = None
+
+    @property
+    def call(self) -> str:
+        return self.case.call
+
+
+def judge(contract: Contract, theirs: Any) -> Verdict:
+    """The verdict on a learner's class or function under a contract. Runs their code: call it in the sandbox."""
+    _manual_seed(0)
+    torch.set_default_device("cpu")
+    wrong = words.not_callable(theirs, contract.signature)
+    if wrong is not None:
+        return failed(wrong, "not-a-class")
+    trials: list[Trial] = []
+    for case in contract.cases:
+        trial = _trial(contract, theirs, case, torch.float64)
+        if isinstance(trial, dict):
+            return trial
+        if trial.seen.trouble is not None and words.is_dtype_error(trial.seen.trouble.error):
+            # The code does not follow the input's type; look at everything else in single precision first.
+            trial = _trial(contract, theirs, case, torch.float32)
+            if isinstance(trial, dict):
+                return trial
+        if trial.seen.unregistered:
+            return _unregistered(trial, theirs, contract)
+        trials.append(trial)
+    for reference in range(len(contract.references)):
+        programs = contract.programs(reference)
+        differences = [_difference(p, t.seen) for p, t in zip(programs, trials, strict=True)]
+        if not any(differences):
+            return _beyond_numbers(contract, theirs, trials, programs)
+    return _diagnose(contract, theirs, trials)
+
+
+def _trial(contract: Contract, theirs: Any, case: Case, dtype: torch.dtype) -> Trial | Verdict:
+    try:
+        module = attempt("construct", lambda: theirs(*case.args))
+    except Trouble as trouble:
+        return failed(*words.raised(trouble, theirs, case.call, contract.signature))
+    if not isinstance(module, nn.Module):
+        return failed(*words.not_a_module(module, case.call))
+    try:
+        attempt("construct", lambda: module.to(dtype))
+    except Trouble as trouble:
+        return failed(*words.raised(trouble, theirs, case.call, contract.signature))
+    generator = torch.Generator().manual_seed(7)
+    inputs = [_randn(shape, generator=generator, dtype=torch.float64).to(dtype) for shape in case.inputs]
+    return Trial(case, observe(module, inputs), module)
+
+
+def _difference(program: Program, seen: Observed) -> str | None:
+    """What separates the module from the program under the best pairing of weights, None if nothing does."""
+    if seen.trouble is not None:
+        return "trouble"
+    best: str | None = "output"
+    for variant in (program, program.pruned()):
+        for pairing in pairings(variant, seen.units):
+            found = agrees(variant, pairing, seen)
+            if found is None:
+                return None
+            if found != "output":
+                best = found
+        if variant.pruned().ops == variant.ops:
+            break
+    return best
+
+
+def _explains(programs: Sequence[Program], trials: Sequence[Trial], order: Sequence[int]) -> bool:
+    for index in order:
+        program, seen = programs[index], trials[index].seen
+        if seen.trouble is not None:
+            if not fails_alike(program, seen):
+                return False
+        elif _difference(program, seen) is not None:
+            return False
+    return True
+
+
+def _diagnose(contract: Contract, theirs: Any, trials: Sequence[Trial]) -> Verdict:
+    # A call that failed says most, and the first case that differs more than those that agree.
+    plain = contract.programs()
+    differs = [_difference(p, t.seen) for p, t in zip(plain, trials, strict=True)]
+    order = sorted(range(len(trials)), key=lambda i: (differs[i] is None, trials[i].seen.trouble is None))
+    for reference in range(len(contract.references)):
+        for mistakes, programs in contract.candidates(reference):
+            if _explains(programs, trials, order):
+                return _named(mistakes, trials, order)
+    return _unnamed(contract, theirs, trials, order, differs)
+
+
+def _named(mistakes: Sequence[Mistake], trials: Sequence[Trial], order: Sequence[int]) -> Verdict:
+    where = trials[order[0]]
+    ending = f"It shows in `{where.call}` on an input of shape {words.shape(where.seen.inputs[0].shape)}."
+    if len(mistakes) == 1:
+        return failed(f"{mistakes[0].message}\n{ending}", mistakes[0].name)
+    listed = "\n".join(f"{number}. {mistake.message}" for number, mistake in enumerate(mistakes, start=1))
+    return failed(f"Two things at once.\n{listed}\n{ending}", *(mistake.name for mistake in mistakes))
+
+
+def _unnamed(
+    contract: Contract, theirs: Any, trials: Sequence[Trial], order: Sequence[int], differs: Sequence[str | None]
+) -> Verdict:
+    trial, program = trials[order[0]], contract.programs()[order[0]]
+    seen = trial.seen
+    if seen.trouble is not None:
+        return failed(*words.raised(seen.trouble, theirs, trial.call, contract.signature, program, seen.inputs[0]))
+    if not all(isinstance(out, Tensor) for out in seen.outputs):
+        return failed(*words.not_a_tensor(seen.outputs[0], trial.call))
+    direct = words.DIRECT.get(differs[order[0]] or "")
+    if direct is not None:
+        return failed(f"{direct[1]}\nIt shows in `{trial.call}`.", direct[0])
+    if seen.other_norm is not None:
+        return failed(
+            f"Your code normalizes with a {seen.other_norm}, this network uses batch norm (`nn.BatchNorm2d`): "
+            "mean and variance are taken over the batch and the map, for each channel.",
+            "other-normalization",
+        )
+    return failed(*words.first_difference(trial.call, program, seen, theirs))
+
+
+def _beyond_numbers(contract: Contract, theirs: Any, trials: Sequence[Trial], programs: Sequence[Program]) -> Verdict:
+    for trial in trials:
+        if trial.seen.unused:
+            names = ", ".join(f"`{name}`" for name in trial.seen.unused[:4])
+            return failed(
+                f"The numbers are right, but `{trial.call}` holds weights that its forward pass never uses: {names}. "
+                "They cost memory, count as parameters and never learn. Build a layer only where it is used.",
+                "unused-weights",
+            )
+    for trial in trials:
+        if trial.seen.inputs[0].dtype != torch.float64:
+            return failed(words.FIXED_TYPE, "fixed-type")
+        note = _half(trial)
+        if note is not None:
+            return note
+    return passed(contract.passed)
+
+
+def _half(trial: Trial) -> Verdict | None:
+    """Once more in half precision, where a tensor of a fixed type shows."""
+    module, x = trial.module, trial.seen.inputs[0].to(torch.bfloat16)
+    assert module is not None
+    module.to(torch.bfloat16).eval()
+    try:
+        with torch.no_grad():
+            out = attempt("forward", lambda: module(x))
+    except Trouble as trouble:
+        if words.is_dtype_error(trouble.error):
+            return failed(words.FIXED_TYPE, "fixed-type")
+        return None
+    if isinstance(out, Tensor) and out.dtype != torch.bfloat16:
+        return failed(words.FIXED_TYPE, "fixed-type")
+    return None
+
+
+def _unregistered(trial: Trial, theirs: Any, contract: Contract) -> Verdict:
+    unit = trial.seen.unregistered[0]
+    kind = {"conv": "a convolution", "bn": "a batch norm", "linear": "a linear layer"}[unit.kind]
+    return failed(
+        f"`{trial.call}` uses {kind} that PyTorch does not know as part of your module, so an optimizer would never "
+        "train it and `.to(device)` would leave it behind. Make every layer in `__init__` and set it as an attribute "
+        f"of the module (`self.… = …`), and keep lists of layers in `nn.ModuleList` or `nn.Sequential`."
+        f"{words.at(unit.line, theirs)}",
+        "weights-not-registered",
+    )
+
+
+def signature_of(theirs: Any) -> str:
+    """The learner's signature as they wrote it, or nothing where Python cannot tell."""
+    try:
+        return f"{getattr(theirs, '__name__', 'it')}{inspect.signature(theirs)}"
+    except (TypeError, ValueError):
+        return ""

@@ -1,0 +1,293 @@
+"""What a learner's module does: in eval and in training mode, forwards and backwards, twice, with one image.
+
+The same is asked of a program under the learner's own weights, so that the two can be held together.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resnet_edu.checks import compare, sandbox
+from resnet_edu.checks.pairing import Pairing, weights
+from resnet_edu.checks.program import Op, Program, ProgramError, Weights, blank, needs, run, run_op
+from resnet_edu.checks.watch import Failed, Step, Unit, Watch
+
+_randn, _rand, _grad, _sum = torch.randn, torch.rand, torch.autograd.grad, torch.sum
+_no_grad, _enable_grad = torch.no_grad, torch.enable_grad
+
+
+@dataclass
+class Trouble(Exception):
+    """The learner's code failed: while doing what, with which error, in which of torch's functions."""
+
+    doing: str
+    error: BaseException
+    failed: Failed | None = None
+    units: list[Unit] = field(default_factory=list)
+
+
+@dataclass
+class Observed:
+    """Everything that was seen of one module."""
+
+    inputs: list[Tensor]
+    units: list[Unit] = field(default_factory=list)
+    outputs: list[Any] = field(default_factory=list)
+    again: Any = None
+    after: Tensor | None = None  # the first input, once the module had it
+    trained: Any = None
+    trained_again: Any = None
+    probe: Tensor | None = None
+    gradients: list[Tensor | None] | None = None
+    parameters: list[Tensor] = field(default_factory=list)
+    before: dict[int, tuple[Tensor | None, Tensor | None]] = field(default_factory=dict)
+    statistics: list[Tensor] = field(default_factory=list)
+    trouble: Trouble | None = None
+    other_norm: str | None = None
+    unregistered: list[Unit] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+
+
+def attempt(doing: str, call: Callable[[], Any], watch: Watch | None = None) -> Any:
+    """Call a learner's code under guard. Raises Trouble in place of whatever it raises."""
+    try:
+        with sandbox.guard():
+            return call()
+    except BaseException as error:  # SystemExit too: it is the learner's
+        raise Trouble(doing, error, watch.failed if watch else None, list(watch.units) if watch else []) from error
+
+
+def observe(module: nn.Module, inputs: Sequence[Tensor], seed: int = 0, train: bool = True) -> Observed:
+    """Watch the module on every input in eval mode, and on the first in training mode too."""
+    seen = Observed([x.clone() for x in inputs])
+    try:
+        _observe(module, seen, seed, train)
+    except Trouble as trouble:
+        seen.trouble = trouble
+    return seen
+
+
+def _observe(module: nn.Module, seen: Observed, seed: int, train: bool) -> None:
+    module.eval()
+    with _no_grad():
+        watch = Watch()
+
+        def first() -> Any:
+            with watch:
+                return module(seen.inputs[0].clone())
+
+        try:
+            attempt("forward", first, watch)
+        finally:
+            seen.units, seen.other_norm = watch.units, watch.other_norm
+        own = {id(t) for t in (*module.parameters(), *module.buffers())}
+        seen.unregistered = [
+            u for u in seen.units if u.weight is not None and id(u.weight) not in own and not _derived(u.weight)
+        ]
+        used = {id(t) for u in seen.units for t in u.tensors}
+        seen.unused = [name for name, p in module.named_parameters() if id(p) not in used]
+        randomize(seen.units, seed)
+
+        for x in seen.inputs:
+            given = x.clone()
+            seen.outputs.append(attempt("forward", lambda given=given: module(given)))  # type: ignore[misc]
+            if seen.after is None:
+                seen.after = given
+        seen.again = attempt("forward", lambda: module(seen.inputs[0].clone()))
+        with Watch(keep=True) as watch:
+            attempt("forward", lambda: module(seen.inputs[0].clone()))
+        seen.steps = watch.steps
+    seen.parameters = list(module.parameters())
+    if train and all(isinstance(out, Tensor) for out in seen.outputs):
+        _train(module, seen, seed)
+
+
+def _derived(tensor: Tensor) -> bool:
+    return tensor._is_view() or tensor.grad_fn is not None
+
+
+def _train(module: nn.Module, seen: Observed, seed: int) -> None:
+    module.train()
+    seen.before = {id(u): (_copy(u.mean), _copy(u.var)) for u in seen.units if u.kind == "bn"}
+    with _enable_grad():
+        leaf = seen.inputs[0].clone().requires_grad_()
+        seen.trained = attempt("train", lambda: module(leaf.clone()))
+        # Read now: a second call would move the statistics on.
+        seen.statistics = [t.clone() for u in seen.units if u.kind == "bn" for t in (u.mean, u.var) if t is not None]
+        if isinstance(seen.trained, Tensor) and seen.trained.is_floating_point():
+            generator = torch.Generator().manual_seed(seed + 1)
+            seen.probe = _randn(seen.trained.shape, generator=generator, dtype=torch.float64).to(seen.trained.dtype)
+            seen.gradients = attempt("backward", lambda: gradients(seen.trained, seen.probe, [leaf, *seen.parameters]))
+    with _no_grad():
+        seen.trained_again = attempt("train", lambda: module(seen.inputs[0].clone()))
+
+
+def _copy(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.detach().clone()
+
+
+def gradients(out: Tensor, probe: Tensor | None, leaves: Sequence[Tensor]) -> list[Tensor | None]:
+    """The gradients of the output, weighted by a fixed random probe, with respect to the leaves."""
+    wanted = [leaf for leaf in leaves if leaf.requires_grad]
+    if not out.requires_grad or probe is None or not wanted:
+        return [None] * len(leaves)
+    found = iter(_grad(_sum(out * probe), wanted, allow_unused=True))
+    return [next(found) if leaf.requires_grad else None for leaf in leaves]
+
+
+def randomize(units: Sequence[Unit], seed: int) -> None:
+    """Random weights and random statistics in place, so that no mistake hides behind a 0 or a 1."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(t: Tensor, std: float) -> None:
+        t.copy_(_randn(t.shape, generator=generator, dtype=torch.float64) * std)
+
+    def between(t: Tensor, low: float, high: float) -> None:
+        t.copy_(low + (high - low) * _rand(t.shape, generator=generator, dtype=torch.float64))
+
+    with _no_grad():
+        for unit in units:
+            if unit.kind == "bn":
+                if unit.weight is not None:
+                    between(unit.weight, 0.6, 1.6)
+                    # Some negative, so that max-pool and batch norm do not commute.
+                    unit.weight[::3].neg_()
+                if unit.mean is not None and unit.var is not None:
+                    normal(unit.mean, 0.5)
+                    between(unit.var, 0.5, 2.0)
+            elif unit.weight is not None:
+                fan_in = max(1, unit.weight[0].numel())
+                normal(unit.weight, 1.4 / fan_in**0.5)
+            if unit.bias is not None:
+                normal(unit.bias, 0.7)
+
+
+def agrees(program: Program, pairing: Pairing, seen: Observed) -> str | None:
+    """None if the program under these weights does all that was seen, or the name of the first thing that differs.
+
+    One of "output", "again", "input", "train", "random", "statistics", "gradients".
+    """
+    frozen = {
+        id(u): (u_mean, u_var) for u in pairing.values() if u.kind == "bn" for u_mean, u_var in [_before(seen, u)]
+    }
+    try:
+        with _no_grad():
+            for number, (x, out) in enumerate(zip(seen.inputs, seen.outputs, strict=True)):
+                values = run(program, x.clone(), weights(pairing, frozen))
+                mine = values[program.ops[-1].name]
+                if not isinstance(out, Tensor) or not compare.same(out, mine):
+                    return "output"
+                if number == 0:
+                    if not isinstance(seen.again, Tensor) or not compare.same(seen.again, mine):
+                        return "again"
+                    if seen.after is None or not compare.same(seen.after, values["x"]):
+                        return "input"
+        return _agrees_in_training(program, pairing, seen, frozen)
+    except ProgramError:
+        return "output"
+
+
+def _before(seen: Observed, unit: Unit) -> tuple[Tensor | None, Tensor | None]:
+    return seen.before.get(id(unit), (unit.mean, unit.var))
+
+
+def _agrees_in_training(program: Program, pairing: Pairing, seen: Observed, frozen: Any) -> str | None:
+    if not isinstance(seen.trained, Tensor):
+        return None
+    table = weights(pairing, frozen)
+    with _enable_grad():
+        leaf = seen.inputs[0].clone().requires_grad_()
+        mine = run(program, leaf.clone(), table, training=True)[program.ops[-1].name]
+        if not compare.same(seen.trained, mine):
+            return "train"
+        if not isinstance(seen.trained_again, Tensor) or not compare.same(seen.trained_again, mine):
+            return "random"
+        slot_of = {id(unit): slot for slot, unit in pairing.items()}
+        stats = []
+        for unit in seen.units:
+            if unit.kind == "bn":
+                after = table[slot_of[id(unit)]]
+                stats += [t for t in (after.mean, after.var) if t is not None]
+        if not compare.all_same(seen.statistics, stats):
+            return "statistics"
+        if seen.gradients is not None:
+            grads = gradients(mine, seen.probe, [leaf, *seen.parameters])
+            if not compare.all_same(seen.gradients, grads):
+                return "gradients"
+    return None
+
+
+def fails_alike(program: Program, seen: Observed) -> bool:
+    """Whether the program fails where the learner's code failed: the same operation, the same shapes, the same before."""
+    trouble = seen.trouble
+    if trouble is None or trouble.failed is None or trouble.doing != "forward":
+        return False
+    failed = trouble.failed
+    done, errors = shapes(program, seen.inputs[0])
+    met = [
+        (error.op.kind if error.op.kind != "add" or error.op["fn"] != "concat" else "cat", error) for error in errors
+    ]
+    for kind, error in met:
+        if kind != failed.kind or not _same_shapes(error, failed):
+            continue
+        left = list(done)
+        for unit in trouble.units:
+            entry = (*unit.key, unit.made)
+            if entry not in left:
+                break
+            left.remove(entry)
+        else:
+            return True
+    return False
+
+
+def outcome_shape(program: Program, x: Tensor) -> tuple[int, ...] | None:
+    """The shape of a program's output, None if it cannot run."""
+    table = {op.get("slot", op.name): _plain(op) for op in program.slots()}
+    try:
+        with _no_grad():
+            return tuple(run(program, x.clone(), table)[program.ops[-1].name].shape)
+    except ProgramError:
+        return None
+
+
+def shapes(program: Program, x: Tensor) -> tuple[list[tuple[Any, ...]], list[ProgramError]]:
+    """What the program's weighted operations make, as far as it can run, and every operation that cannot."""
+    values: dict[str, Tensor] = {"x": x}
+    done: list[tuple[Any, ...]] = []
+    errors: list[ProgramError] = []
+    for op in program.ops:
+        if any(name not in values for name in op.inputs):
+            continue
+        weighted = op.kind in {"conv", "bn", "linear"}
+        try:
+            with _no_grad():
+                values[op.name] = run_op(op, [values[name] for name in op.inputs], _plain(op) if weighted else None)
+        except ProgramError as error:
+            errors.append(error)
+            continue
+        if weighted:
+            done.append((*needs(op), tuple(values[op.name].shape)))
+    return done, errors
+
+
+def _plain(op: Op) -> Weights:
+    zeros = blank(needs(op)[1])
+    return Weights(zeros + 1, zeros, zeros.clone(), zeros + 1) if op.kind == "bn" else Weights(zeros)
+
+
+def _same_shapes(error: ProgramError, failed: Failed) -> bool:
+    kind = error.op.kind
+    if kind in {"add"}:
+        return sorted(error.shapes) == sorted(failed.given[:2])
+    if kind == "conv":
+        return failed.given[:2] == (error.shapes[0], needs(error.op)[1])
+    if kind == "bn":
+        return failed.given[:1] == error.shapes[:1] and needs(error.op)[1] in failed.given
+    if kind == "linear":
+        return failed.given[:2] == (error.shapes[0], needs(error.op)[1])
+    return failed.given[:1] == error.shapes[:1]

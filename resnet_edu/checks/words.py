@@ -1,0 +1,435 @@
+"""What a check says where no known mistake fits: the error in words, the line, the first thing that differs."""
+
+import linecache
+import re
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resnet_edu.checks import compare, sizes
+from resnet_edu.checks.observe import Observed, Trouble, outcome_shape, shapes
+from resnet_edu.checks.pairing import pairings, partial, weights
+from resnet_edu.checks.program import Op, Program, ProgramError, run
+from resnet_edu.checks.watch import Place, Step, Unit
+
+_ROOMS = (str(Path(__file__).parent.parent), str(Path(torch.__file__).parent))
+
+FIXED_TYPE = (
+    "The numbers are right in single precision, but your code makes or converts a tensor to a type of its own, so it "
+    "fails or changes type on an input of another one. Make new tensors like the input: "
+    "`torch.zeros(…, dtype=x.dtype, device=x.device)` or `x.new_zeros(…)`, and leave out `.float()`."
+)
+
+#: What differs although the output of a first call is right: the name, and what to say.
+DIRECT = {
+    "again": (
+        "state-between-calls",
+        "The second call with the same input, in eval mode, gives another output. Something is kept or drawn anew "
+        "between calls: a layer made inside `forward`, a random number, a tensor changed in place. "
+        "Make all layers once, in `__init__`, and let `forward` only compute.",
+    ),
+    "input": (
+        "input-overwritten",
+        "The output is right, but your code changes the input tensor that it was given. Whoever holds it, the "
+        "shortcut of a neighbouring block for instance, sees other numbers afterwards. The culprit is an in-place "
+        "operation on the input: `x += …`, or `inplace=True` on the first activation. Write `out = out + x`.",
+    ),
+    "train": (
+        "training-differs",
+        "In eval mode your numbers are right, in training mode they differ. Look at what behaves differently there: "
+        "batch norm and dropout. Batch norm uses the batch's own mean and variance while training, and dropout does "
+        "not belong here.",
+    ),
+    "random": (
+        "random-in-training",
+        "In training mode the same input gives another output each time, so there is something random inside. "
+        "These networks have no dropout and no noise: take it out.",
+    ),
+    "statistics": (
+        "statistics-differ",
+        "The outputs are right, but after one step of training the running mean and variance of a batch norm are not "
+        "the ones expected. Each batch norm must see each batch exactly once, with PyTorch's own momentum of 0.1.",
+    ),
+    "gradients": (
+        "gradients-differ",
+        "The outputs are right, but the gradients are not: somewhere the way back is cut or doubled. Look for "
+        "`.detach()`, `.data`, `torch.no_grad()` or a hand-written backward.",
+    ),
+}
+
+
+def shape(of: Iterable[int]) -> str:
+    """A shape as a tuple in print."""
+    return str(tuple(of))
+
+
+def not_callable(theirs: Any, signature: str) -> str | None:
+    """What to say if the thing handed over cannot be called to build something, else None."""
+    name = signature.split("(")[0]
+    if theirs is None or theirs is Ellipsis:
+        return f"There is nothing here yet. Write `{signature}` and hand over its name."
+    if isinstance(theirs, nn.Module):
+        return (
+            f"You handed over one finished module. Hand over the class (or function) itself, without the brackets, so "
+            f"that the check can build it in several shapes: `{name}`, not `{name}(…)`."
+        )
+    if isinstance(theirs, Tensor) or not callable(theirs):
+        return f"Expected a class or a function, called as `{signature}`, got {_a(theirs)}."
+    return None
+
+
+def not_a_module(result: Any, call: str) -> tuple[str, ...]:
+    """What to say if a call that should build a module returned something else."""
+    if result is None or result is Ellipsis:
+        return (f"`{call}` returned nothing. Write the missing part, and `return` the module.", "not-written")
+    if isinstance(result, list | tuple):
+        return (
+            f"`{call}` returned a {type(result).__name__}. A list cannot be called and its weights stay unknown: wrap "
+            "it, `nn.Sequential(*blocks)`.",
+            "list-returned",
+        )
+    if isinstance(result, Tensor):
+        return (f"`{call}` returned a tensor. It must return the module that will make the tensor.",)
+    return (
+        f"`{call}` returned {_a(result)}, not an `nn.Module`. Let your class inherit from `nn.Module`.",
+        "no-module",
+    )
+
+
+def not_a_tensor(result: Any, call: str) -> tuple[str, ...]:
+    """What to say if the forward pass returned something else than a tensor."""
+    if result is None or result is Ellipsis:
+        return (
+            f"The forward pass of `{call}` returned nothing. Write the missing part, and end with `return`.",
+            "not-written",
+        )
+    return (f"The forward pass of `{call}` returned {_a(result)}, expected one tensor.", "no-tensor")
+
+
+def _a(thing: Any) -> str:
+    name = type(thing).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def is_dtype_error(error: BaseException) -> bool:
+    """Whether torch complains that two types of numbers meet."""
+    text = str(error)
+    return isinstance(error, RuntimeError) and bool(
+        re.search(
+            r"dtype|expected scalar type|should be the same|Input type|type .* but|ScalarType|Float and|Double and",
+            text,
+        )
+    )
+
+
+def at(place: Place | None, theirs: Any) -> str:
+    """A sentence that points at the line, if it is the learner's."""
+    if place is None:
+        return ""
+    file, line = place
+    if file.startswith(_ROOMS):
+        return ""
+    text = linecache.getline(file, line).strip()
+    return f"\nLine {line}: `{text}`" if text else f"\nLine {line}."
+
+
+def where(error: BaseException) -> Place | None:
+    """The last line of the learner's own code that the error passed through."""
+    frames = [
+        (frame.filename, frame.lineno or 0)
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(_ROOMS) and "site-packages" not in frame.filename
+    ]
+    return frames[-1] if frames else None
+
+
+def raised(
+    trouble: Trouble,
+    theirs: Any,
+    call: str,
+    signature: str,
+    program: Program | None = None,
+    x: Tensor | None = None,
+) -> tuple[str, ...]:
+    """An error inside the learner's code, in words, with the line and the names of the mistake if it is known."""
+    error = trouble.error
+    doing = {
+        "construct": f"`{call}` could not be built.",
+        "forward": f"The forward pass of `{call}` stopped with an error.",
+        "train": f"The forward pass of `{call}` in training mode stopped with an error.",
+        "backward": f"The backward pass through `{call}` stopped with an error.",
+        "call": f"`{call}` stopped with an error.",
+    }[trouble.doing]
+    text, *names = _in_words(error, signature, trouble, program, x)
+    return (f"{doing} {text}{at(where(error), theirs)}", *names)
+
+
+def _in_words(
+    error: BaseException, signature: str, trouble: Trouble, program: Program | None, x: Tensor | None
+) -> tuple[str, ...]:
+    text = str(error)
+    if isinstance(error, SystemExit):
+        return (
+            "It asked Python to exit. Take out `sys.exit()` or `exit()`: a function returns, it does not leave.",
+            "exits",
+        )
+    if isinstance(error, MemoryError) or "can't allocate memory" in text or "not enough memory" in text:
+        return (
+            "It asked for far more memory than this task can need. Look at the sizes of the tensors you make.",
+            "too-much-memory",
+        )
+    if isinstance(error, RecursionError):
+        return (
+            "It calls itself without end. Does `forward` call `self(x)` or the module build itself inside `__init__`?",
+            "endless-recursion",
+        )
+    if isinstance(error, EOFError) and "input()" in text:
+        return (
+            "It waits for `input()`, which a check cannot answer. Take the value as an argument.",
+            "waits-for-input",
+        )
+    if isinstance(error, NotImplementedError):
+        if 'missing the required "forward"' in text:
+            return ("The class has no `forward(self, x)` yet: a module needs one to be called.", "not-written")
+        return ("Something is not written yet: `NotImplementedError` was raised.", "not-written")
+    if "before Module.__init__() call" in text or "has no attribute '_modules'" in text:
+        return (
+            "The first line of `__init__` must be `super().__init__()`, before any layer is set.",
+            "super-init-missing",
+        )
+    if isinstance(error, TypeError) and re.search(
+        r"(positional argument|required positional|unexpected keyword|takes no arguments|missing \d+ required)", text
+    ):
+        if trouble.doing == "construct":
+            return (
+                f"It is called as `{signature}`, by position, and Python says: {text}. Compare your arguments with that.",
+                "wrong-arguments",
+            )
+        return (f"Python says: {text}. Compare the call with the arguments that the function takes.",)
+    if isinstance(error, TypeError) and ("ellipsis" in text or "NoneType" in text):
+        return (f"A part is not written yet, or returns nothing: {text}.", "not-written")
+    if isinstance(error, AttributeError) and ("'ellipsis'" in text or "'NoneType'" in text):
+        return (f"A part is not written yet, or returns nothing: {text}.", "not-written")
+    if isinstance(error, AttributeError) and " object has no attribute " in text:
+        return (f"{text}. Was it set in `__init__`, and spelled the same?", "attribute-missing")
+    if isinstance(error, NameError):
+        return (f"{text}. Was it defined, imported, and spelled the same?", "name-missing")
+    known = _shapes_in_words(text, trouble, program, x)
+    return (
+        known
+        if known is not None
+        else (f"Python says: {type(error).__name__}: {text.splitlines()[0] if text else ''}",)
+    )
+
+
+def _shapes_in_words(text: str, trouble: Trouble, program: Program | None, x: Tensor | None) -> tuple[str, ...] | None:
+    given = trouble.failed.given if trouble.failed is not None else ()
+    cure = _cure(trouble, program, x)
+    if "modified by an inplace operation" in text or "leaf Variable that requires grad" in text:
+        return (
+            "An in-place operation has overwritten numbers that the backward pass needs. Replace `+=` or "
+            "`inplace=True` by an operation that makes a new tensor, such as `out = out + x`.",
+            "overwritten-for-backward",
+        )
+    if "Expected more than 1 value per channel" in text:
+        return (
+            "A batch norm in training mode got one single value per channel, which has no variance. The map is 1×1 and the batch 1: look for what shrinks the map so far.",
+        )
+    found = re.search(r"expected input\[(.*?)\] to have (\d+) channels, but got (\d+) channels", text)
+    if found:
+        return (
+            f"A convolution was made for {found[2]} channels and got {found[3]}, in a tensor of shape ({found[1]}). Its first argument must be the number of channels that arrive.{cure}",
+            "channels-do-not-fit",
+        )
+    found = re.search(r"(?:running_mean|weight) should contain (\d+) elements not (\d+)", text)
+    if found:
+        return (
+            f"A batch norm was made for {found[2]} channels and got {found[1]}. Give it the number of channels that leave the convolution before it.",
+            "channels-do-not-fit",
+        )
+    found = re.search(r"mat1 and mat2 shapes cannot be multiplied \((\d+)x(\d+) and (\d+)x(\d+)\)", text)
+    if found:
+        return (
+            f"The linear layer takes {found[3]} features and got {found[2]} in each of {found[1]} rows. Average each channel over the map first, then flatten from dimension 1 on, so that one number per channel is left.",
+            "features-do-not-fit",
+        )
+    if "must match the size of tensor b" in text and len(given) >= 2:
+        a, b = given[0], given[1]
+        return (
+            f"Two tensors that should be added have different shapes, {shape(a)} and {shape(b)}: {_unequal(a, b)}.{cure}",
+            "shapes-do-not-fit",
+        )
+    if "Sizes of tensors must match" in text:
+        return (
+            f"`torch.cat` needs tensors that agree in every other dimension, got {' and '.join(shape(g) for g in given)}.{cure}",
+            "shapes-do-not-fit",
+        )
+    if "Kernel size can't be greater" in text:
+        return (
+            f"The map has become smaller than the kernel. Something before it shrinks too much.{cure}",
+            "map-too-small",
+        )
+    return None
+
+
+def _unequal(a: tuple[int, ...], b: tuple[int, ...]) -> str:
+    if len(a) != len(b):
+        return f"{len(a)} dimensions and {len(b)}"
+    names = ("batch", "channels", "height", "width") if len(a) == 4 else tuple(f"dimension {i}" for i in range(len(a)))
+    parts = [f"{name} {one} against {two}" for name, one, two in zip(names, a, b, strict=True) if one != two]
+    return ", ".join(parts)
+
+
+def _cure(trouble: Trouble, program: Program | None, x: Tensor | None) -> str:
+    """Which of the learner's operations first makes another size than the reference's, and what would mend it."""
+    if program is None or x is None:
+        return ""
+    found = size_fault(program, x, trouble.units)
+    return f"\n{found}" if found else ""
+
+
+def size_fault(program: Program, x: Tensor, units: Iterable[Unit]) -> str | None:
+    """The first convolution whose size differs from that of the reference's with the same weights, solved."""
+    done, _ = shapes(program, x)
+    left = list(done)
+    for unit in units:
+        same_weights = [entry for entry in left if entry[:2] == unit.key]
+        if not same_weights or unit.kind != "conv":
+            continue
+        match = next((entry for entry in same_weights if entry[2] == unit.made), None)
+        left.remove(match or same_weights[0])
+        if match is None and len(unit.given) == 4:
+            wanted = same_weights[0][2]
+            kernel = unit.key[1][-1]
+            stride, padding = (_first(unit.settings.get(key)) for key in ("stride", "padding"))
+            if not isinstance(padding, int) or not isinstance(stride, int):
+                return None
+            op = next(op for op in program.ops if op.kind == "conv" and op["kernel"] == kernel)
+            size, want = unit.given[2], wanted[2]
+            start = (
+                f"The convolution with a kernel of {kernel} makes {unit.given[2]} → {unit.made[2]}, {want} was expected"
+            )
+            try:
+                now = sizes.formula(size, kernel, stride, padding)
+                right = sizes.formula(size, kernel, op["stride"], op["padding"])
+            except ValueError:
+                return start + "."
+            if (stride, padding) != (op["stride"], op["padding"]) and right.endswith(f"= {want}"):
+                return f"{start}: now {now}; with stride {op['stride']} and padding {op['padding']}, {right}."
+            return f"{start}: {now}."
+    return None
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, tuple | list) else value
+
+
+def first_difference(call: str, program: Program, seen: Observed, theirs: Any) -> tuple[str, ...]:
+    """Where the learner's numbers first leave the reference's, and the next thing to look at."""
+    out = seen.outputs[0]
+    x = seen.inputs[0]
+    reference_shape = outcome_shape(program, x)
+    lines = ["I do not recognize this one, so here is what I can see."]
+    if any(isinstance(o, Tensor) and not compare.finite(o) for o in seen.outputs):
+        return (
+            f"`{call}` returns numbers that are not finite (NaN or infinity), on ordinary random input. Look for a "
+            "division by zero, a square root or logarithm of something negative, or a tensor that was never filled "
+            "(`torch.empty`).",
+            "not-finite",
+        )
+    fault = size_fault(program, x, seen.units)
+    if reference_shape is not None and tuple(out.shape) != reference_shape:
+        lines = [
+            f"`{call}` makes {shape(x.shape)} into {shape(out.shape)}; expected {shape(reference_shape)}: {_unequal(tuple(out.shape), reference_shape)}."
+        ]
+        solved = _solved(program, x, seen) if fault is None else fault
+        if solved:
+            lines.append(solved)
+        name: tuple[str, ...] = ("wrong-shape",)
+    else:
+        name = ()
+    count = _counts(program, seen)
+    if count:
+        lines.append(count)
+    lines.append(_walk(call, program, seen, theirs))
+    return ("\n".join(line for line in lines if line), *name)
+
+
+def _solved(program: Program, x: Tensor, seen: Observed) -> str:
+    pool = next((op for op in program.ops if op.kind == "maxpool"), None)
+    out = seen.outputs[0]
+    if pool is None or out.dim() != 4 or not seen.units:
+        return ""
+    size = seen.units[-1].made[2] if len(seen.units[-1].made) == 4 else x.shape[2]
+    found = sizes.explains(size, out.shape[2], pool["kernel"], pool["stride"], pool["padding"])
+    return f"What explains {size} → {out.shape[2]} in the max-pool: {found}." if found else ""
+
+
+_KINDS = {"conv": "convolution", "bn": "batch norm", "linear": "linear layer"}
+
+
+def _counts(program: Program, seen: Observed) -> str:
+    parts = []
+    for kind, word in _KINDS.items():
+        wanted = sum(op.kind == kind for op in program.ops)
+        got = sum(unit.calls for unit in seen.units if unit.kind == kind)
+        if wanted != got:
+            parts.append(f"{got} {_KINDS[kind]}{'s' * (got != 1)} where the reference runs {wanted}")
+    return f"Your forward pass runs {' and '.join(parts)}." if parts else ""
+
+
+def _walk(call: str, program: Program, seen: Observed, theirs: Any) -> str:
+    """Go along the reference and look for each of its tensors among the learner's."""
+    steps = seen.steps
+    if not steps:
+        return "Next, print the shape and the mean of each tensor in `forward`, line by line, against your drawing."
+    pairing = next(iter(pairings(program, seen.units)), None) or partial(program, seen.units)
+    x = seen.inputs[0]
+    values = run_as_far(program, x, pairing)
+    last_words, last_index = "the input", -1
+    for op in program.ops:
+        value = values.get(op.name)
+        if value is None:
+            return f"Up to {last_words} your numbers are right. I find nothing in your code that does the work of {op.words}. {_next(steps, last_index, theirs)}"
+        index = next((i for i, step in enumerate(steps) if compare.same(step.made, value)), None)
+        if index is None:
+            distance = _distance(steps, last_index, value)
+            return f"Up to {last_words} your numbers are right. The first that I cannot find is {op.words}, of shape {shape(value.shape)}{distance}. {_next(steps, last_index, theirs)}"
+        last_words, last_index = op.words, max(last_index, index)
+    return f"Every tensor of the reference appears in your code, but what you return is another. {_next(steps, last_index, theirs)}"
+
+
+def _distance(steps: list[Step], last: int, value: Tensor) -> str:
+    for step in steps[last + 1 :]:
+        if step.made.shape == value.shape:
+            return f"; yours differs by up to {compare.difference(step.made, value):.2g} (relative)"
+    return ""
+
+
+def _next(steps: list[Step], last: int, theirs: Any) -> str:
+    if last + 1 >= len(steps):
+        return "Look at what comes after it."
+    step = steps[last + 1]
+    name = step.function.strip("_")
+    return f"Look at what your code does next, `{name}`, which makes {shape(step.made.shape)}.{at(step.line, theirs)}"
+
+
+def run_as_far(program: Program, x: Tensor, pairing: Any) -> dict[str, Tensor]:
+    """The reference's tensors up to the first operation for which the learner has no weights."""
+    known = weights(pairing)
+    values: dict[str, Tensor] = {}
+    ops: list[Op] = []
+    for op in program.ops:
+        if op.kind in {"conv", "bn", "linear"} and op.get("slot", op.name) not in known:
+            break
+        ops.append(op)
+    with torch.no_grad():
+        try:
+            values = run(Program(tuple(ops), program.blocks), x.clone(), known) if ops else {}
+        except ProgramError:
+            return {}
+    return values
