@@ -1,0 +1,273 @@
+"""The explorers' arithmetic against Python's, what they copy, and what they print in a notebook."""
+
+import json
+import random
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from resnet_edu import arithmetic, blocks, steps, trace
+from resnet_edu.recipes import Recipe, recipe
+
+ROOT = Path(__file__).parent.parent
+
+
+def in_javascript(questions: list[tuple[str, dict[str, Any]]]) -> list[Any]:
+    """What the core answers, all in one process."""
+    node = shutil.which("node") or pytest.fail("node is not on the path; `make test` installs it")
+    run = subprocess.run(
+        [node, ROOT / "tests/js/answer.js"], input=json.dumps(questions), capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+def as_lists(rows: list[steps.Step]) -> list[Any]:
+    return [[list(value) if isinstance(value, tuple) else value for value in row] for row in rows]
+
+
+def in_python(call: Any) -> Any:
+    try:
+        return call()
+    except ValueError as error:
+        return {"refused": str(error)}
+
+
+def test_unit_tests_of_the_core_pass_under_nodes_own_runner():
+    node = shutil.which("node") or pytest.fail("node is not on the path; `make test` installs it")
+    run = subprocess.run([node, "--test", "tests/js/"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout[-4000:]
+
+
+# -- the core against Python ----------------------------------------------------------------------
+
+
+def random_name(draw: random.Random) -> str:
+    family = draw.choice(["resnet", "resnet", "plain", "cifar", "cifar_plain"])
+    depths = {"resnet": [18, 34, 50, 101, 152], "plain": [18, 34]}.get(family, [6 * n + 2 for n in range(1, 20)])
+    return f"{family}{draw.choice(['', '_'])}{draw.choice(depths)}"
+
+
+def random_changes(draw: random.Random, plain: bool) -> dict[str, Any]:
+    changes: dict[str, Any] = {
+        "stem": draw.choice(["imagenet", "cifar"]),
+        "shortcut": "none" if plain else draw.choice("ABC"),
+        "stride_in": draw.choice(["3x3", "1x1"]),
+        "num_classes": draw.randint(1, 2000),
+    }
+    return {field: changes[field] for field in changes if draw.random() < 0.5}
+
+
+def random_fields(draw: random.Random) -> dict[str, Any]:
+    """A recipe that nobody published: any number of layers, any widths, any channels."""
+    length = draw.randint(1, 5)
+    return {
+        "block": draw.choice(["basic", "bottleneck", "plain"]),
+        "layers": [draw.randint(1, 6) for _ in range(length)],
+        "widths": [draw.randint(1, 700) for _ in range(length)],
+        "stem": draw.choice(["imagenet", "cifar"]),
+        "shortcut": draw.choice("ABC"),
+        "stride_in": draw.choice(["3x3", "1x1"]),
+        "in_channels": draw.randint(1, 12),
+        "num_classes": draw.randint(1, 2000),
+    }
+
+
+def random_sides(draw: random.Random) -> list[int]:
+    height = draw.randint(7, 320)
+    return [height, height if draw.random() < 0.5 else draw.randint(7, 320)]
+
+
+def test_every_step_equals_pythons_in_2400_networks():
+    draw = random.Random(2015)
+    questions: list[tuple[str, dict[str, Any]]] = []
+    expected = []
+    for _ in range(1200):
+        name, image = random_name(draw), [3, *random_sides(draw)]
+        changes = random_changes(draw, plain="plain" in name)
+        questions.append(("steps", {"name": name, "image": image, "changes": changes}))
+        expected.append(as_lists(arithmetic.steps(name, tuple(image), **changes)))
+    for _ in range(1200):
+        fields = random_fields(draw)
+        image = [fields["in_channels"], *random_sides(draw)]
+        questions.append(("recipe_steps", {"fields": fields, "image": image}))
+        # Shrinking widths are refused under option A; the refusal is compared like an answer.
+        expected.append(in_python(lambda f=fields, i=image: as_lists(arithmetic.steps(Recipe(**f), tuple(i)))))
+    assert sum(isinstance(answer, list) for answer in expected) >= 2000
+    assert sum(map(len, expected)) > 100_000
+    for question, ours, theirs in zip(questions, in_javascript(questions), expected, strict=True):
+        assert ours == theirs, question
+
+
+def test_sums_and_depths_equal_pythons():
+    names = ["resnet18", "resnet50", "resnet152", "plain34", "cifar20", "cifar_plain56", "cifar1202"]
+    questions: list[tuple[str, dict[str, Any]]] = []
+    expected: list[Any] = []
+    for name in names:
+        setting = {"name": name, "image": [3, 97, 64]}
+        rows = arithmetic.steps(name, (3, 97, 64))
+        questions += [("by_layer", setting), ("by_block", setting), ("depth", setting)]
+        expected += [as_lists(steps.by_layer(rows)), as_lists(steps.by_block(rows)), recipe(name).depth]
+    assert in_javascript(questions) == expected
+
+
+def test_one_convolution_equals_pythons_where_it_fits_and_where_it_does_not():
+    draw = random.Random(7)
+    settings = [
+        {
+            "size": draw.randint(0, 40),
+            "kernel": draw.randint(0, 11),
+            "stride": draw.randint(0, 5),
+            "padding": draw.randint(-1, 6),
+            "dilation": draw.randint(0, 4),
+        }
+        for _ in range(2000)
+    ]
+    expected = [in_python(lambda setting=setting: arithmetic.conv_out(**setting)) for setting in settings]
+    assert sum(isinstance(answer, int) for answer in expected) > 400
+    assert sum(isinstance(answer, dict) for answer in expected) > 400
+    assert in_javascript([("conv_out", setting) for setting in settings]) == expected
+
+
+REFUSED: list[dict[str, Any]] = [
+    {"name": "resnet"},
+    {"name": "it's"},
+    {"name": "resnet19"},
+    {"name": "resnet34 "},
+    {"name": "plain50"},
+    {"name": "cifar0"},
+    {"name": "cifar21"},
+    {"name": "cifar_plain3"},
+    {"name": "resnet18", "changes": {"blocks": 3, "alpha": 1}},
+    {"name": "resnet18", "changes": {"stem": "vgg"}},
+    {"name": "resnet18", "changes": {"shortcut": "none"}},
+    {"name": "resnet50", "changes": {"stride_in": "3"}},
+    {"name": "resnet18", "changes": {"block": "wide"}},
+    {"name": "resnet18", "changes": {"num_classes": 0}},
+    {"name": "resnet18", "changes": {"num_classes": 2.5}},
+    {"name": "resnet18", "changes": {"in_channels": -1}},
+    {"name": "resnet18", "changes": {"layers": [2, 2]}},
+    {"name": "resnet18", "changes": {"layers": [2], "widths": [8, 8]}},
+    {"name": "resnet18", "changes": {"layers": [2, 0, 2, 2]}},
+    {"name": "resnet18", "changes": {"layers": [], "widths": []}},
+    {"name": "resnet18", "image": [224, 224]},
+    {"name": "resnet18", "image": [1, 224, 224]},
+    {"name": "resnet18", "image": [224, 224, 3]},
+    {"name": "resnet18", "image": [3, 6, 224]},
+    {"name": "cifar20", "image": [3, 2, 2]},
+]
+
+
+def test_what_python_refuses_is_refused_in_the_same_words():
+    questions = [{"image": [3, 224, 224], "changes": {}, **refused} for refused in REFUSED]
+    expected = []
+    for question in questions:
+        with pytest.raises(ValueError, match=".") as error:
+            arithmetic.steps(question["name"], tuple(question["image"]), **question["changes"])
+        expected.append({"refused": str(error.value)})
+    assert in_javascript([("steps", question) for question in questions]) == expected
+
+
+# -- one block, as the shortcut explorer shows it --------------------------------------------------
+
+
+class PreActivation(torch.nn.Sequential):
+    """He et al. 2016, Figure 1(b): norm and ReLU in front of each convolution."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+        super().__init__()
+        for number, (before, stepping) in enumerate([(in_channels, stride), (channels, 1)], start=1):
+            self.add_module(f"bn{number}", torch.nn.BatchNorm2d(before))
+            self.add_module(f"relu{number}", torch.nn.ReLU())
+            self.add_module(f"conv{number}", torch.nn.Conv2d(before, channels, 3, stepping, padding=1, bias=False))
+
+
+def random_block(draw: random.Random, kinds: list[str]) -> dict[str, Any]:
+    return {
+        "kind": draw.choice(kinds),
+        "inChannels": draw.choice([1, 3, 16, 32, 64, 100, 256]),
+        "channels": draw.choice([1, 8, 16, 25, 32, 64]),
+        "stride": draw.choice([1, 2, 3]),
+        "size": draw.randint(1, 40),
+        "strideIn": draw.choice(["3x3", "1x1"]),
+        "shortcut": draw.choice("ABC"),
+    }
+
+
+def test_a_block_costs_what_the_module_costs():
+    draw = random.Random(11)
+    settings = [random_block(draw, ["basic", "bottleneck"]) for _ in range(120)]
+    replies = in_javascript([("block", setting) for setting in settings])
+    refused = 0
+    for setting, reply in zip(settings, replies, strict=True):
+        options = {"stride_in": setting["strideIn"]} if setting["kind"] == "bottleneck" else {}
+        build = blocks.BLOCKS[setting["kind"]]
+        arguments = (setting["inChannels"], setting["channels"], setting["stride"])
+        try:
+            block = build(*arguments, shortcut=setting["shortcut"], **options)
+        except ValueError as error:
+            assert reply["sum"] == {"error": str(error)}, setting
+            refused += 1
+            continue
+        rows = as_lists(trace.trace(block, (setting["inChannels"], setting["size"], setting["size"])))
+        residual = [row for row in rows if not row[0].startswith("downsample") and row[0] != "add"][:-1]
+        assert [row[1:6] for row in reply["residual"]] == [row[1:6] for row in residual], setting
+        around = [row for row in rows if row[0].startswith("downsample")]
+        option = reply["options"][setting["shortcut"]]
+        assert option["parameters"] == sum(row[4] for row in around), setting
+        assert option["multiplyAdds"] == sum(row[5] for row in around), setting
+        assert reply["sum"] == {"shape": [1, *rows[-1][3]], "broadcast": False}, setting
+    assert 0 < refused < 60
+
+
+def test_a_pre_activation_block_costs_what_the_module_costs():
+    draw = random.Random(12)
+    settings = [random_block(draw, ["preactivation"]) for _ in range(30)]
+    for setting, reply in zip(settings, in_javascript([("block", setting) for setting in settings]), strict=True):
+        module = PreActivation(setting["inChannels"], setting["channels"], setting["stride"])
+        rows = as_lists(trace.trace(module, (setting["inChannels"], setting["size"], setting["size"])))
+        assert [row[1:6] for row in reply["residual"]] == [row[1:6] for row in rows], setting
+
+
+def test_the_message_at_the_addition_is_pytorchs_own():
+    draw = random.Random(13)
+    pairs = [
+        ([1, *(draw.choice([1, 2, 3, 5]) for _ in range(3))], [1, *(draw.choice([1, 2, 3]) for _ in range(3))])
+        for _ in range(300)
+    ]
+    replies = in_javascript([("add_shapes", {"a": a, "b": b}) for a, b in pairs])
+    errors = 0
+    for (a, b), reply in zip(pairs, replies, strict=True):
+        try:
+            total = torch.zeros(a) + torch.zeros(b)
+        except RuntimeError as error:
+            assert reply == {"error": str(error)}
+            errors += 1
+        else:
+            assert reply == {"shape": list(total.shape), "broadcast": a != b}
+    assert errors > 50
+
+
+# -- "Copy as Python" ------------------------------------------------------------------------------
+
+
+def test_the_copied_lines_build_exactly_the_network_on_the_page():
+    draw = random.Random(50)
+    states: list[dict[str, Any]] = []
+    for _ in range(60):
+        name = random_name(draw).replace("_1", "1").replace("_5", "5")
+        states.append({"model": name, **random_changes(draw, plain="plain" in name)})
+    copied = in_javascript([("to_python", state) for state in states])
+    assert len(set(copied)) > 50
+    for state, lines in zip(states, copied, strict=True):
+        assert len(lines.splitlines()) == 2, lines
+        namespace: dict[str, Any] = {}
+        with torch.device("meta"):  # shapes are enough, and they need no memory
+            exec(lines, namespace)
+        changes = {field: value for field, value in state.items() if field != "model"}
+        image = (3, 41, 41)
+        assert trace.trace(namespace["model"], image) == arithmetic.steps(state["model"], image, **changes), lines
