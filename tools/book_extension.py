@@ -112,6 +112,7 @@ class Predict(BookDirective):
     def build(self) -> list[nodes.Node]:
         question = markup.predict(self.source)
         _, name = self.number("predict")
+        number = question.type == "number"
         parts = [html("div", *self.blocks(question.prompt), classes="predict-prompt")]
         if question.choices:
             parts.append(
@@ -125,7 +126,10 @@ class Predict(BookDirective):
             parts.append(
                 html(
                     "ul",
-                    *(html("li", *self.inline(text), data_answer=value) for value, text in question.wrong),
+                    *(
+                        html("li", *self.inline(text), data_answer=markup.plain_number(value) if number else value)
+                        for value, text in question.wrong
+                    ),
                     classes="predict-wrong",
                 )
             )
@@ -139,8 +143,8 @@ class Predict(BookDirective):
                 *parts,
                 id=name,
                 type=question.type,
-                answer=question.answer,
-                tolerance=question.tolerance if question.type == "number" else "",
+                answer=markup.plain_number(question.answer) if number else question.answer,
+                tolerance=markup.plain_number(question.tolerance) if number else "",
                 unit=question.unit,
             )
         ]
@@ -154,7 +158,7 @@ class Predict(BookDirective):
     def answer(self, question: markup.Prediction) -> list[nodes.Node]:
         """The answer in words, for a reader without scripts: what it is, then why, in place of all feedback."""
         if question.type == "number":
-            said = nodes.Text(f"{self.options['answer']} {question.unit}".strip())
+            said = nodes.Text(f"{question.answer} {question.unit}".strip())
             parts: list[nodes.Node] = [nodes.paragraph("", "", nodes.strong("", "", said))]
         elif question.type == "order":
             parts = [html("ol", *(html("li", *self.inline(choice.text)) for choice in question.choices))]

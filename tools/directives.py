@@ -228,7 +228,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A question and all that the page can say about an answer. Texts are Markdown."""
+    """A question and all that the page can say about an answer. Texts are Markdown, numbers stand as written.
+
+    `answer` is a number, the key of the right choice, or the keys of several, in order for "order".
+    """
 
     prompt: str
     type: str
@@ -327,12 +330,12 @@ def _number(options: dict[str, str], rows: list, shared: dict, line: int) -> Pre
             raise MarkupError(f"expected `- value: what went wrong`, `- hint: …` or `- why: …`, got {text!r}", at)
         if abs(_value(head, at) - answer) <= tolerance:
             raise MarkupError(f"{head} is listed as wrong, but it is the answer", at)
-        wrong.append((plain_number(head), text))
-    _distinct([head for head, _ in wrong], line)
+        wrong.append((head, text))
+    _distinct([plain_number(head) for head, _ in wrong], line)
     return Prediction(
         **shared,
-        answer=plain_number(options["answer"]),
-        tolerance=plain_number(options.get("tolerance", "0")),
+        answer=options["answer"],
+        tolerance=options.get("tolerance", "0"),
         unit=options.get("unit", ""),
         wrong=tuple(wrong),
     )
