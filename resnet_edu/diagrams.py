@@ -12,7 +12,7 @@ from itertools import groupby
 
 from resnet_edu import arithmetic, palette
 from resnet_edu.picture import FONT, Model, Picture, journey, name_of, shape_text, steps_of
-from resnet_edu.recipes import Recipe, check_choice
+from resnet_edu.recipes import STEM_KERNEL, check_choice
 from resnet_edu.steps import Shape, Step, block_of, by_layer, layer_of
 
 #: How each kind of shortcut is drawn.
@@ -90,12 +90,13 @@ def stem(kind: str = "imagenet", image: Shape = (3, 224, 224)) -> Diagram:
     """The stem with every operation, and the shapes on the edges.
 
     >>> stem("imagenet").alt
-    'The imagenet stem: conv 7×7/2 to 64×112×112, batch norm, ReLU, max-pool 3×3/2 to 64×56×56.'
+    'The ImageNet stem: conv 7×7/2 to 64×112×112, batch norm, ReLU, max-pool 3×3/2 to 64×56×56.'
     """
-    plan = Recipe(stem=kind, in_channels=image[0]) if kind == "imagenet" else _cifar(image[0])
-    check_choice("stem", kind, ("imagenet", "cifar"))
-    steps = [step for step in arithmetic.steps(plan, image) if layer_of(step.room) == "stem"]
-    return _diagram(f"{kind} stem", _operations(steps), f"The {kind} stem: {_listed(steps)}.")
+    check_choice("stem", kind, STEM_KERNEL)
+    name, title = ("resnet18", "ImageNet stem") if kind == "imagenet" else ("cifar20", "CIFAR stem")
+    steps = arithmetic.steps(name, image, in_channels=image[0])
+    part = [step for step in steps if layer_of(step.room) == "stem"]
+    return _diagram(title, _operations(part), f"The {title}: {_listed(part)}.")
 
 
 def layer(model: Model = "resnet34", number: int = 1, image: Shape = (3, 224, 224), **changes: object) -> Diagram:
@@ -109,11 +110,14 @@ def layer(model: Model = "resnet34", number: int = 1, image: Shape = (3, 224, 22
     parts = _parts(steps_of(model, image, **changes))
     name = f"layer{number}"
     if name not in parts:
-        raise ValueError(f"{name_of(model)} has {', '.join(p for p in parts if p.startswith('layer'))}, not {name}")
+        raise ValueError(
+            f"{name_of(model, **changes)} has {', '.join(p for p in parts if p.startswith('layer'))}, not {name}"
+        )
     blocks = _blocks(parts[name])
     graph = _Graph()
-    _chain(graph, blocks, name, fold=False)
-    title = f"{name} of {name_of(model, **changes)}" if isinstance(model, str) else name
+    end, label = _chain(graph, blocks, "main", fold=False)
+    graph.edge(end, graph.node(label, look="text"))
+    title = f"{name} of {name_of(model, **changes)}"
     return _diagram(title, graph, f"{title}. {journey(parts[name])} {_shortcuts_alt(blocks)}")
 
 
@@ -135,14 +139,14 @@ def network(
     layers = [part for part in parts if part.startswith("layer")]
     if not layers:
         raise ValueError(f"a network's diagram needs rooms called layer1, layer2, …; this one has {', '.join(parts)}")
-    title = name_of(model, **changes) if isinstance(model, str) else name_of(model)
+    title = name_of(model, **changes)
     alt = f"{title}. {journey(steps)}"
     if level == "layer":
         return _diagram(title, _layers(steps), alt)
     blocks = [block for part in layers for block in _blocks(parts[part])]
     alt = f"{alt} {_shortcuts_alt(blocks)}"
     wide, narrow = _network(parts, columns=True), _network(parts, columns=False)
-    return Diagram(title, wide.dot, _svg(wide), alt, _svg(narrow))
+    return _diagram(title, wide, alt, narrow)
 
 
 def compare(left: Diagram, right: Diagram) -> Diagram:
@@ -240,8 +244,10 @@ _DEFAULTS = (
 )
 
 
-def _diagram(title: str, graph: _Graph, alt: str) -> Diagram:
-    return Diagram(title, graph.dot, _svg(graph), alt)
+def _diagram(title: str, graph: _Graph, alt: str, narrow: _Graph | None = None) -> Diagram:
+    graphs = [graph] if narrow is None else [graph, narrow]
+    svgs = [_painted(graph, raw) for graph, raw in zip(graphs, _laid_out(graphs), strict=True)]
+    return Diagram(title, graph.dot, svgs[0], alt, None if narrow is None else svgs[1])
 
 
 def _operations(steps: Sequence[Step]) -> _Graph:
@@ -264,16 +270,12 @@ def _operations(steps: Sequence[Step]) -> _Graph:
             graph.edge(side, node, "identity" if way == "identity" else side_label, way, weight=0, **ports)
             before, label = node, ""
         else:
-            node = graph.node(_wrapped(step.operation), step.room, "filled" if step.multiply_adds else "outline")
+            node = graph.node(step.operation, step.room, "filled" if step.multiply_adds else "outline")
             graph.edge(before, node, label)
             before, label = node, shape_text(step.output) if step.input != step.output else ""
     end = graph.node(shape_text(steps[-1].output), look="text")
     graph.edge(before, end)
     return graph
-
-
-def _wrapped(operation: str) -> str:
-    return operation
 
 
 def _layers(steps: Sequence[Step]) -> _Graph:
@@ -301,7 +303,12 @@ def _network(parts: dict[str, list[Step]], columns: bool) -> _Graph:
     for part, steps in parts.items():
         if part.startswith("layer"):
             if columns and part != layers[0]:
-                before, label = graph.node(f"from {layers[layers.index(part) - 1]}", look="text", group=part), ""
+                text = f"from {layers[layers.index(part) - 1]}\n{shape_text(steps[0].input)}"
+                before, label = graph.node(text, look="text", group=part), ""
+            elif part == layers[0] and before:
+                start = graph.node(shape_text(steps[0].input), look="text", group=part if columns else "main")
+                graph.edge(before, start)
+                before, label = start, ""
             before, label = _chain(graph, _blocks(steps), part if columns else "main", True, before, label)
             if columns and part != layers[-1]:
                 end = graph.node(f"to {layers[layers.index(part) + 1]}", look="text", group=part)
@@ -361,10 +368,6 @@ def _blocks(steps: Iterable[Step]) -> list[list[Step]]:
     return [list(group) for _, group in groupby(steps, lambda step: block_of(step.room))]
 
 
-def _cifar(in_channels: int) -> Recipe:
-    return Recipe("basic", (1, 1, 1), (16, 32, 64), stem="cifar", shortcut="A", in_channels=in_channels)
-
-
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' if count != 1 else ''}"
 
@@ -400,10 +403,11 @@ def _shortcuts_alt(blocks: Sequence[Sequence[Step]]) -> str:
     return f"Shortcuts: {', '.join(counts)}."
 
 
-def _svg(graph: _Graph) -> str:
-    """Lay the graph out, then hand its colours and fonts over to the page."""
+def _laid_out(graphs: Sequence[_Graph]) -> list[str]:
+    # One run for all: most of the time goes into starting the program.
+    source = "\n".join(graph.dot for graph in graphs)
     try:
-        done = subprocess.run(["dot", "-Tsvg"], input=graph.dot, capture_output=True, text=True, encoding="utf-8")
+        done = subprocess.run(["dot", "-Tsvg"], input=source, capture_output=True, text=True, encoding="utf-8")
     except FileNotFoundError:
         raise RuntimeError(
             "diagrams are laid out by Graphviz, and its program dot is not installed: "
@@ -412,9 +416,13 @@ def _svg(graph: _Graph) -> str:
         ) from None
     if done.returncode:
         raise RuntimeError(f"dot could not lay out the graph: {done.stderr.strip()}")
-    raw = done.stdout
+    return done.stdout.split("</svg>")[: len(graphs)]
+
+
+def _painted(graph: _Graph, raw: str) -> str:
+    """Hand dot's colours and fonts over to the page."""
     width, height = map(float, re.findall(r'viewBox="[\d.]+ [\d.]+ ([\d.]+) ([\d.]+)"', raw)[0])
-    body = raw[raw.index("<g ") : raw.rindex("</svg>")]
+    body = raw[raw.index("<g ") :]
     body = re.sub(r"<title>.*?</title>\n?|<!--.*?-->\n?", "", body, flags=re.DOTALL)
     body = re.sub(r' (id|font-family)="[^"]*"', "", body)
     paints = {code: css for css, code in graph.css.items()}
@@ -424,6 +432,8 @@ def _svg(graph: _Graph) -> str:
         return ' style="' + ";".join(f"{key}:{css or 'none'}" for key, css in found) + '"'
 
     body = re.sub(r' fill="(?P<fill>[^"]*)"(?: stroke="(?P<stroke>[^"]*)")?', painted, body)
+    for dots, ours in (("5,2", "6 3"), ("1,5", "2 4")):  # as distinct in a small picture as in a large one
+        body = body.replace(f'stroke-dasharray="{dots}"', f'stroke-dasharray="{ours}"')
     body = re.sub(r'class="([^"]*)"', lambda m: f'class="{_classes(unescape(m[1]))}"', body)
     return _opening(width, height) + body + "</svg>"
 

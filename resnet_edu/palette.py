@@ -37,7 +37,7 @@ LIGHT = {
     "stem": Colour("#e3982f", _BLACK, "#c47410"),
     "layer1": Colour("#f5f0a0", _BLACK, "#8f8a1a"),
     "layer2": Colour("#62b89c", _BLACK, "#2f9474"),
-    "layer3": Colour("#4f7fb3", _BLACK, "#4a8ac4"),
+    "layer3": Colour("#5888c2", _BLACK, "#4a8ac4"),
     "layer4": Colour("#5c48a2", _WHITE, "#8a78d6"),
     "head": Colour("#b04e66", _WHITE, "#d0607c"),
     "identity": Colour("#2488cf", _BLACK, "#2488cf"),

@@ -43,12 +43,12 @@ class Picture:
 
     def _repr_html_(self) -> str:
         if self.narrow is None:
-            return _boxed(self.svg, self.alt)
+            return _boxed(self.svg)
         return (
             "<style>.re-narrow{display:none}"
             "@media(max-width:640px){.re-wide{display:none}.re-narrow{display:block}}</style>"
-            f'<div class="re-wide">{_boxed(self.svg, self.alt)}</div>'
-            f'<div class="re-narrow">{_boxed(self.narrow, self.alt)}</div>'
+            f'<div class="re-wide">{_boxed(self.svg)}</div>'
+            f'<div class="re-narrow">{_boxed(self.narrow)}</div>'
         )
 
     def save(self, path: str | Path) -> Path:
@@ -76,9 +76,11 @@ def steps_of(model: Model, image: Shape = (3, 224, 224), **changes: object) -> l
         return arithmetic.steps(model, image, **changes)
     if changes:
         raise TypeError(f"{', '.join(sorted(changes))}: changes go with a name, such as 'resnet18'")
-    if isinstance(model, Sequence) and model and all(isinstance(step, Step) for step in model):
-        return list(model)
-    if not isinstance(model, Sequence) and hasattr(model, "named_modules"):
+    if isinstance(model, Sequence):
+        rows = [step for step in model if isinstance(step, Step)]
+        if rows and len(rows) == len(model):
+            return rows
+    elif hasattr(model, "named_modules"):
         from resnet_edu.trace import trace  # needs torch, which a module has loaded already
 
         return trace(model, image)
@@ -146,10 +148,8 @@ def _named(svg: str, alt: str) -> str:
     return f'<svg class="re-picture" role="img" aria-label="{escape(alt)}" {svg[5:]}'
 
 
-def _boxed(svg: str, alt: str) -> str:
+def _boxed(svg: str) -> str:
     # Only what is wider than a phone needs a box that scrolls, and the keyboard must reach that box.
     width = float(svg.partition(' width="')[2].partition('"')[0])
-    if width <= PHONE:
-        return f'<div style="text-align:center">{svg}</div>'
-    box = 'role="group" tabindex="0" aria-label="A wide picture: scrolls sideways"'
-    return f'<div {box} style="overflow-x:auto;max-width:100%">{svg}</div>'
+    scrolls = 'role="group" tabindex="0" aria-label="A wide picture: scrolls sideways" ' if width > PHONE else ""
+    return f'<div {scrolls}style="overflow-x:auto;max-width:100%;text-align:center">{svg}</div>'

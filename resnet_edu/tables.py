@@ -23,13 +23,11 @@ class Stack(NamedTuple):
 
     convolutions: tuple[str, ...]
     times: int
-    before: str = ""
-    """What stands above the block, the stem's max-pool."""
 
     def __str__(self) -> str:
         last = len(self.convolutions) - 1
         width = max(map(len, self.convolutions))
-        rows = [self.before] if self.before else []
+        rows = []
         for number, convolution in enumerate(self.convolutions):
             left, right = ("[", "]") if last == 0 else ("⎡⎤" if number == 0 else "⎣⎦" if number == last else "⎢⎥")
             times = f" ×{self.times}" if number == (last + 1) // 2 else ""
@@ -41,15 +39,18 @@ Cell: TypeAlias = str | Stack
 
 _STYLE = (
     "<style>.re-table{overflow:auto;max-width:100%;max-height:36rem}"
-    ".re-table table{border-collapse:collapse;margin:0 auto;font-size:.9rem;font-variant-numeric:tabular-nums;"
+    ".re-table table{border-collapse:collapse;margin:0 auto;font-size:.85rem;font-variant-numeric:tabular-nums;"
     "color:inherit;background:none;width:auto}"
     ".re-table caption{caption-side:top;text-align:left;padding:.3em .5em;color:inherit;font-weight:600}"
-    ".re-table th,.re-table td{padding:.28em .7em;text-align:right;white-space:nowrap;color:inherit;"
+    # Beside a wide table on a narrow page the caption stays in sight.
+    ".re-table caption span{display:inline-block;position:sticky;left:.5em;max-width:min(100%,calc(100vw - 4rem))}"
+    ".re-table th,.re-table td{padding:.28em .6em;text-align:right;white-space:nowrap;color:inherit;"
     "background:none;border:0;border-bottom:1px solid rgba(128,128,128,.35);font-weight:400;vertical-align:middle}"
     ".re-table thead th{font-weight:600;border-bottom:2px solid currentColor}"
     ".re-table tfoot th,.re-table tfoot td{font-weight:600;border-top:2px solid currentColor;border-bottom:0}"
     ".re-table .re-words{text-align:left}.re-table .re-middle{text-align:center}"
-    ".re-table i{display:inline-block;width:.8em;height:.8em;margin-right:.5em;border-radius:2px;border:1px solid}"
+    ".re-table i{display:inline-block;width:.8em;height:.8em;margin-right:.5em;vertical-align:-.05em;"
+    "border-radius:2px;border:1px solid}"
     ".re-table b{display:inline-block;font-weight:400;text-align:left;padding:0 .4em;margin:.15em 0;"
     "border:solid currentColor;border-width:0 1.5px;border-radius:5px;vertical-align:middle}</style>"
 )
@@ -84,9 +85,9 @@ class Table:
         self.total = total
         """The last row, set apart; may be empty."""
         self.rooms = rooms
-        """For each row the room whose colour marks it; may be empty."""
+        """For each row the room whose colour marks it, or nothing."""
         self.merge = merge
-        """Whether HTML draws equal neighbours in a row as one wide cell."""
+        """Whether HTML centres the cells, and draws equal neighbours in a row as one."""
         self.words = words
         """How many columns, from the first, hold words and stand to the left; the others hold numbers."""
 
@@ -110,17 +111,19 @@ class Table:
         return str(self)
 
     def _repr_html_(self) -> str:
-        classes = [' class="re-words"' if n < self.words else "" for n in range(len(self.columns))]
+        side = ' class="re-middle"' if self.merge else ' class="re-words"'
+        classes = [side if n < self.words else "" for n in range(len(self.columns))]
+        classes[0] = ' class="re-words"'
         parts = [
             _STYLE,
             f'<div class="re-table" role="region" tabindex="0" aria-label="{escape(self.caption)}">',
-            f"<table><caption>{escape(self.caption)}</caption><thead><tr>",
+            f"<table><caption><span>{escape(self.caption)}</span></caption><thead><tr>",
             *(f'<th scope="col"{c}>{escape(name)}</th>' for name, c in zip(self.columns, classes, strict=True)),
             "</tr></thead><tbody>",
         ]
         for number, row in enumerate(self.rows):
             swatch = ""
-            if self.rooms:
+            if self.rooms and self.rooms[number]:
                 room = self.rooms[number]
                 colours = f"background:{palette.fill(room)};border-color:{palette.line(room)}"
                 swatch = f'<i aria-hidden="true" style="{colours}"></i>'
@@ -219,18 +222,15 @@ def paper(
             "the networks of one table share their layers and sizes; here they differ: "
             + "; ".join(f"{name}: {', '.join(size)}" for name, size in zip(names, sizes, strict=True))
         )
-    rows: list[tuple[Cell, ...]] = []
-    rooms = []
-    for number, part in enumerate(networks[0].parts):
-        cells = [network.cells[number] for network in networks]
-        rows.append((_paper_name(part), sizes[0][number], *cells))
-        rooms.append(part)
+    rows: list[tuple[Cell, ...]] = [
+        (name, sizes[0][number], *(network.cells[number] for network in networks))
+        for number, name in enumerate(networks[0].names)
+    ]
     rows.append(("FLOPs", "", *(_scientific(network.multiply_adds) for network in networks)))
     rows.append(("parameters", "", *(f"{network.parameters:,}" for network in networks)))
+    columns = ["layer", "output size", *map(name_of, names)]
     caption = f"Table 1 of He et al. 2015, computed, for an image of {shape_text(image)}"
-    return Table(
-        caption, ["layer", "output size", *map(name_of, names)], rows, rooms=[*rooms, "image", "image"], merge=True
-    )
+    return Table(caption, columns, rows, rooms=[*networks[0].rooms, "", ""], words=len(columns), merge=True)
 
 
 def compare(
@@ -258,7 +258,7 @@ def compare(
                 blocks.setdefault(layer_of(step.room), set()).add(block_of(step.room))
         rows.append(
             (
-                name_of(model, **(changes if isinstance(model, str) else {})),
+                name_of(model, **changes),
                 " + ".join(str(len(names)) for names in blocks.values()),
                 str(sum(_weighted(step) for step in steps)),
                 f"{sum(step.parameters for step in steps):,}",
@@ -286,37 +286,38 @@ def units(count: int) -> str:
 
 
 class _Outline:
-    """A network as the paper's table lists it: parts, sizes, and one cell for each part."""
+    """A network as the paper's table lists it, one cell for each of its rows."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self.multiply_adds = sum(step.multiply_adds for step in steps)
         self.parameters = sum(step.parameters for step in steps)
-        self.parts: list[str] = []
+        self.names: list[str] = []
+        self.rooms: list[str] = []
         self.sizes: list[str] = []
         self.cells: list[Cell] = []
-        pool = ""
         for part, group in groupby(steps, lambda step: layer_of(step.room)):
             members = list(group)
-            size = members[-1].output[1:]
-            if part == "stem":
-                conv = members[0]
-                # The paper counts the max-pool to conv2_x, so conv1's own size stands in its row.
-                size = conv.output[1:]
-                self.cells.append(_convolution(conv))
-                pools = [step.operation for step in members if step.operation.startswith("max-pool")]
-                pool = pools[0].replace("max-pool ", "").replace("/", " max-pool, stride ") if pools else ""
-            elif part == "head":
-                size = (1, 1)
-                self.cells.append(f"average pool, {members[-1].output[0]}-d fc")
+            number = part.removeprefix("layer")
+            if part == "head":
+                self._add("classifier (head)", part, (1, 1), f"average pool, {members[-1].output[0]}-d fc")
+            elif part != number:
+                blocks = [list(block) for _, block in groupby(members, lambda step: block_of(step.room))]
+                # As in the paper, the stride of the first block is not written here; the sizes show it.
+                weighted = (step for step in blocks[0] if _weighted(step))
+                convolutions = tuple(_convolution(step).partition(", stride")[0] for step in weighted)
+                cell = Stack(convolutions, len(blocks))
+                self._add(f"conv{int(number) + 1}_x ({part})", part, members[-1].output[1:], cell)
             else:
-                blocks = [
-                    tuple(_convolution(step, stride=False) for step in block if _weighted(step))
-                    for _, block in groupby(members, lambda step: block_of(step.room))
-                ]
-                self.cells.append(Stack(blocks[0], len(blocks), pool))
-                pool = ""
-            self.parts.append(part)
-            self.sizes.append(shape_text(size))
+                for step in members:
+                    if step.operation.startswith(("conv ", "max-pool ")):
+                        kind = "conv1" if _weighted(step) else "max-pool"
+                        self._add(f"{kind} ({part})", part, step.output[1:], _convolution(step))
+
+    def _add(self, name: str, room: str, size: Shape, cell: Cell) -> None:
+        self.names.append(name)
+        self.rooms.append(room)
+        self.sizes.append(shape_text(size))
+        self.cells.append(cell)
 
 
 def _weighted(step: Step) -> bool:
@@ -324,16 +325,11 @@ def _weighted(step: Step) -> bool:
     return step.operation.startswith(("conv ", "linear")) and ".downsample" not in step.room
 
 
-def _convolution(step: Step, stride: bool = True) -> str:
-    kernel, _, by = step.operation.removeprefix("conv ").partition("/")
-    return f"{kernel}, {step.output[0]}" + (f", stride {by}" if by and stride else "")
-
-
-def _paper_name(part: str) -> str:
-    number = part.removeprefix("layer")
-    if part != number:
-        return f"conv{int(number) + 1}_x ({part})"
-    return {"stem": "conv1 (stem)", "head": "classifier (head)"}[part]
+def _convolution(step: Step) -> str:
+    kind, _, window = step.operation.rpartition(" ")
+    kernel, _, stride = window.partition("/")
+    what = f"{kernel}, {step.output[0]}" if kind == "conv" else f"{kernel} {kind}"
+    return f"{what}, stride {stride}" if stride else what
 
 
 def _scientific(count: int) -> str:
@@ -359,8 +355,8 @@ def _cells(row: Sequence[Cell], classes: Sequence[str], merge: bool) -> list[str
         end = start + 1
         while merge and end < len(row) and row[end] == row[start]:
             end += 1
-        span = f' colspan="{end - start}" class="re-middle"' if end - start > 1 else classes[start]
-        parts.append(f"<td{span}>{_html(row[start])}</td>")
+        span = f' colspan="{end - start}"' if end - start > 1 else ""
+        parts.append(f"<td{span}{classes[start]}>{_html(row[start])}</td>")
         start = end
     return parts
 
@@ -368,5 +364,4 @@ def _cells(row: Sequence[Cell], classes: Sequence[str], merge: bool) -> list[str
 def _html(cell: Cell) -> str:
     if isinstance(cell, str):
         return escape(cell)
-    before = f"{escape(cell.before)}<br>" if cell.before else ""
-    return f"{before}<b>{'<br>'.join(map(escape, cell.convolutions))}</b> ×{cell.times}"
+    return f"<b>{'<br>'.join(map(escape, cell.convolutions))}</b> ×{cell.times}"

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from resnet_edu import palette
-from resnet_edu.picture import FONT, PHONE, Model, Picture, journey, name_of, shape_text, steps_of
+from resnet_edu.picture import FONT, Model, Picture, journey, name_of, shape_text, steps_of
 from resnet_edu.recipes import check_choice
 from resnet_edu.steps import Shape, Step, by_block, by_layer, layer_of
 
@@ -16,6 +16,8 @@ _THINNEST = 2.5
 _BACK = (0.42, 0.26)
 #: More equal boxes than this, side by side, are not drawn.
 _MOST = 6
+#: Channels drawn as long as one pixel: round numbers, so that a reader can use the scale.
+_ROUND = [digit * power for power in (1, 10, 100, 1000) for digit in (1, 2, 3, 4, 5, 6, 8)]
 _GAP, _MARGIN, _LINE = 26.0, 8.0, 16.0
 
 
@@ -28,8 +30,12 @@ class _Group(NamedTuple):
 
     @property
     def labels(self) -> list[str]:
-        blocks = [] if self.times == 1 else [f"{self.times} blocks"]
-        return [self.room, shape_text(self.shape), *blocks]
+        rows = [self.room, shape_text(self.shape)]
+        if self.times > 1:
+            rows.append(f"{self.times} blocks")
+        if self.times > _MOST:
+            rows.append(f"({_MOST} drawn)")
+        return rows
 
 
 class _Scale(NamedTuple):
@@ -54,8 +60,13 @@ class _Scale(NamedTuple):
         drawn = min(group.times, _MOST)
         return drawn * length + (drawn - 1) * _step(length) + right, height + up
 
-    def __str__(self) -> str:
-        return f"To scale: one pixel is as long as {self.channels} channel{'s' if self.channels > 1 else ''}."
+    @property
+    def words(self) -> list[str]:
+        channels = "one channel" if self.channels == 1 else f"{self.channels} channels"
+        return [
+            f"To scale: one pixel is as long as {channels}.",
+            "Thinner than a line is drawn as a line.",
+        ]
 
 
 def draw(model: Model = "resnet34", image: Shape = (3, 224, 224), level: str = "layer", **changes: object) -> Picture:
@@ -87,15 +98,15 @@ def compare(
 def _drawn(models: Sequence[Model], image: Shape, level: str, changes: dict[str, object]) -> Picture:
     check_choice("level", level, ("layer", "block"))
     runs = [steps_of(model, image, **(changes if isinstance(model, str) else {})) for model in models]
-    names = [name_of(model, **(changes if isinstance(model, str) else {})) for model in models]
+    names = [name_of(model, **changes) for model in models]
     groups = [_groups(steps, level) for steps in runs]
     titles = names if len(names) > 1 else [""]
-    wide, narrow = _scale(groups, 150, 190, 420), _scale(groups, 110, 200, 200)
+    wide, narrow = _scale(groups, 150, 200, 540), _scale(groups, 120, 210, 2000)
     alt = " ".join(f"{name} as boxes to scale. {journey(steps)}" for name, steps in zip(names, runs, strict=True))
     return Picture(
-        _page([_across(row, wide) for row in groups], titles, wide, 0),
-        f"{alt} {wide}",
-        _page([_down(row, narrow) for row in groups], titles, narrow, PHONE),
+        _page([_across(row, wide) for row in groups], titles, wide),
+        f"{alt} {' '.join(wide.words)}",
+        _page([_down(row, narrow) for row in groups], titles, narrow),
     )
 
 
@@ -108,11 +119,12 @@ def _groups(steps: Sequence[Step], level: str) -> list[_Group]:
 
 
 def _scale(rows: Sequence[Sequence[_Group]], tallest: float, longest: float, together: float) -> _Scale:
+    """The largest round scale at which no group is longer, and no row of them together, than allowed."""
     pixel = tallest / max(max(_volume(group.shape)[1:]) for row in rows for group in row)
-    for channels in (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300, 400, 600):
+    for channels in _ROUND:
         scale = _Scale(pixel, channels)
-        lengths = [[min(g.times, _MOST) * _volume(g.shape)[0] * pixel / channels for g in row] for row in rows]
-        if all(max(row) <= longest and sum(row) <= together * max(1, len(row) / 7) for row in lengths):
+        lengths = [[scale.group(group)[0] for group in row] for row in rows]
+        if all(max(row) <= longest and sum(row) <= together for row in lengths):
             break
     return scale
 
@@ -161,8 +173,8 @@ def _down(groups: Sequence[_Group], scale: _Scale) -> _Part:
     return _Part("".join(parts), width, y)
 
 
-def _page(parts: Sequence[_Part], titles: Sequence[str], scale: _Scale, least: float) -> str:
-    width = max(least, 2 * _MARGIN + max(*(part.width for part in parts), _text_width(str(scale))))
+def _page(parts: Sequence[_Part], titles: Sequence[str], scale: _Scale) -> str:
+    width = 2 * _MARGIN + max(*(part.width for part in parts), *map(_text_width, scale.words))
     y = _MARGIN
     body = []
     for part, title in zip(parts, titles, strict=True):
@@ -171,8 +183,10 @@ def _page(parts: Sequence[_Part], titles: Sequence[str], scale: _Scale, least: f
             y += _LINE + 8
         body.append(f'<g transform="translate({(width - part.width) / 2:.1f} {y:.1f})">{part.svg}</g>')
         y += part.height + _LINE
-    body.append(_text(width / 2, y + 8, str(scale), "middle"))
-    height = y + 8 + _MARGIN
+    for words in scale.words:
+        y += _LINE
+        body.append(_text(width / 2, y, words, "middle"))
+    height = y + _MARGIN
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
         f'height="{height:.0f}" font-family="{FONT}" font-size="13" style="max-width:none">{"".join(body)}</svg>'
