@@ -1,0 +1,52 @@
+"""A run as two pictures: the error falls, the learning rate says why."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from resnet_edu.checkpoints import write_atomically
+from resnet_edu.palette import LIGHT
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def draw(history: Sequence[dict[str, Any]]) -> "Figure":
+    """Error of training and test against the epoch, and the learning rate below.
+
+    >>> history = [{"epoch": n, "train_error": 50 / n, "test_error": 60 / n, "lr": 0.1} for n in (1, 2, 3)]
+    >>> [len(axes.lines) for axes in draw(history).axes]
+    [2, 1]
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained", facecolor="white")
+    error, rate = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    epochs = [row["epoch"] for row in history]
+    error.plot(epochs, [row["train_error"] for row in history], "o-", color=LIGHT["layer3"].line, label="training")
+    error.plot(epochs, [row["test_error"] for row in history], "s--", color=LIGHT["stem"].line, label="test")
+    error.set_ylabel("error, %")
+    error.set_ylim(bottom=0)
+    error.legend(frameon=False)
+    rate.plot(epochs, [row["lr"] for row in history], color=LIGHT["layer4"].fill)
+    rate.set_ylabel("learning\nrate")
+    rate.set_ylim(bottom=0)
+    rate.set_xlabel("epoch")
+    rate.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes in (error, rate):
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def save(history: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Write ``curves.png`` and ``curves.svg`` into the folder."""
+    if not history:
+        return
+    figure = draw(history)
+    for suffix in ("png", "svg"):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=suffix, dpi=150)
+        write_atomically(folder / f"curves.{suffix}", buffer.getvalue())
