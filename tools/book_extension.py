@@ -196,7 +196,7 @@ class Dropdown(BookDirective):
     def build(self) -> list[nodes.Node]:
         title = " ".join(self.arguments).strip()
         label = nodes.Text({"hint": "Hint", "solution": "Solution"}[self.name] + (": " if title else ""))
-        summary = [html("span", label, classes="dropdown-kind"), *(self.inline(title) if title else [])]
+        summary = [html("span", label, classes="label"), *(self.inline(title) if title else [])]
         return [details(f"book-{self.name}", summary, *self.nested(list(self.content), self.content_offset))]
 
 
@@ -222,6 +222,15 @@ def place_exercise_cells(app: Sphinx, doctree: nodes.document) -> None:
         cell.parent.remove(cell)
         before.append(html("div", starter, classes="exercise-starter"))
         before.append(details("exercise-solution", [nodes.Text("Show the solution")], cell))
+
+
+def fold_code(app: Sphinx, doctree: nodes.document) -> None:
+    """A cell tagged hide-input shows its picture first and keeps its code, folded, below it."""
+    for cell in list(doctree.findall(nodes.container)):
+        if cell.get("nb_element") == "cell_code" and cell.get("hide_mode") == "input" and len(cell) > 1:
+            del cell["hide_mode"]
+            code = cell.pop(0)
+            cell.append(details("book-code", [nodes.Text("The code")], code))
 
 
 # ---------------------------------------------------------------------------------------------- formulas
@@ -334,39 +343,38 @@ def page(app: Sphinx, name: str, template: str, context: dict, doctree: nodes.do
             subtype="description",
         )
     body = context.get("body", "")
-    unused = ["thebe"]
-    if 'class="dropdown admonition' not in body and "toggle" not in body:
-        unused += ["togglebutton", "toggleHint", "toggleOpenOnPrint"]
-    if "sd-tab" not in body:
-        unused.append("design-tabs")
-    if "highlight" not in body:
-        unused += ["clipboard", "copybutton"]
+    folding = re.search(r'class="[^"]*\b(dropdown|toggle)[ "]', body) is not None
+    needed_by = {
+        "sphinx-thebe": False,
+        "toggle": folding,
+        "design": "sd-" in body,
+        "clipboard": "highlight" in body,
+        "copybutton": "highlight" in body,
+    }
     for kind in ("script_files", "css_files"):
-        context[kind] = [
-            file
-            for file in context[kind]
-            if not any(word in f"{file.filename} {getattr(file, 'attributes', {}).get('body', '')}" for word in unused)
-        ]
+        kept = []
+        for file in context[kind]:
+            text = f"{file.filename} {file.attributes.get('body', '')}"
+            if all(wanted for word, wanted in needed_by.items() if word in text):
+                kept.append(file)
+            # Scripts wait for the page, all but the options that the page's own lines change.
+            if kind == "script_files" and file.filename and "documentation_options" not in str(file.filename):
+                file.attributes["defer"] = "defer"
+        context[kind] = kept
     from resnet_edu import explorers
 
-    for tag, scripts in getattr(explorers, "SCRIPTS", {}).items():
-        if f"<{tag}" in body:
-            for script in scripts:
-                app.add_js_file(f"explorers/{script}", loading_method="defer")
+    found = [tag for tag in getattr(explorers, "SCRIPTS", ()) if f"<{tag}" in body]
+    for script in dict.fromkeys(script for tag in found for script in explorers.SCRIPTS[tag]):
+        app.add_js_file(f"explorers/{script}", loading_method="defer")
+    if found:
+        for style in sorted(explorers.ASSETS.glob("*.css")):
+            app.add_css_file(f"explorers/{style.name}")
 
 
-def slim(app: Sphinx, error: Exception | None) -> None:
-    """Drop what no page needs: 1.5 MB of icons as a script (the font draws them), and the maps for debuggers."""
-    static = Path(app.outdir) / "_static"
-    if error or not static.is_dir():
-        return
-    for path in static.rglob("*.map"):
-        path.unlink()
-    for path in static.rglob("*.js"):
-        text = path.read_text(encoding="utf-8")
-        slimmed = "" if path.name == "fontawesome.js" else re.sub(r"\n//# sourceMappingURL=\S+\s*$", "\n", text)
-        if slimmed != text:
-            path.write_text(slimmed, encoding="utf-8")
+def without_thebe(app: Sphinx, config) -> None:
+    """Jupyter Book always loads sphinx_thebe, which writes the address of another host into every page."""
+    for listeners in app.events.listeners.values():
+        listeners[:] = [one for one in listeners if not one.handler.__module__.startswith("sphinx_thebe")]
 
 
 def setup(app: Sphinx) -> dict:
@@ -387,8 +395,9 @@ def setup(app: Sphinx) -> dict:
     app.add_css_file("palette.css")
     app.add_css_file("book.css")
     app.connect("config-inited", configure)
+    app.connect("config-inited", without_thebe)
     app.connect("doctree-read", place_exercise_cells)
+    app.connect("doctree-read", fold_code)
     # After the themes and extensions have added theirs.
     app.connect("html-page-context", page, priority=900)
-    app.connect("build-finished", slim)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

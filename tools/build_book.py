@@ -10,6 +10,7 @@ whenever a build fails or is stopped, the last good book stays readable there.
 import argparse
 import fcntl
 import os
+import re
 import shutil
 import sys
 import time
@@ -103,7 +104,14 @@ def publish(built: Path, place: Path) -> None:
     """Let `place` show a copy of `built`. It is a symbolic link, because a link is replaced in one step."""
     copies = place.parent / "published"
     copy = copies / str(time.time_ns())
-    shutil.copytree(built, copy)
+    # No page loads the icons as a script (the font draws them); maps are for debuggers of the theme.
+    unused = shutil.ignore_patterns("*.map", "*.LICENSE.txt", "fontawesome.js", "sphinx-thebe*", "*.ttf", "templates")
+    shutil.copytree(built, copy, ignore=unused)
+    for script in copy.rglob("*.js"):
+        text = script.read_text(encoding="utf-8")
+        without_map = re.sub(r"\n//# sourceMappingURL=\S+\s*$", "\n", text)
+        if without_map != text:
+            script.write_text(without_map, encoding="utf-8")
     link = copies / "next"
     link.unlink(missing_ok=True)
     link.symlink_to(copy.relative_to(place.parent))
