@@ -409,7 +409,7 @@
    */
   function block({ kind, inChannels, channels, stride, size, shortcut, strideIn = "3x3" }) {
     checkChoice("kind", kind, ["basic", "bottleneck", "preactivation"]);
-    checkChoice("shortcut", shortcut, ["none", "A", "B", "C"]);
+    checkChoice("shortcut", shortcut, ["identity", "A", "B", "C"]);
     checkChoice("stride_in", strideIn, ["3x3", "1x1"]);
     checkCount("in_channels", inChannels);
     checkCount("channels", channels);
@@ -432,7 +432,7 @@
     }
     const output = residual[residual.length - 1].output;
     const options = {};
-    for (const option of ["none", "A", "B", "C"]) options[option] = shortcutOf(option, start, output, stride, kind);
+    for (const option of ["identity", "A", "B", "C"]) options[option] = shortcutOf(option, start, output, stride, kind);
     const chosen = options[shortcut];
     return {
       input: start.shape,

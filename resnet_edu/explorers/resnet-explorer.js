@@ -10,7 +10,7 @@
   const NETWORKS = [
     ...[18, 34, 50, 101, 152].map((depth) => [`resnet${depth}`, `ResNet-${depth}`]),
     ["plain18", "Plain-18, no shortcuts"], ["plain34", "Plain-34, no shortcuts"],
-    ["cifar", "CIFAR ResNet, 6n + 2"], ["cifar_plain", "CIFAR plain, 6n + 2"],
+    ["cifar", "CIFAR, 6n + 2"], ["cifar_plain", "CIFAR plain, 6n + 2"],
   ];
   const SIZES = [1, 1024]; // an image too small for the stem is refused with the reason, not hidden
   const CLASSES = [1, 100000];
@@ -35,22 +35,22 @@ dt { font-size: 13px; color: var(--muted); } dd { margin: 0; }
 .room.on .glow { stroke: var(--ink); stroke-width: 2.2; }
 .room:focus-visible .glow { stroke: var(--accent); stroke-width: 4; }
 .scale { font-size: 12.5px; color: var(--muted); margin: 0; padding: 0 1.25rem .6rem; min-height: 1.5em; }
-.facts { border-block: 1px solid var(--rule); background: var(--soft); padding: .7rem 1.25rem .8rem; min-height: 7.2rem; }
+.facts { border-block: 1px solid var(--rule); background: var(--soft); padding: .7rem 1.25rem .8rem; min-height: 6.5rem; }
 .facts h3 { font-size: 15px; font-weight: 650; margin: 0 0 .45rem; display: flex; gap: .6rem; align-items: baseline; }
 .facts h3::before { content: ""; width: 12px; height: 12px; border-radius: 3px; background: var(--room); border: 1px solid var(--room-line); align-self: center; }
 .facts h3 span { font-weight: 400; color: var(--muted); }
-.facts dl { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: .3rem 1rem; margin: 0; }
+.facts dl { display: grid; grid-template-columns: repeat(5, minmax(0, auto)); justify-content: space-between; gap: .3rem 1rem; margin: 0; }
 .facts small { display: block; font-size: 12.5px; color: var(--muted); }
-.rows { height: 21.5rem; overflow: auto; overscroll-behavior: contain; }
+.rows { min-height: 19.4rem; max-height: 32rem; overflow: auto; overscroll-behavior: contain; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; }
-th, td { padding: .3rem .6rem; text-align: end; white-space: nowrap; font-weight: 400; height: 40px; }
+th, td { padding: .3rem .5rem; text-align: end; white-space: nowrap; font-weight: 400; height: 40px; }
 th:first-child { text-align: start; padding-inline-start: 1.25rem; }
 td:last-child, thead th:last-child { padding-inline-end: 1.25rem; }
-thead th { position: sticky; top: 0; z-index: 1; background: var(--page); color: var(--muted); font-size: 13px; box-shadow: inset 0 -1px var(--rule); height: 36px; }
+thead th { position: sticky; top: 0; z-index: 1; background: var(--page); color: var(--muted); font-size: 13px; line-height: 1.2; white-space: normal; box-shadow: inset 0 -1px var(--rule); height: 42px; }
 tbody tr + tr > * { border-top: 1px solid color-mix(in srgb, var(--rule) 55%, transparent); }
 tbody tr.on > * { background: var(--soft); }
 tbody th { padding-block: 0; }
-tbody th[style] { padding-inline-start: calc(1.25rem + var(--level) * 1.35rem); }
+tbody th[style] { padding-inline-start: calc(1.25rem + var(--level) * 1.1rem); }
 .name { display: inline-flex; align-items: center; gap: .45rem; min-height: 40px; padding: 0 .5rem 0 0; border: 0; background: none; cursor: pointer; border-radius: 6px; text-align: start; }
 .name .dot { width: 10px; height: 10px; border-radius: 3px; background: var(--room); border: 1px solid var(--room-line); flex: none; }
 .name .icon { width: 12px; height: 12px; transition: none; }
@@ -59,13 +59,14 @@ tbody th[style] { padding-inline-start: calc(1.25rem + var(--level) * 1.35rem); 
 span.name { cursor: default; padding-inline-start: calc(12px + .45rem); }
 .name small { color: var(--muted); font-size: 13px; }
 td.bar { position: relative; }
-td.bar::after { content: ""; position: absolute; inset-inline-end: .6rem; bottom: 4px; height: 3px; border-radius: 2px; width: calc(var(--share) * (100% - 1.2rem)); background: var(--room-line); }
+td.bar::after { content: ""; position: absolute; inset-inline-end: .5rem; bottom: 4px; height: 3px; border-radius: 2px; width: calc(var(--share) * (100% - 1rem)); background: var(--room-line); }
 .brief { display: none; }
 .python { display: flex; gap: .75rem; align-items: center; padding: .7rem 1.25rem; border-top: 1px solid var(--rule); }
 textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margin: 0; padding: .1rem 0; background: none; color: inherit; white-space: pre; overflow: auto hidden;
   font: 13px/1.55 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; direction: ltr; }
 .actions { display: flex; flex-wrap: wrap; align-items: center; gap: .6rem 1rem; padding: .8rem 1.25rem; border-top: 1px solid var(--rule); background: var(--soft); }
-.actions p { margin: 0; flex: 1 1 16rem; font-size: 14px; min-height: 1.45em; }
+.actions p { margin: 0; flex: 1 1 16rem; font-size: 14px; }
+.actions p:empty { display: none; }
 @container (min-width: 700px) {
   .panes.two { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
   .two .pane + .pane { border-top: 0; border-inline-start: 1px solid var(--rule); }
@@ -77,16 +78,23 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
   .scale, .facts { padding-inline: .9rem; }
   .scale { min-height: 3em; }
   .facts dl { grid-template-columns: 1fr 1fr; }
-  .facts { min-height: 11.4rem; }
+  .facts { min-height: 12.4rem; }
+  td:last-child, thead th:last-child { display: none; }
+  svg text { font-size: 11px; }
+  .python { flex-direction: column; align-items: stretch; gap: .5rem; }
+  .python textarea { flex: none; }
   .exact { display: none; }
   .brief { display: inline; }
-  th, td { padding-inline: .35rem; height: 44px; }
-  th:first-child { padding-inline-start: .9rem; }
-  tbody th[style] { padding-inline-start: calc(.9rem + var(--level) * .6rem); }
-  td:last-child, thead th:last-child { padding-inline-end: .9rem; }
-  td.bar::after { inset-inline-end: .35rem; width: calc(var(--share) * (100% - .7rem)); }
+  th, td { padding-inline: .3rem; height: 44px; }
+  th:first-child { padding-inline-start: .7rem; }
+  span.name { padding-inline-start: 0; }
+  tbody th[style] { padding-inline-start: calc(.7rem + var(--level) * .35rem); }
+  td:nth-child(4), thead th:nth-child(4) { padding-inline-end: .9rem; }
+  td.bar::after { inset-inline-end: .3rem; width: calc(var(--share) * (100% - .6rem)); }
+  td.bar:nth-child(4)::after { inset-inline-end: .9rem; width: calc(var(--share) * (100% - 1.2rem)); }
   .name { min-height: 44px; gap: .35rem; }
   .name small { display: none; }
+  span.name span:not(.dot) { white-space: normal; overflow-wrap: anywhere; max-width: 5.4rem; line-height: 1.15; }
   table { font-size: 13px; }
   thead th { font-size: 12px; }
   .python { padding-inline: .9rem; }
@@ -94,11 +102,13 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
   .controls .slider { flex-basis: 100%; }
   .controls .segments { display: flex; }
   .controls .segments label { flex: 1; }
+  .controls .network { flex: 1 1 11rem; }
   .controls select { width: 100%; }
 }
 @container (max-width: 480px) {
   .actions { padding-inline: .9rem; }
   .actions p { flex-basis: 100%; }
+  .actions .button { flex: 1; padding: 0 .5rem; }
 }
 `;
 
@@ -108,7 +118,7 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
   const isCifar = (model) => family(model).startsWith("cifar");
   const title = (model) => {
     const [, words] = NETWORKS.find(([name]) => name === model) || NETWORKS.find(([name]) => name === family(model));
-    return words.split(",")[0] + (isCifar(model) ? `-${/\d+$/.exec(model)[0]}` : "");
+    return words.split(",")[0].replace(/^CIFAR$/, "CIFAR ResNet") + (isCifar(model) ? `-${/\d+$/.exec(model)[0]}` : "");
   };
 
   /** The settings that a name comes with. */
@@ -214,12 +224,14 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
         network: select("Network", NETWORKS, (name) => this.choose(name)),
         n: stepper("n", { min: 1, max: LARGEST_N }, (n) => this.change({ model: `${family(this.settings.model)}${6 * n + 2}` })),
         image: slider("Image size", { min: SIZES[0], max: SIZES[1], coarse: 320, unit: "pixels" }, change("image")),
-        stem: choice("Stem", [["imagenet", "7×7/2, pool"], ["cifar", "3×3"]], change("stem")),
+        stem: choice("Stem", [["imagenet", "7×7/2", "7×7 convolution with stride 2, then a max-pool"], ["cifar", "3×3", "3×3 convolution, no pooling"]], change("stem")),
         shortcut: choice("Shortcut", [["A", "A", "zero-padding where shapes differ"], ["B", "B", "projection where shapes differ"],
           ["C", "C", "projection everywhere"]], change("shortcut")),
         strideIn: choice("Stride in the", [["3x3", "3×3"], ["1x1", "1×1"]], change("strideIn")),
         classes: this.classes(),
       };
+      this.controls.network.node.classList.add("network");
+      this.controls.strideIn.node.title = "Only a bottleneck has the choice: its 1×1 in the paper, its 3×3 in torchvision";
       this.refused = h("p", { class: "refused", hidden: true });
       const fact = (words) => {
         const value = h("dd", {});
@@ -230,13 +242,13 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       this.drawing = h("div", { class: "drawing" }, this.svg);
       this.scale = h("p", { class: "scale" });
       this.heading = h("h3", {});
-      this.facts = { input: fact("Input"), output: fact("Output"), parameters: fact("Parameters"), multiplyAdds: fact("Multiply-adds") };
-      this.field = h("small", {});
+      this.facts = { input: fact("Input"), output: fact("Output"), parameters: fact("Parameters"), multiplyAdds: fact("Multiply-adds"), field: fact("Receptive field") };
       this.body = h("tbody", {});
       this.code = h("textarea", { readonly: true, rows: 2, spellcheck: "false", "aria-label": "Python that builds this network" });
       const copy = h("button", { type: "button", class: "button", onclick: () => this.copy() }, icon("copy"), "Copy as Python");
       this.table = h("table", {},
-        h("thead", {}, h("tr", {}, ["Room", "Output", "Parameters", "Multiply-adds", "Sees"].map((words) => h("th", { scope: "col" }, words)))), this.body);
+        h("thead", {}, h("tr", {}, [["Room"], ["Output"], ["Parameters"], ["Multiply-adds", "Mult-adds"], ["Receptive field"]].map(([words, less]) =>
+          h("th", { scope: "col" }, h("span", less ? { class: "exact" } : {}, words), less ? h("span", { class: "brief" }, less) : null)))), this.body);
       this.rowsBox = h("div", { class: "rows", tabindex: 0, role: "group" }, this.table);
       this.dl = h("dl", {}, Object.values(this.facts).map(({ node }) => node));
       this.inner = [
@@ -373,14 +385,14 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       if (this.heading.textContent !== text) {
         this.heading.replaceChildren(`${step.room === "image" ? "image" : rows ? name : step.room} `, h("span", {}, words));
       }
-      const share = (part, whole_) => (part && whole_ ? `${((100 * part) / whole_).toFixed(part / whole_ < 0.1 ? 1 : 0)} % of the network` : "");
+      const share = (part, all) => !part ? "none" : `${part / all < 0.001 ? "under 0.1" : ((100 * part) / all).toFixed(part / all < 0.1 ? 1 : 0)} % of all`;
       const image = this.settings.image;
-      const sees = step.receptiveField > image
-        ? `a cell sees ${grouped(step.receptiveField)} pixels, more than the image` : `a cell sees ${step.receptiveField} of ${image} pixels a side`;
       this.fact("input", shapeText(step.input), "");
-      this.fact("output", shapeText(step.output), sees);
+      this.fact("output", shapeText(step.output), step.room === "head" || step.room === "fc" ? "scores" : "");
       this.fact("parameters", grouped(step.parameters), share(step.parameters, this.sum.parameters));
       this.fact("multiplyAdds", grouped(step.multiplyAdds), share(step.multiplyAdds, this.sum.multiplyAdds));
+      this.fact("field", `${grouped(step.receptiveField)} pixel${step.receptiveField > 1 ? "s" : ""}`,
+        step.receptiveField > image ? "more than the image has" : `of ${image} a side`);
     }
 
     fact(name, value, more) {
@@ -404,7 +416,7 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
           cell.node.style.setProperty("--share", all ? (value / all).toFixed(4) : 0);
         }
         say(row.field, grouped(step.receptiveField));
-        if (node.children) set(row.button, { "aria-expanded": isOpen });
+        if (node.children) set(row.button, { "aria-expanded": String(isOpen) });
         row.node.classList.toggle("on", node.key === this.selected);
         wanted.push(row.node);
       }
@@ -447,7 +459,8 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       set(this.svg, { viewBox: `0 0 ${width} ${height}` });
       const used = new Set();
       const nodes = [];
-      let lastLabel = -Infinity;
+      let labelled = -1; // up to where there are words already
+      const letter = width < 500 ? 7.1 : 7.7; // the width of one, at the two sizes of the text
       leaves.forEach((leaf, index) => {
         used.add(leaf.key);
         let box = this.boxes.get(leaf.key);
@@ -461,15 +474,23 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
         set(box.far, { d: `M${x1} ${y0}l${r(right)} ${r(-up)}v${r(tall)}L${x1} ${y1}z` });
         set(box.glow, { d: `M${x0} ${y0}l${r(right)} ${r(-up)}h${r(length)}v${r(tall)}L${x1} ${y1}H${x0}z` });
         set(box.hit, { x: r(column.from), y: 0, width: r(column.to - column.from), height });
-        // Words only where they have room.
+        // Words only where they have room: the whole shape, the map's sides, or none.
         const middle = (column.from + column.to) / 2;
-        const fits = middle - lastLabel > 44 || this.selected === leaf.key && leaves.length < 14;
-        if (fits) lastLabel = middle;
-        say(box.name, fits ? shortName(leaf) : "");
-        say(box.shape, fits ? brief(leaf.step.output, column.to - column.from) : "");
-        const at = clamp(middle, 22, width - 22);
-        set(box.name, { x: r(at), y: height - 20 });
-        set(box.shape, { x: r(at), y: height - 4 });
+        const label = shortName(leaf);
+        const shape = leaf.step.output;
+        const tries = [shapeText(shape), shapeText(shape.slice(-2))].map((words) => {
+          const half = (Math.max(words.length, label.length) * letter) / 2;
+          const at = clamp(middle, half, width - half);
+          return { words, at, from: at - half, to: at + half };
+        });
+        const chosen = tries.find(({ from, to }, index) => from > labelled && (index || to - from < column.to - column.from + 4));
+        if (chosen) labelled = chosen.to + 3;
+        say(box.name, chosen ? label : "");
+        say(box.shape, chosen ? chosen.words : "");
+        if (chosen) {
+          set(box.name, { x: r(chosen.at), y: height - 20 });
+          set(box.shape, { x: r(chosen.at), y: height - 4 });
+        }
         const on = leaf.key === this.selected;
         set(box.node, { class: on ? "room on" : "room", tabindex: on ? 0 : -1, "aria-label":
           `${leaf.name}: ${leaf.step.output.join(" by ")}` });
@@ -546,8 +567,6 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
   }
 
   const shortName = ({ name, step }) => (name.includes(".") && name.startsWith("layer") ? name.replace("layer", "") : step.room === "image" ? "image" : name);
-  const brief = (shape, room) => (shape.length < 3 || shapeText(shape).length * 6.6 < room + 14 ? shapeText(shape) : `${shape[0]} ch`);
-
   /** Channels, height and width of what is drawn; after the flatten a row of numbers, one pixel high. */
   const volume = (shape) => (shape.length === 3 ? shape : [shape[0], 1, 1]);
 
@@ -560,49 +579,58 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
     };
   }
 
-  /** Columns from left to right, at least wide enough to touch as long as there are few. */
+  /**
+   * Columns from left to right. Each room has one wide enough to touch; a room that is open has more for
+   * all that is in it, and what does not fit there overlaps like the slices of a loaf.
+   */
   function layout(leaves, width, pixel, channel) {
-    const least = Math.min(44, width / leaves.length);
     const boxes = leaves.map((leaf) => measure(leaf, pixel, channel));
-    let columns = boxes.map(({ length, right }) => Math.max(least, length + right + 10));
-    const natural = columns.reduce((a, b) => a + b, 0);
-    if (natural > width) {
-      // Take from what stands above the least width, evenly; many boxes then overlap like slices.
-      const spare = natural - least * leaves.length;
-      const keep = spare > 0 ? Math.max(0, width - least * leaves.length) / spare : 0;
-      columns = columns.map((column) => least + (column - least) * keep);
-    }
-    const space = (width - columns.reduce((a, b) => a + b, 0)) / leaves.length;
-    let from = 0;
-    return boxes.map((box, index) => {
-      const to = from + columns[index] + Math.max(space, 0);
-      const x = Math.max(0, (from + to - box.length - box.right) / 2);
-      const spot = { ...box, x: Math.min(x, width - box.length - box.right), column: { from, to } };
-      from = to;
-      return spot;
+    const groups = [];
+    leaves.forEach(({ step }, index) => {
+      const layer = step.room === "image" ? "image" : RE.layerOf(step.room);
+      if (!groups.length || groups[groups.length - 1].layer !== layer) groups.push({ layer, columns: [] });
+      groups[groups.length - 1].columns.push(boxes[index].length + boxes[index].right + 10);
     });
+    const opened = leaves.length > groups.length;
+    for (const group of groups) {
+      const least = group.columns.length > 1 ? 110 : opened ? 30 : 44;
+      group.least = Math.min(least, width / groups.length);
+      group.natural = Math.max(group.least, group.columns.reduce((all, column) => all + column, 0));
+    }
+    const sum = (key) => groups.reduce((all, group) => all + group[key], 0);
+    const [least, natural] = [sum("least"), sum("natural")];
+    const keep = natural > width ? Math.max(0, width - least) / (natural - least) : 1;
+    const spare = Math.max(0, width - natural) / groups.length;
+    const spots = [];
+    let from = 0;
+    for (const group of groups) {
+      const given = group.least + (group.natural - group.least) * keep + spare;
+      const inside = group.columns.reduce((all, column) => all + column, 0);
+      for (const column of group.columns) {
+        const to = from + (given * column) / inside;
+        const box = boxes[spots.length];
+        const x = clamp((from + to - box.length - box.right) / 2, 0, Math.max(0, width - box.length - box.right));
+        spots.push({ ...box, x, column: { from, to } });
+        from = to;
+      }
+    }
+    return spots;
   }
 
   const NICE = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300, 400, 600, 1000, 2000, 5000];
 
-  /** One scale for all panes: the highest image fits, and the boxes of each network fit side by side. */
+  /** One scale for all panes: the highest image fits, and so do the longest box and all boxes in a row. */
   function commonScale(panes) {
     let pixel = Infinity;
     for (const { settings, drawing } of panes) {
       const tallest = Math.max(settings.image, isCifar(settings.model) ? 32 : 224);
       pixel = Math.min(pixel, (drawing.clientHeight - 44) / (tallest * (1 + BACK[1])));
     }
-    const fits = (per) => panes.every(({ leaves, drawing }) => {
-      const width = drawing.clientWidth;
-      const least = Math.min(44, width / leaves.length);
-      const needed = leaves.reduce((all, leaf) => {
-        const { length, right } = measure(leaf, pixel, pixel / per);
-        return all + Math.max(least, length + right + 10);
-      }, 0);
-      const longest = Math.max(...leaves.map((leaf) => measure(leaf, pixel, pixel / per).length));
-      return longest < width * 0.34 && (needed <= width || leaves.length > 20);
-    });
-    return { pixel, per: NICE.find(fits) || NICE[NICE.length - 1] };
+    const per = NICE.find((channels) => panes.every(({ leaves, drawing }) => {
+      const lengths = leaves.map(({ step }) => (volume(step.output)[0] * pixel) / channels);
+      return Math.max(...lengths) <= 0.3 * drawing.clientWidth && lengths.reduce((x, y) => x + y, 0) <= 0.62 * drawing.clientWidth;
+    }));
+    return { pixel, per: per || NICE[NICE.length - 1] };
   }
 
   /* ---- the element ------------------------------------------------------------------------------ */
@@ -769,7 +797,7 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       const running = this.panes.filter((pane) => !pane.error);
       const scale = running.length ? commonScale(running) : null;
       for (const pane of this.panes) pane.render(scale);
-      say(this.compare, two ? "One network" : "Compare with another");
+      say(this.compare, two ? "One network" : "Compare networks");
       const words = this.results();
       say(this.summary, this.said || (two ? words : ""));
       if (this.told !== undefined && this.told !== words) this.tell(words);
@@ -784,9 +812,9 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       if (!second) return one(first);
       if (first.error || second.error) return `${one(first)} ${one(second)}`;
       const times = (a, b) => `${Number((a / b).toPrecision(3))} times`;
-      return `${title(first.settings.model)} against ${title(second.settings.model)}: ` +
-        `${times(first.sum.parameters, second.sum.parameters)} the parameters, ` +
-        `${times(first.sum.multiplyAdds, second.sum.multiplyAdds)} the multiply-adds.`;
+      const [more, less] = first.sum.parameters < second.sum.parameters ? [second, first] : [first, second];
+      return `${title(more.settings.model)} has ${times(more.sum.parameters, less.sum.parameters)} the parameters and ` +
+        `${times(more.sum.multiplyAdds, less.sum.multiplyAdds)} the multiply-adds of ${title(less.settings.model)}.`;
     }
   }
 

@@ -1,5 +1,5 @@
 /**
- * <shortcut-explorer kind="basic" in-channels="64" channels="128" stride="2" size="56" shortcut="none">:
+ * <shortcut-explorer kind="basic" in-channels="64" channels="128" stride="2" size="56" shortcut="identity">:
  * one block as a diagram. Where the two ends of its addition differ it shows what PyTorch says, and what
  * the paper's options A, B and C cost that repair it (He et al. 2015, section 4.1).
  */
@@ -10,7 +10,7 @@
 
   const CHANNELS = [3, 16, 32, 64, 128, 256, 512, 1024, 2048];
   const OPTIONS = {
-    none: ["Identity", "the input as it is"],
+    identity: ["Identity", "the input as it is"],
     A: ["Option A", "skip pixels, pad with zeros"],
     B: ["Option B", "project where shapes differ"],
     C: ["Option C", "project in every block"],
@@ -61,7 +61,7 @@ text.room { font-size: 12.5px; }
     channels: { is: whole(1, 4096), value: 128 },
     stride: { is: whole(1, 3), value: 2 },
     size: { is: whole(1, 512), value: 56 },
-    shortcut: { is: oneOf("none", "A", "B", "C"), value: "none" },
+    shortcut: { is: oneOf("identity", "A", "B", "C"), value: "identity" },
     "stride-in": { is: oneOf("3x3", "1x1"), value: "3x3" },
   };
 
@@ -112,7 +112,7 @@ text.room { font-size: 12.5px; }
         say(price, option.error ? "cannot remove channels"
           : !option.fits ? "the ends of the addition differ"
             : option.parameters ? `${grouped(option.parameters)} parameters, ${short(option.multiplyAdds)} multiply-adds`
-              : option.kind === "identity" && value !== "none" ? "free: the shapes match, so it is the identity" : "free: nothing to learn, nothing to multiply");
+              : option.kind === "identity" && value !== "identity" ? "free: the shapes match, so it is the identity" : "free: nothing to learn, nothing to multiply");
       }
       this.judge(block);
       this.draw(block);

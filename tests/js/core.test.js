@@ -95,10 +95,10 @@ test("two shapes at an addition: equal, refused, or stretched in silence", () =>
 });
 
 test("a block whose ends differ is repaired by A, B and C at their price", () => {
-  const plan = { kind: "basic", inChannels: 64, channels: 128, stride: 2, size: 56, shortcut: "none" };
+  const plan = { kind: "basic", inChannels: 64, channels: 128, stride: 2, size: 56, shortcut: "identity" };
   const none = RE.block(plan);
   assert.match(none.sum.error, /tensor a \(28\)/);
-  assert.equal(none.options.none.fits, false);
+  assert.equal(none.options.identity.fits, false);
   const repaired = Object.fromEntries(["A", "B", "C"].map((shortcut) => [shortcut, RE.block({ ...plan, shortcut })]));
   assert.deepEqual(Object.values(repaired).map(({ sum }) => sum.shape), Array(3).fill([1, 128, 28, 28]));
   assert.deepEqual(Object.values(repaired).map(({ chosen }) => chosen.parameters), [0, 64 * 128 + 256, 64 * 128 + 256]);
