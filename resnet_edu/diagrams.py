@@ -11,7 +11,7 @@ from html import escape, unescape
 from itertools import groupby
 
 from resnet_edu import arithmetic, palette
-from resnet_edu.picture import FONT, Model, Picture, journey, name_of, shape_text, steps_of
+from resnet_edu.picture import Model, Picture, journey, name_of, opening, shape_text, size_of, steps_of
 from resnet_edu.recipes import STEM_KERNEL, check_choice
 from resnet_edu.steps import Shape, Step, block_of, by_layer, layer_of
 
@@ -118,7 +118,9 @@ def layer(model: Model = "resnet34", number: int = 1, image: Shape = (3, 224, 22
     end, label = _chain(graph, blocks, "main", fold=False)
     graph.edge(end, graph.node(label, look="text"))
     title = f"{name} of {name_of(model, **changes)}"
-    return _diagram(title, graph, f"{title}. {journey(parts[name])} {_shortcuts_alt(blocks)}")
+    return _diagram(
+        title, graph, f"A layer of {name_of(model, **changes)}. {journey(parts[name])} {_shortcuts_alt(blocks)}"
+    )
 
 
 def network(
@@ -162,13 +164,13 @@ class _Pair(Diagram):
     def __init__(self, left: Diagram, right: Diagram) -> None:
         self.pair = (left, right)
         gap, head = 24.0, 24.0
-        sizes = [_size(diagram.svg) for diagram in self.pair]
+        sizes = [size_of(diagram.svg) for diagram in self.pair]
         widths = [max(width, 7.2 * len(diagram.title)) for (width, _), diagram in zip(sizes, self.pair, strict=True)]
         width, height = sum(widths) + gap, max(height for _, height in sizes) + head
         parts = []
         at = 0.0
         for diagram, (own, _), room in zip(self.pair, sizes, widths, strict=True):
-            inner = re.sub(r' (class|role|aria-label)="[^"]*"', "", diagram.svg[: diagram.svg.index(">")])
+            inner = re.sub(r' (class|role|aria-label|style)="[^"]*"', "", diagram.svg[: diagram.svg.index(">")])
             rest = diagram.svg[diagram.svg.index(">") :]
             parts.append(
                 f'<text x="{at + room / 2:g}" y="14" text-anchor="middle" font-size="13" font-weight="600" '
@@ -176,7 +178,7 @@ class _Pair(Diagram):
                 f'<svg x="{at + (room - own) / 2:g}" y="{head:g}" {inner[5:]}{rest}'
             )
             at += room + gap
-        svg = _opening(width, height) + "".join(parts) + "</svg>"
+        svg = opening(width, height) + "".join(parts) + "</svg>"
         alt = f"Left: {left.alt} Right: {right.alt}"
         super().__init__(f"{left.title} and {right.title}", f"{left.dot}\n{right.dot}", svg, alt)
 
@@ -386,12 +388,12 @@ def _block_alt(kind: str, steps: Sequence[Step]) -> str:
         return f"A {kind} block without a shortcut. The input of {start} passes {_listed(main)}."
     side = [step for step in steps if ".downsample" in step.room]
     place = [step.operation for step in main].index("add")
-    other = "the identity, a solid line" if way == "identity" else f"{_listed(side)}, a {LINES[way]} line"
+    other = "the identity" if way == "identity" else _listed(side)
     article = "an" if way == "identity" else "a"
     return (
         f"A {kind} block with {article} {way} shortcut. The input of {start} goes two ways. One is "
-        f"{_listed(main[:place])}. The other is {other}. Both are added to {shape_text(main[place].output)}, "
-        f"and {_listed(main[place + 1 :])} follows."
+        f"{_listed(main[:place])}. The other, a {LINES[way]} line, is {other}. "
+        f"Both are added to {shape_text(main[place].output)}, and {_listed(main[place + 1 :])} follows."
     )
 
 
@@ -435,21 +437,9 @@ def _painted(graph: _Graph, raw: str) -> str:
     for dots, ours in (("5,2", "6 3"), ("1,5", "2 4")):  # as distinct in a small picture as in a large one
         body = body.replace(f'stroke-dasharray="{dots}"', f'stroke-dasharray="{ours}"')
     body = re.sub(r'class="([^"]*)"', lambda m: f'class="{_classes(unescape(m[1]))}"', body)
-    return _opening(width, height) + body + "</svg>"
+    return opening(width, height) + body + "</svg>"
 
 
 def _classes(dots: str) -> str:
     # dot's own names, graph, node and edge, could meet a page's style sheet.
     return " ".join(name if name.startswith("re-") else f"re-{name}" for name in dots.split())
-
-
-def _opening(width: float, height: float) -> str:
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" '
-        f'height="{height:g}" font-family="{FONT}" style="max-width:none">'
-    )
-
-
-def _size(svg: str) -> tuple[float, float]:
-    width, height = re.findall(r' width="([\d.]+)" height="([\d.]+)"', svg)[0]
-    return float(width), float(height)

@@ -115,7 +115,7 @@ def line(room: str) -> str:
 
 
 def css() -> str:
-    """The custom properties for light and dark pages, and two rules for pictures in the book.
+    """The custom properties for light and dark pages.
 
     ``html[data-theme]``, which the book's theme sets, wins over the system's preference.
 
@@ -127,9 +127,6 @@ def css() -> str:
         f':root, html[data-theme="light"] {{\n{light}}}\n'
         f'@media (prefers-color-scheme: dark) {{\n:root:not([data-theme="light"]) {{\n{dark}}}\n}}\n'
         f'html[data-theme="dark"] {{\n{dark}}}\n'
-        # In its dark mode the theme puts a light box behind every HTML output. Ours know the dark.
-        'html[data-theme="dark"] .bd-content div.cell_output .text_html:has(.re-picture, .re-table) {\n'
-        "  background: none;\n  color: inherit;\n  padding: 0;\n}\n"
     )
 
 

@@ -1,5 +1,6 @@
 """What diagrams and volumes return: an SVG that describes itself, on any page and in both modes."""
 
+import re
 from collections.abc import Sequence
 from html import escape
 from itertools import groupby
@@ -19,7 +20,7 @@ Model: TypeAlias = "str | Recipe | Sequence[Step] | nn.Module"
 #: CSS pixels between the margins of a phone's page; a picture wider than this scrolls in its own box.
 PHONE = 358
 
-FONT = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', Arial, sans-serif"
+_FONT = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', Arial, sans-serif"
 
 
 class Picture:
@@ -112,11 +113,11 @@ def journey(steps: Sequence[Step]) -> str:
         members = list(group)
         start, end = members[0].input, members[-1].output
         if part.startswith("layer") and len(start) == len(end) == 3:
-            pixels = (
-                f"keeps {_side(start)} pixels a side"
-                if start[1:] == end[1:]
-                else f"{'halves' if start[1] + 1 >= 2 * end[1] >= start[1] else 'takes'} {_side(start)} to {_side(end)}"
-            )
+            if start[1:] == end[1:]:
+                pixels = f"keeps {_side(start)} pixels a side"
+            else:
+                halved = all((before + 1) // 2 == after for before, after in zip(start[1:], end[1:], strict=True))
+                pixels = f"{'halves' if halved else 'takes'} {_side(start)} pixels a side to {_side(end)}"
             kept = start[0] == end[0]
             channels = f"{end[0]} channels" if kept else f"goes from {start[0]} to {end[0]} channels"
             count = len({block_of(step.room) for step in members})
@@ -142,14 +143,41 @@ def shape_text(shape: Shape) -> str:
     return "×".join(map(str, shape))
 
 
+def size_of(svg: str) -> tuple[float, float]:
+    """Width and height that an SVG asks for, in CSS pixels.
+
+    >>> size_of('<svg width="8" height="6"></svg>')
+    (8.0, 6.0)
+    """
+    width, height = re.findall(r' width="([\d.]+)" height="([\d.]+)"', svg)[0]
+    return float(width), float(height)
+
+
+def opening(width: float, height: float) -> str:
+    """The first tag of a picture, with text in the page's own sans-serif.
+
+    >>> opening(8, 6)[:64]
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 6" width='
+    """
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
+        f'width="{width:g}" height="{height:g}" font-family="{_FONT}" font-size="13">'
+    )
+
+
 def _named(svg: str, alt: str) -> str:
-    if not svg.startswith("<svg "):
-        raise ValueError(f"a picture starts with <svg, got {svg[:20]!r}")
-    return f'<svg class="re-picture" role="img" aria-label="{escape(alt)}" {svg[5:]}'
+    # A page a little too narrow shrinks the picture; below that its box scrolls, so text stays legible.
+    least = _least(svg)
+    fit = f"max-width:100%;min-width:{least:.0f}px;height:auto"
+    return f'<svg class="re-picture" role="img" aria-label="{escape(alt)}" style="{fit}" {svg[5:]}'
+
+
+def _least(svg: str) -> float:
+    return 0.85 * size_of(svg)[0]
 
 
 def _boxed(svg: str) -> str:
-    # Only what is wider than a phone needs a box that scrolls, and the keyboard must reach that box.
-    width = float(svg.partition(' width="')[2].partition('"')[0])
-    scrolls = 'role="group" tabindex="0" aria-label="A wide picture: scrolls sideways" ' if width > PHONE else ""
-    return f'<div {scrolls}style="overflow-x:auto;max-width:100%;text-align:center">{svg}</div>'
+    # What does not fit a phone scrolls in a box, and the keyboard must reach that box.
+    scrolls = _least(svg) > PHONE
+    keys = 'role="group" tabindex="0" aria-label="A wide picture: scrolls sideways" ' if scrolls else ""
+    return f'<div {keys}style="overflow-x:auto;max-width:100%;text-align:center">{svg}</div>'

@@ -364,4 +364,4 @@ def _cells(row: Sequence[Cell], classes: Sequence[str], merge: bool) -> list[str
 def _html(cell: Cell) -> str:
     if isinstance(cell, str):
         return escape(cell)
-    return f"<b>{'<br>'.join(map(escape, cell.convolutions))}</b> ×{cell.times}"
+    return f"<b>{'<br/>'.join(map(escape, cell.convolutions))}</b> ×{cell.times}"

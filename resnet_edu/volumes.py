@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from resnet_edu import palette
-from resnet_edu.picture import FONT, Model, Picture, journey, name_of, shape_text, steps_of
+from resnet_edu.picture import Model, Picture, journey, name_of, opening, shape_text, steps_of
 from resnet_edu.recipes import check_choice
 from resnet_edu.steps import Shape, Step, by_block, by_layer, layer_of
 
@@ -17,8 +17,8 @@ _BACK = (0.42, 0.26)
 #: More equal boxes than this, side by side, are not drawn.
 _MOST = 6
 #: Channels drawn as long as one pixel: round numbers, so that a reader can use the scale.
-_ROUND = [digit * power for power in (1, 10, 100, 1000) for digit in (1, 2, 3, 4, 5, 6, 8)]
-_GAP, _MARGIN, _LINE = 26.0, 8.0, 16.0
+_ROUND = [digit * power // 10 for power in (10, 100, 1000, 10000) for digit in (10, 15, 20, 25, 30, 40, 50, 60, 80)]
+_GAP, _MARGIN, _LINE = 24.0, 8.0, 16.0
 
 
 class _Group(NamedTuple):
@@ -101,7 +101,7 @@ def _drawn(models: Sequence[Model], image: Shape, level: str, changes: dict[str,
     names = [name_of(model, **changes) for model in models]
     groups = [_groups(steps, level) for steps in runs]
     titles = names if len(names) > 1 else [""]
-    wide, narrow = _scale(groups, 150, 200, 540), _scale(groups, 120, 210, 2000)
+    wide, narrow = _scales(groups)
     alt = " ".join(f"{name} as boxes to scale. {journey(steps)}" for name, steps in zip(names, runs, strict=True))
     return Picture(
         _page([_across(row, wide) for row in groups], titles, wide),
@@ -118,15 +118,18 @@ def _groups(steps: Sequence[Step], level: str) -> list[_Group]:
     return groups
 
 
-def _scale(rows: Sequence[Sequence[_Group]], tallest: float, longest: float, together: float) -> _Scale:
-    """The largest round scale at which no group is longer, and no row of them together, than allowed."""
-    pixel = tallest / max(max(_volume(group.shape)[1:]) for row in rows for group in row)
+def _scales(rows: Sequence[Sequence[_Group]]) -> tuple[_Scale, _Scale]:
+    """For the wide and the narrow arrangement: the largest boxes that fit, in the same proportions."""
+    largest = max(max(_volume(group.shape)[1:]) for row in rows for group in row)
     for channels in _ROUND:
-        scale = _Scale(pixel, channels)
-        lengths = [[scale.group(group)[0] for group in row] for row in rows]
-        if all(max(row) <= longest and sum(row) <= together for row in lengths):
+        wide, narrow = _Scale(150 / largest, channels), _Scale(120 / largest, channels)
+        across = [[wide.group(group)[0] for group in row] for row in rows]
+        down = [[narrow.group(group)[0] for group in row] for row in rows]
+        # What goes back takes width too, and no scale of the channels makes it less.
+        lengths = [[wide.group(group)[0] - wide.box(group.shape)[2] for group in row] for row in rows]
+        if max(map(max, across + down)) <= 200 and max(map(sum, lengths)) <= 380:
             break
-    return scale
+    return wide, narrow
 
 
 class _Part(NamedTuple):
@@ -187,10 +190,7 @@ def _page(parts: Sequence[_Part], titles: Sequence[str], scale: _Scale) -> str:
         y += _LINE
         body.append(_text(width / 2, y, words, "middle"))
     height = y + _MARGIN
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
-        f'height="{height:.0f}" font-family="{FONT}" font-size="13" style="max-width:none">{"".join(body)}</svg>'
-    )
+    return opening(width, height) + "".join(body) + "</svg>"
 
 
 def _boxes(group: _Group, scale: _Scale, x: float, y: float) -> str:
