@@ -122,7 +122,7 @@ def css() -> str:
     >>> "--re-layer2: #62b89c;" in css()
     True
     """
-    light, dark = _declarations(LIGHT, "light"), _declarations(DARK, "dark")
+    light, dark = declarations("light"), declarations("dark")
     return (
         f':root, html[data-theme="light"] {{\n{light}}}\n'
         f'@media (prefers-color-scheme: dark) {{\n:root:not([data-theme="light"]) {{\n{dark}}}\n}}\n'
@@ -136,15 +136,20 @@ def css_of_file() -> str:
     >>> css_of_file().startswith("svg")
     True
     """
-    light, dark = _declarations(LIGHT, "light"), _declarations(DARK, "dark")
+    light, dark = declarations("light"), declarations("dark")
     own = "  background: var(--re-page);\n  color: var(--re-ink);\n"
     return f"svg {{\n{light}{own}}}\n@media (prefers-color-scheme: dark) {{\nsvg {{\n{dark}}}\n}}\n"
 
 
-def _declarations(colours: dict[str, Colour], mode: str) -> str:
+def declarations(mode: str) -> str:
+    """The custom properties of one mode, ``light`` or ``dark``, to put under a selector of one's own.
+
+    >>> declarations("dark").splitlines()[0]
+    '  --re-page: #121212;'
+    """
     page, text = _PAGE[mode]
     rows = [f"  --re-page: {page};\n  --re-ink: {text};\n"]
-    for name, colour in colours.items():
+    for name, colour in {"light": LIGHT, "dark": DARK}[mode].items():
         rows.append(
             f"  --re-{name}: {colour.fill};\n  --re-{name}-ink: {colour.ink};\n  --re-{name}-line: {colour.line};\n"
         )

@@ -1,0 +1,170 @@
+"""Figures that move: convolution, network and shortcut, on a static page, in Jupyter and in Colab.
+
+Each function returns an object whose HTML is a tag, a static picture inside it, and, outside the book,
+the scripts that bring the tag alive. Nothing is fetched: no other host, no widget manager, no kernel.
+"""
+
+import os
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from resnet_edu import palette, volumes
+from resnet_edu.explorers import stills
+from resnet_edu.picture import Picture
+from resnet_edu.recipes import STEM_KERNEL, check_choice, check_image, recipe
+
+__all__ = ["ASSETS", "SCRIPTS", "STYLES", "Explorer", "conv", "resnet", "shortcut"]
+
+#: Where the scripts and the style are.
+ASSETS = Path(__file__).parent
+#: What each tag needs, in this order, as classic scripts.
+SCRIPTS: dict[str, tuple[str, ...]] = {
+    "conv-explorer": ("core.js", "ui.js", "conv-explorer.js"),
+    "resnet-explorer": ("core.js", "ui.js", "resnet-explorer.js"),
+    "shortcut-explorer": ("core.js", "ui.js", "shortcut-explorer.js"),
+    "predict-question": ("predict-question.js",),
+}
+#: What a page needs that has any of the tags.
+STYLES = ("explorers.css",)
+
+
+class Explorer:
+    """A tag with its attributes and the picture that stands in for it where scripts are stripped.
+
+    >>> conv(size=8, kernel=3, stride=2)
+    Explorer(<conv-explorer size="8" kernel="3" stride="2" padding="1" dilation="1">)
+
+    With ``RESNET_EDU_BOOK=1`` in the environment, as while the book is built, its HTML is the tag alone,
+    because the page brings the scripts; everywhere else it carries them.
+    """
+
+    def __init__(self, tag: str, attributes: dict[str, Any], picture: Picture) -> None:
+        self.tag = tag
+        self.attributes = {name: value for name, value in attributes.items() if value is not None}
+        self.picture = picture
+
+    @property
+    def opening(self) -> str:
+        """The opening tag.
+
+        >>> shortcut().opening[:38]
+        '<shortcut-explorer kind="basic" in-cha'
+        """
+        attributes = "".join(f' {name}="{escape(str(value))}"' for name, value in self.attributes.items())
+        return f"<{self.tag}{attributes}>"
+
+    def __repr__(self) -> str:
+        return f"Explorer({self.opening})"
+
+    def _repr_html_(self) -> str:
+        if os.environ.get("RESNET_EDU_BOOK") == "1":
+            return f"{self.opening}{self.picture._repr_html_()}</{self.tag}>"
+        # A notebook may have run another explorer, but an output must not depend on it: Colab gives each
+        # one a frame of its own, and a reader may clear any. The scripts notice if they are there already.
+        opening = self.opening[:-1] + (' address="off">' if self.tag == "resnet-explorer" else ">")
+        scripts = "".join(f"<script>{_asset(name)}</script>" for name in SCRIPTS[self.tag])
+        return f"<style>{_style(self.tag)}</style>{opening}{self.picture._repr_html_()}</{self.tag}>{scripts}"
+
+
+def conv(size: int = 7, kernel: int = 3, stride: int = 2, padding: int = 1, dilation: int = 1) -> Explorer:
+    """A kernel that slides over its padded input and fills the output, with the size formula beside it.
+
+    >>> conv(14, kernel=7, stride=2, padding=3).picture.alt
+    'A 14×14 input with 3 rings of zeros around it; a 7×7 kernel with stride 2 turns it into a 7×7 output.'
+
+    Sizes go up to 256, kernels to 15, strides and padding to 8, dilation to 6. Raises ValueError for a
+    number outside, or if the kernel does not fit.
+    """
+    asked = {"size": size, "kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+    ranges = {"size": (1, 256), "kernel": (1, 15), "stride": (1, 8), "padding": (0, 8), "dilation": (1, 6)}
+    for name, value in asked.items():
+        _check_range(name, value, *ranges[name])
+    return Explorer("conv-explorer", asked, stills.conv(size, kernel, stride, padding, dilation))
+
+
+def resnet(
+    model: str = "resnet50",
+    image: int | None = None,
+    *,
+    versus: str | None = None,
+    open: str = "",  # what the attribute is called as well
+    **changes: Any,
+) -> Explorer:
+    """A whole network as boxes to scale and as a table, alone or beside another (``versus``).
+
+    >>> resnet("resnet18", image=160, stem="cifar")
+    Explorer(<resnet-explorer model="resnet18" image="160" stem="cifar">)
+
+    ``open`` lists the layers and blocks that start open, such as ``"layer2 layer2.0"``. Changes are the
+    recipe's ``stem``, ``shortcut``, ``stride_in`` and ``num_classes``. The image is 224 pixels a side,
+    32 for the CIFAR family, or any number up to 1024.
+
+    Raises ValueError for an unknown name or change, or an image that is too small.
+    """
+    attributes = {"stem": "stem", "shortcut": "shortcut", "stride_in": "stride-in", "num_classes": "classes"}
+    for name in changes:
+        check_choice("a change", name, attributes)
+    side = image if image is not None else 32 if model.startswith("cifar") else 224
+    _check_range("image", side, 1, 1024)
+    plan = recipe(model, **changes)
+    check_image((plan.in_channels, side, side), plan.in_channels, STEM_KERNEL[plan.stem])
+    shape = (plan.in_channels, side, side)
+    picture = volumes.draw(plan, shape) if versus is None else volumes.compare([plan, recipe(versus)], shape)
+    asked = {"model": model, "image": image}
+    asked |= {attributes[name]: value for name, value in changes.items()}
+    return Explorer("resnet-explorer", {**asked, "open": open or None, "versus": versus}, picture)
+
+
+def shortcut(
+    kind: str = "basic",
+    in_channels: int = 64,
+    channels: int = 128,
+    stride: int = 2,
+    size: int = 56,
+    shortcut: str = "identity",
+    stride_in: str = "3x3",
+) -> Explorer:
+    """One block whose addition fails or works, and what the paper's options A, B and C cost to repair it.
+
+    >>> shortcut(in_channels=64, channels=128, stride=2).picture.alt
+    'A basic block: the convolutions give 128×28×28, the identity gives 64×56×56. They cannot be added.'
+
+    ``kind`` is ``basic``, ``bottleneck`` or ``preactivation`` (He et al. 2016); ``shortcut`` is ``identity``,
+    ``A``, ``B`` or ``C``. Raises ValueError for anything else, or a number out of range.
+    """
+    check_choice("kind", kind, stills.KINDS)
+    check_choice("shortcut", shortcut, stills.OPTIONS)
+    for name, value, most in (
+        ("in_channels", in_channels, 4096),
+        ("channels", channels, 4096),
+        ("stride", stride, 3),
+        ("size", size, 512),
+    ):
+        _check_range(name, value, 1, most)
+    asked = {"kind": kind, "in-channels": in_channels, "channels": channels, "stride": stride, "size": size}
+    picture = stills.shortcut(kind, in_channels, channels, stride, size, shortcut, stride_in)
+    return Explorer("shortcut-explorer", {**asked, "shortcut": shortcut, "stride-in": stride_in}, picture)
+
+
+def _check_range(name: str, value: object, low: int, high: int) -> None:
+    if not isinstance(value, int) or not low <= value <= high:
+        raise ValueError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
+
+
+@cache
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def _style(tag: str) -> str:
+    """The palette for this tag alone: a notebook's own colours are not ours to change."""
+    light, dark = palette.declarations("light"), palette.declarations("dark")
+    # Jupyter, Colab and VS Code each say in their own way whether they are dark.
+    is_dark = f'body[data-jp-theme-light="false"] {tag}, html[theme="dark"] {tag}, body.vscode-dark {tag}'
+    unknown = f"body:not([data-jp-theme-light], .vscode-light) {tag}"
+    return (
+        f"{tag} {{ display: block; {light} }} {is_dark} {{ {dark} }} "
+        f"@media (prefers-color-scheme: dark) {{ html:not([theme]) {unknown} {{ {dark} }} }}"
+    )
