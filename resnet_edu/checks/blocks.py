@@ -54,7 +54,7 @@ def zero_pad(b: str, source: str, ins: int, outs: int, stride: int, sides: str =
             "padchannels",
             (f"{b}skip",),
             "the channels of zeros",
-            {"front": front, "back": extra - front},
+            {"front": front, "back": extra - front, "ins": ins, "sides": sides},
             shortcut=True,
         ),
     ]
@@ -126,22 +126,25 @@ def bottleneck_v1(in_channels: int, channels: int, stride: int = 1) -> Program:
     return bottleneck(in_channels, channels, stride, "1x1")
 
 
-def preactivation(in_channels: int, out_channels: int, stride: int = 1) -> Program:
+def preactivation_ops(in_channels: int, out_channels: int, stride: int = 1) -> list[Op]:
     """BN, ReLU, conv, twice, and an addition with nothing behind it (He et al. 2016, Figure 4e)."""
     changed = stride != 1 or in_channels != out_channels
     around = [conv("proj", "relu1", in_channels, out_channels, 1, stride, "the projection", True)] if changed else []
-    return Program(
-        (
-            bn("bn1", "x", in_channels, "the first batch norm"),
-            act("relu1", "bn1", "the first ReLU"),
-            conv("conv1", "relu1", in_channels, out_channels, 3, stride, "the first convolution"),
-            bn("bn2", "conv1", out_channels, "the second batch norm"),
-            act("relu2", "bn2", "the second ReLU"),
-            conv("conv2", "relu2", out_channels, out_channels, 3, 1, "the second convolution"),
-            *around,
-            add("add", "conv2", "proj" if changed else "x"),
-        )
-    )
+    return [
+        bn("bn1", "x", in_channels, "the first batch norm"),
+        act("relu1", "bn1", "the first ReLU"),
+        conv("conv1", "relu1", in_channels, out_channels, 3, stride, "the first convolution"),
+        bn("bn2", "conv1", out_channels, "the second batch norm"),
+        act("relu2", "bn2", "the second ReLU"),
+        conv("conv2", "relu2", out_channels, out_channels, 3, 1, "the second convolution"),
+        *around,
+        add("add", "conv2", "proj" if changed else "x"),
+    ]
+
+
+def preactivation(in_channels: int, out_channels: int, stride: int = 1) -> Program:
+    """The pre-activation block."""
+    return Program(tuple(preactivation_ops(in_channels, out_channels, stride)))
 
 
 def stem_ops(source: str = "x", channels: int = 64) -> list[Op]:

@@ -1,6 +1,6 @@
 """The contracts with their known mistakes."""
 
-from resnet_edu.checks import blocks, networks
+from resnet_edu.checks import blocks, mistakes, networks
 from resnet_edu.checks.contract import Case, Contract
 
 
@@ -24,7 +24,7 @@ BASIC = Contract(
         _maps("BasicBlock", 6, 6, 2),
     ),
     (blocks.basic,),
-    (),
+    mistakes.basic_block(),
     "Your block computes what the reference computes, with and without a change of shape, forwards and backwards.",
 )
 IDENTITY = Contract(
@@ -32,7 +32,7 @@ IDENTITY = Contract(
     "IdentityBlock(channels)",
     (_maps("IdentityBlock", 6), _maps("IdentityBlock", 9)),
     (blocks.identity_block,),
-    (),
+    mistakes.basic_block(projected=False),
     "Your block computes what the reference computes, forwards and backwards.",
 )
 PROJECTION = Contract(
@@ -40,7 +40,7 @@ PROJECTION = Contract(
     "ProjectionBlock(in_channels, out_channels, stride=2)",
     (_maps("ProjectionBlock", 6, 10), _maps("ProjectionBlock", 6, 12, 1)),
     (blocks.projection_block,),
-    (),
+    mistakes.basic_block(always_projected=True),
     "Your block computes what the reference computes, both ends of the addition included.",
 )
 BOTTLENECK = Contract(
@@ -53,7 +53,7 @@ BOTTLENECK = Contract(
         _maps("Bottleneck", 12, 3, 2),
     ),
     (blocks.bottleneck, blocks.bottleneck_v1),
-    (),
+    mistakes.bottleneck(),
     "Your block computes what the reference computes, in all four combinations of shapes.",
 )
 PREACTIVATION = Contract(
@@ -66,7 +66,7 @@ PREACTIVATION = Contract(
         _maps("preactivation_block", 6, 6, 2),
     ),
     (blocks.preactivation,),
-    (),
+    mistakes.preactivation(),
     "Your block computes what the reference computes: nothing stands between one addition and the next.",
 )
 STEM = Contract(
@@ -74,7 +74,7 @@ STEM = Contract(
     "Stem()",
     (_case("Stem", inputs=((2, 3, 33, 28), (1, 3, 23, 25), (1, 3, 32, 32))),),
     (blocks.stem,),
-    (),
+    mistakes.stem(),
     "Your stem computes what the reference computes: each side shrinks fourfold.",
 )
 HEAD = Contract(
@@ -85,7 +85,7 @@ HEAD = Contract(
         _case("Head", 5, 7, inputs=((2, 5, 1, 1), (3, 5, 2, 5))),
     ),
     (blocks.head,),
-    (),
+    mistakes.head(),
     "Your head computes what the reference computes, for maps of any size.",
 )
 ZERO_PAD = Contract(
@@ -97,7 +97,7 @@ ZERO_PAD = Contract(
         _maps("ZeroPadShortcut", 4, 6, 1),
     ),
     tuple(blocks.zero_pad_shortcut(sides) for sides in ("both", "both-up", "back", "front")),
-    (),
+    mistakes.zero_pad(),
     "Your shortcut computes what the reference computes, and has nothing to learn.",
 )
 MAKE_LAYER = Contract(
@@ -117,7 +117,7 @@ MAKE_LAYER = Contract(
         )
     ),
     (networks.layer,),
-    (),
+    mistakes.make_layer(),
     "Your layer stacks the blocks as the reference does: the first changes the shape, the others keep it.",
 )
 RESNET = Contract(
@@ -128,7 +128,7 @@ RESNET = Contract(
         Case((networks.SmallWideProbe, [2, 1, 2, 1], 5), ((2, 3, 57, 65),), "ResNet(block, [2, 1, 2, 1], 5)"),
     ),
     (networks.resnet,),
-    (),
+    mistakes.resnet(),
     "Your network computes what the reference computes, from stem to scores.",
 )
 CIFAR = Contract(
@@ -139,6 +139,6 @@ CIFAR = Contract(
         _case("cifar_resnet", 14, 7, inputs=((2, 3, 13, 12),)),
     ),
     (networks.cifar("A both"), networks.cifar("A back"), networks.cifar("A front")),
-    (),
+    mistakes.cifar(),
     "Your network computes what the reference computes: 6n + 2 layers, and shortcuts that cost nothing.",
 )

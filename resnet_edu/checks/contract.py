@@ -83,15 +83,18 @@ def made(mistakes: Sequence[Mistake], plain: Sequence[Program]) -> tuple[Program
     """The programs with these mistakes where they can be made; None if one of them can be made nowhere."""
     programs = tuple(plain)
     for mistake in mistakes:
-        after = tuple(_made(mistake, program) for program in programs)
+        after = tuple(applied([mistake], program) for program in programs)
         if all(same_program(a, b) for a, b in zip(after, programs, strict=True)):
             return None
         programs = after
     return programs
 
 
-def _made(mistake: Mistake, program: Program) -> Program:
-    try:
-        return mistake.of(program)
-    except NotHereError:
-        return program
+def applied(mistakes: Sequence[Mistake], program: Program) -> Program:
+    """One program with those of the mistakes that can be made in it."""
+    for mistake in mistakes:
+        try:
+            program = mistake.of(program)
+        except NotHereError:
+            continue
+    return program

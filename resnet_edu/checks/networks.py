@@ -1,5 +1,6 @@
 """The references of whole layers and networks, written as programs around a small block of our own."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -52,8 +53,9 @@ class SmallWideProbe(SmallProbe):
 
 def probe_ops(name: str, source: str, ins: int, channels: int, stride: int, block: type[Probe], words: str) -> list[Op]:
     """What a probe computes."""
+    conv = blocks.conv(f"{name}conv", source, ins, channels * block.expansion, block.kernel, stride, words)
     return [
-        blocks.conv(f"{name}conv", source, ins, channels * block.expansion, block.kernel, stride, words),
+        replace(conv, options={**conv.options, "channels": channels}),
         blocks.act(f"{name}relu", f"{name}conv", f"the end of {words}"),
     ]
 
@@ -92,23 +94,33 @@ def _fields(op: Op) -> tuple[Any, ...]:
     return op.kind, op.inputs, op.words, op.options
 
 
+def cifar_program(
+    n: int,
+    num_classes: int,
+    option: str = "A both",
+    widths: tuple[int, int, int] = (16, 32, 64),
+    strides: tuple[int, int, int] = (1, 2, 2),
+) -> Program:
+    """CIFAR's network of n blocks a layer."""
+    ops = [
+        blocks.conv("conv1", "x", 3, widths[0], 3, 1, "the stem's convolution"),
+        blocks.bn("bn1", "conv1", widths[0], "the stem's batch norm"),
+        blocks.act("relu", "bn1", "the stem's ReLU"),
+    ]
+    source, ins, prefixes = "relu", widths[0], []
+    for number, (width, first) in enumerate(zip(widths, strides, strict=True), start=1):
+        for index in range(n):
+            b = f"layer{number}.{index}."
+            ops += blocks.basic_ops(b, source, ins, width, first if index == 0 else 1, option)
+            source, ins = f"{b}out", width
+            prefixes.append(b)
+    return Program((*ops, *blocks.head_ops(source, ins, num_classes)), tuple(prefixes))
+
+
 def cifar(option: str = "A both") -> Any:
     """The reference of CIFAR's network under one option for the shortcuts."""
 
     def program(depth: int, num_classes: int = 10) -> Program:
-        ops = [
-            blocks.conv("conv1", "x", 3, 16, 3, 1, "the stem's convolution"),
-            blocks.bn("bn1", "conv1", 16, "the stem's batch norm"),
-            blocks.act("relu", "bn1", "the stem's ReLU"),
-        ]
-        source, ins, prefixes = "relu", 16, []
-        for number, width in enumerate((16, 32, 64), start=1):
-            for index in range((depth - 2) // 6):
-                b = f"layer{number}.{index}."
-                stride = 2 if number > 1 and index == 0 else 1
-                ops += blocks.basic_ops(b, source, ins, width, stride, option)
-                source, ins = f"{b}out", width
-                prefixes.append(b)
-        return Program((*ops, *blocks.head_ops(source, 64, num_classes)), tuple(prefixes))
+        return cifar_program((depth - 2) // 6, num_classes, option)
 
     return program

@@ -54,7 +54,8 @@ def weights(
         if statistics is not None and id(unit) in statistics:
             before = statistics[id(unit)]
             mean, var = (t.clone() if t is not None else None for t in before)  # type: ignore[attr-defined]
-        table[slot] = Weights(unit.weight, unit.bias, mean, var)
+        settings = {key: unit.settings[key] for key in ("eps", "momentum") if unit.settings.get(key) is not None}
+        table[slot] = Weights(unit.weight, unit.bias, mean, var, **settings)
     return table
 
 

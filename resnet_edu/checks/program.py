@@ -45,6 +45,7 @@ _ADDITIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "max": lambda a, b, f=torch.maximum: f(a, b),  # type: ignore[misc]
     "concat": lambda a, b, f=torch.cat: f([a, b], 1),  # type: ignore[misc]
     "twice": lambda a, b, f=torch.add: f(a, b, alpha=2),  # type: ignore[misc]
+    "first-twice": lambda a, b, f=torch.add: f(b, a, alpha=2),  # type: ignore[misc]
     "second-only": lambda a, b: b,
 }
 _conv, _norm, _linear = torch.conv2d, torch.batch_norm, F.linear
@@ -152,6 +153,10 @@ class Program:
         inputs = tuple(source if i == index else given for i, given in enumerate(op.inputs))
         return _sorted(self._with(replace(op, inputs=inputs) if o is op else o for o in self.ops))
 
+    def without(self, *names: str) -> "Program":
+        """Leave out operations that nothing depends on."""
+        return self._with(op for op in self.ops if op.name not in names)
+
     def pruned(self) -> "Program":
         """Without the operations that nothing of the output depends on."""
         wanted = {self.ops[-1].name}
@@ -210,6 +215,8 @@ class Weights:
     bias: Tensor | None = None
     mean: Tensor | None = None
     var: Tensor | None = None
+    eps: float = 1e-5
+    momentum: float = 0.1
 
 
 class ProgramError(Exception):
@@ -260,9 +267,9 @@ def _one(op: Op, inputs: list[Tensor], weights: Weights | None, training: bool) 
         training = {"train": True, "eval": False}.get(op.get("mode", ""), training)
         mean, var = weights.mean, weights.var
         training = training or mean is None
-        return _norm(
-            x, weights.weight, weights.bias, mean, var, training, op.get("momentum", 0.1), op.get("eps", 1e-5), False
-        )
+        eps = weights.eps if op.get("eps") == "theirs" else 1e-5
+        momentum = weights.momentum if op.get("momentum") == "theirs" else 0.1
+        return _norm(x, weights.weight, weights.bias, mean, var, training, momentum, eps, False)
     if kind == "linear":
         assert weights is not None
         assert weights.weight is not None
@@ -282,8 +289,11 @@ def _one(op: Op, inputs: list[Tensor], weights: Weights | None, training: bool) 
     if kind == "flatten":
         return x.flatten(op.get("start", 1))
     if kind == "subsample":
-        start, stride = op.get("start", 0), op["stride"]
-        return x[:, :, start::stride, start::stride]
+        start, stride, axes = op.get("start", 0), op["stride"], op.get("axes", "both")
+        down, across = (1 if axes == "width" else stride), (1 if axes == "height" else stride)
+        if stride == 1:
+            start = 0
+        return x[:, :, start::down, start::across]
     if kind == "crop":
         return x[:, :, : -(-x.shape[2] // op["stride"]), : -(-x.shape[3] // op["stride"])]
     if kind == "padchannels":
@@ -334,8 +344,8 @@ class Built(nn.Module):
                 room.weight,
                 room.bias,
                 training or not stats,
-                op.get("momentum", 0.1),
-                op.get("eps", 1e-5),
+                0.9 if op.get("momentum") == "theirs" else 0.1,
+                1e-2 if op.get("eps") == "theirs" else 1e-5,
             )
         if isinstance(room, nn.Conv2d):
             padding = op.get("padding", 0)
