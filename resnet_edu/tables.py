@@ -39,7 +39,8 @@ Cell: TypeAlias = str | Stack
 
 _STYLE = (
     "<style>.re-table{overflow:auto;max-width:100%;max-height:36rem}"
-    ".re-table table{border-collapse:collapse;margin:0 auto;font-size:.85rem;font-variant-numeric:tabular-nums;"
+    ".re-table table{border-collapse:collapse;margin:0 auto;font-size:.85rem;line-height:1.4;"
+    "font-variant-numeric:tabular-nums;"
     "color:inherit;background:none;width:auto}"
     ".re-table caption{caption-side:top;text-align:left;padding:.3em .5em;color:inherit;font-weight:600}"
     # Beside a wide table on a narrow page the caption stays in sight.
@@ -49,9 +50,10 @@ _STYLE = (
     ".re-table thead th{font-weight:600;border-bottom:2px solid currentColor}"
     ".re-table tfoot th,.re-table tfoot td{font-weight:600;border-top:2px solid currentColor;border-bottom:0}"
     ".re-table .re-words{text-align:left}.re-table .re-middle{text-align:center}"
+    ".re-table.re-tight table{font-size:.8rem}.re-table.re-tight th,.re-table.re-tight td{padding:.28em .4em}"
     ".re-table i{display:inline-block;width:.8em;height:.8em;margin-right:.5em;vertical-align:-.05em;"
     "border-radius:2px;border:1px solid}"
-    ".re-table b{display:inline-block;font-weight:400;text-align:left;padding:0 .4em;margin:.15em 0;"
+    ".re-table b{display:inline-block;font-weight:400;text-align:left;padding:0 .3em;margin:.15em 0;"
     "border:solid currentColor;border-width:0 1.5px;border-radius:5px;vertical-align:middle}</style>"
 )
 
@@ -116,7 +118,8 @@ class Table:
         classes[0] = ' class="re-words"'
         parts = [
             _STYLE,
-            f'<div class="re-table" role="region" tabindex="0" aria-label="{escape(self.caption)}">',
+            f'<div class="re-table{" re-tight" if self.merge else ""}" role="region" tabindex="0" '
+            f'aria-label="{escape(self.caption)}">',
             f"<table><caption><span>{escape(self.caption)}</span></caption><thead><tr>",
             *(f'<th scope="col"{c}>{escape(name)}</th>' for name, c in zip(self.columns, classes, strict=True)),
             "</tr></thead><tbody>",
@@ -228,7 +231,7 @@ def paper(
     ]
     rows.append(("FLOPs", "", *(_scientific(network.multiply_adds) for network in networks)))
     rows.append(("parameters", "", *(f"{network.parameters:,}" for network in networks)))
-    columns = ["layer", "output size", *map(name_of, names)]
+    columns = ["layer", "output", *map(name_of, names)]
     caption = f"Table 1 of He et al. 2015, computed, for an image of {shape_text(image)}"
     return Table(caption, columns, rows, rooms=[*networks[0].rooms, "", ""], words=len(columns), merge=True)
 

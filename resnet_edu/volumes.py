@@ -17,7 +17,16 @@ _BACK = (0.42, 0.26)
 #: More equal boxes than this, side by side, are not drawn.
 _MOST = 6
 #: Channels drawn as long as one pixel: round numbers, so that a reader can use the scale.
-_ROUND = [digit * power // 10 for power in (10, 100, 1000, 10000) for digit in (10, 15, 20, 25, 30, 40, 50, 60, 80)]
+_ROUND = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    8,
+    *(tens * power for power in (1, 10, 100, 1000) for tens in (10, 15, 20, 30, 40, 50, 60, 80)),
+)
 _GAP, _MARGIN, _LINE = 24.0, 8.0, 16.0
 
 

@@ -143,6 +143,14 @@ def test_compared_networks_share_one_scale():
         assert not any(one.meets(other) for (one, _), (other, _) in itertools.combinations(found, 2))
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("level", ["layer", "block"])
+def test_the_scale_uses_the_room_there_is(name, level):
+    boxes = fronts(drawn(name, level).svg)
+    total = sum(length for length, _ in boxes)
+    assert 120 < total <= 380
+
+
 def test_a_wide_image_is_deeper_not_higher():
     tall, wide = volumes.draw("resnet18", (3, 224, 64)), volumes.draw("resnet18", (3, 64, 224))
     assert fronts(tall.svg)[0][1] == 150
