@@ -12,6 +12,7 @@ import sys
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
 
 import directives as markup
@@ -233,6 +234,23 @@ def fold_code(app: Sphinx, doctree: nodes.document) -> None:
             cell.append(details("book-code", [nodes.Text("The code")], code))
 
 
+def list_citations(app: Sphinx, doctree: nodes.document, name: str) -> None:
+    """The bibliography as an ordinary list: docutils gives it roles that screen readers are told to refuse."""
+    for first in list(doctree.findall(nodes.citation)):
+        if first.parent is None:
+            continue
+        parent, place = first.parent, first.parent.index(first)
+        run = list(takewhile(lambda node: isinstance(node, nodes.citation), parent[place:]))
+        items = html("ul", classes="references")
+        for citation in run:
+            parent.remove(citation)
+            # Its label is left out: the text says "He et al., 2015", which the entry answers.
+            item = html("li", *(child for child in citation if not isinstance(child, nodes.label)))
+            item["ids"] = citation["ids"]
+            items.append(item)
+        parent.insert(place, items)
+
+
 # ---------------------------------------------------------------------------------------------- formulas
 
 
@@ -311,19 +329,32 @@ def configure(app: Sphinx, config) -> None:
     caches = Path(config.book_cache or Path(app.doctreedir).parent / "executed")
     config.nb_execution_cache_path = str(caches / key)
     config.book_tools = digest(HERE / "directives.py", Path(__file__))
-    config.book_look = digest(root / "book/web", *sorted((package / "explorers").glob("*.[jc]s*")))
-    older = sorted((path for path in caches.glob("*") if path.name != key), key=lambda path: path.stat().st_mtime)
+    config.book_look = digest(
+        root / "book/web", root / "book/templates", *sorted((package / "explorers").glob("*.[jc]s*"))
+    )
+    older = sorted(
+        (path for path in caches.glob("*") if path.name not in (key, "ipython")), key=lambda path: path.stat().st_mtime
+    )
     for path in older[: -(CACHES - 1)]:
         shutil.rmtree(path, ignore_errors=True)
     # Explorers print their element alone here; the page brings the scripts.
     os.environ["RESNET_EDU_BOOK"] = "1"
+    # Kernels start without the start-up files of whoever builds, and without telling each time that they speak
+    # to this machine unencrypted.
+    profile = caches / "ipython/profile_default"
+    profile.mkdir(parents=True, exist_ok=True)
+    (profile / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 'ERROR'\n", encoding="utf-8")
+    os.environ["IPYTHONDIR"] = str(profile.parent)
 
     files = Path(app.doctreedir) / "served"
     shutil.rmtree(files, ignore_errors=True)
     (files / "explorers").mkdir(parents=True)
     from resnet_edu import palette
 
-    (files / "palette.css").write_text(palette.css(), encoding="utf-8")
+    # The theme writes the mode on every page. Where no script turns its "auto" into one, the page is light,
+    # whatever the system prefers, and so must be the colours.
+    colours = palette.css().replace(':root:not([data-theme="light"])', ":root:not([data-theme])")
+    (files / "palette.css").write_text(colours, encoding="utf-8")
     for asset in sorted((package / "explorers").glob("*.[jc]s*")):
         shutil.copy(asset, files / "explorers")
     config.html_static_path.append(str(files))
@@ -355,20 +386,23 @@ def page(app: Sphinx, name: str, template: str, context: dict, doctree: nodes.do
         kept = []
         for file in context[kind]:
             text = f"{file.filename} {file.attributes.get('body', '')}"
-            if all(wanted for word, wanted in needed_by.items() if word in text):
-                kept.append(file)
-            # Scripts wait for the page, all but the options that the page's own lines change.
-            if kind == "script_files" and file.filename and "documentation_options" not in str(file.filename):
-                file.attributes["defer"] = "defer"
+            if not all(wanted for word, wanted in needed_by.items() if word in text):
+                continue
+            # Scripts wait for the page, but for the options that the page's own lines change and those that
+            # the search page's lines call. The objects are shared by all pages: a changed one is a new one.
+            waits = kind == "script_files" and name != "search" and "documentation_options" not in text
+            if waits and file.filename:
+                file = type(file)(file.filename, priority=file.priority, **{**file.attributes, "defer": "defer"})
+            kept.append(file)
         context[kind] = kept
     from resnet_edu import explorers
 
-    found = [tag for tag in getattr(explorers, "SCRIPTS", ()) if f"<{tag}" in body]
+    found = [tag for tag in explorers.SCRIPTS if f"<{tag}" in body]
     for script in dict.fromkeys(script for tag in found for script in explorers.SCRIPTS[tag]):
         app.add_js_file(f"explorers/{script}", loading_method="defer")
     if found:
-        for style in sorted(explorers.ASSETS.glob("*.css")):
-            app.add_css_file(f"explorers/{style.name}")
+        for style in explorers.STYLES:
+            app.add_css_file(f"explorers/{style}")
 
 
 def without_thebe(app: Sphinx, config) -> None:
@@ -398,6 +432,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("config-inited", without_thebe)
     app.connect("doctree-read", place_exercise_cells)
     app.connect("doctree-read", fold_code)
+    app.connect("doctree-resolved", list_citations, priority=900)
     # After the themes and extensions have added theirs.
     app.connect("html-page-context", page, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -105,7 +105,7 @@ def publish(built: Path, place: Path) -> None:
     copies = place.parent / "published"
     copy = copies / str(time.time_ns())
     # No page loads the icons as a script (the font draws them); maps are for debuggers of the theme.
-    unused = shutil.ignore_patterns("*.map", "*.LICENSE.txt", "fontawesome.js", "sphinx-thebe*", "*.ttf", "templates")
+    unused = shutil.ignore_patterns("*.map", "*.LICENSE.txt", "fontawesome.js", "sphinx-thebe*", "*.ttf")
     shutil.copytree(built, copy, ignore=unused)
     for script in copy.rglob("*.js"):
         text = script.read_text(encoding="utf-8")

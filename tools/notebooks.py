@@ -409,12 +409,15 @@ def main(arguments: list[str]) -> int:
     book = Book.read(asked.source)
     written: set[Path] = set()
     stale: list[str] = []
+    broken = False
     for path in book.sources():
         try:
             text = Chapter(book, path).notebook()
         except markup.MarkupError as error:
             print(f"{path.relative_to(book.root)}:{error.line}: {error.problem}", file=sys.stderr)
-            return 1
+            written.add(path.with_suffix(".ipynb"))
+            broken = True
+            continue
         target = path.with_suffix(".ipynb")
         written.add(target)
         if not target.exists() or target.read_text(encoding="utf-8") != text:
@@ -432,7 +435,7 @@ def main(arguments: list[str]) -> int:
         return 1
     for name in stale:
         print(f"wrote {name}" if "(" not in name else f"removed {name}")
-    return 0
+    return int(broken)
 
 
 if __name__ == "__main__":
