@@ -1,0 +1,83 @@
+"""Two things timed in turns, and the row of the table that comes of it."""
+
+import gc
+import math
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One line of the table: ``value`` is fine from ``low`` to ``high``."""
+
+    what: str
+    value: float
+    low: float = 0.0
+    high: float = math.inf
+    unit: str = "×"
+
+    @property
+    def target(self) -> str:
+        if self.high == math.inf:
+            return f"≥ {self.low:g} {self.unit}"
+        if self.low == 0:
+            return f"≤ {self.high:g} {self.unit}"
+        return f"{self.low:g} to {self.high:g} {self.unit}"
+
+    @property
+    def verdict(self) -> str:
+        return "ok" if self.low <= self.value <= self.high else "short"
+
+
+class Medians(NamedTuple):
+    """Seconds of each side."""
+
+    ours: float
+    theirs: float
+
+    @property
+    def speedup(self) -> float:
+        return self.theirs / self.ours
+
+
+def in_turns(
+    ours: Callable[[], object], theirs: Callable[[], object], seconds: float = 6.0, at_least: int = 5
+) -> Medians:
+    """Median seconds of each call, taken in turns for about this many seconds, but at least so many times.
+
+    A side that takes less than a millisecond is called several times in a row, for the clock's sake.
+    """
+    sides = (ours, theirs)
+    repeats = []
+    for side in sides:
+        side()  # warm up
+        once = _timed(side, 1)
+        repeats.append(max(1, min(1000, round(1e-3 / once))))
+    samples: tuple[list[float], list[float]] = ([], [])
+    start = time.perf_counter()
+    turn = 0
+    while turn < at_least or time.perf_counter() - start < seconds:
+        for side in (0, 1) if turn % 2 == 0 else (1, 0):  # neither always goes first
+            samples[side].append(_timed(sides[side], repeats[side]))
+        turn += 1
+    return Medians(*map(statistics.median, samples))
+
+
+def fresh_process(code: str) -> Callable[[], None]:
+    """A call that runs this code in a new interpreter."""
+
+    def run() -> None:
+        subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+    return run
+
+
+def _timed(call: Callable[[], object], repeats: int) -> float:
+    gc.collect()  # the other side's garbage is not ours to carry away
+    start = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    return (time.perf_counter() - start) / repeats

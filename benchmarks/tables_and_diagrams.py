@@ -1,0 +1,47 @@
+"""Shapes and costs by arithmetic against torchinfo's forward pass; our diagrams against torchview's."""
+
+from collections.abc import Iterator
+
+from torchinfo import summary
+from torchview import draw_graph
+
+from benchmarks.measure import Row, in_turns
+from resnet_edu import arithmetic, diagrams, tables
+from resnet_edu.zoo import build
+
+
+def rows() -> Iterator[Row]:
+    """The built model is given to torchinfo and torchview for nothing; no side may remember an earlier turn."""
+    for name, side, target in (
+        ("resnet18", 224, 500),
+        ("resnet50", 224, 500),
+        ("resnet152", 224, 500),
+        ("cifar1202", 32, 200),
+    ):
+        model, image = build(name), (3, side, side)
+        medians = in_turns(
+            lambda name=name, image=image: arithmetic.steps(name, image),
+            lambda model=model, image=image: summary(model, (1, *image), verbose=0),
+        )
+        yield Row(f"{name}: Steps by arithmetic, against torchinfo's summary", medians.speedup, target)
+
+    for name in ("resnet18", "resnet50", "resnet152"):
+        model = build(name)
+        medians = in_turns(
+            lambda name=name: _cold_table(name),
+            lambda model=model: str(summary(model, (1, 3, 224, 224), verbose=0)),
+        )
+        yield Row(f"{name}: a printed table of every operation, against torchinfo's", medians.speedup, 100)
+
+    model = build("resnet18")
+    for level, depth in (("block", 2), ("layer", 1)):
+        medians = in_turns(
+            lambda level=level: diagrams.network("resnet18", level=level).svg,
+            lambda depth=depth: draw_graph(model, input_size=(1, 3, 224, 224), depth=depth).visual_graph.pipe("svg"),
+        )
+        yield Row(f"resnet18: SVG diagram of every {level}, against torchview's", medians.speedup, 5)
+
+
+def _cold_table(name: str) -> str:
+    tables.units.cache_clear()
+    return str(tables.table(name, level="operation"))
