@@ -8,7 +8,7 @@ from typing import NamedTuple
 from resnet_edu import palette
 from resnet_edu.picture import Model, Picture, journey, name_of, opening, shape_text, steps_of
 from resnet_edu.recipes import check_choice
-from resnet_edu.steps import Shape, Step, by_block, by_layer, layer_of
+from resnet_edu.steps import Shape, Step, by_block, layer_of
 
 #: A thinner side could not be seen: 3 channels, or 1×1 pixels.
 _THINNEST = 2.5
@@ -31,19 +31,24 @@ _GAP, _MARGIN, _LINE = 24.0, 8.0, 16.0
 
 
 class _Group(NamedTuple):
-    """Equal boxes side by side: the output of one room, or of a layer's blocks."""
+    """Equal boxes side by side: the output of one room, or of each block of a layer."""
 
     room: str
     shape: Shape
-    times: int
+    boxes: int = 1
+    blocks: int = 0
+
+    @property
+    def drawn(self) -> int:
+        return min(self.boxes, _MOST)
 
     @property
     def labels(self) -> list[str]:
         rows = [self.room, shape_text(self.shape)]
-        if self.times > 1:
-            rows.append(f"{self.times} blocks")
-        if self.times > _MOST:
-            rows.append(f"({_MOST} drawn)")
+        if self.blocks:
+            rows.append(f"{self.blocks} block{'s' if self.blocks > 1 else ''}")
+        if self.drawn < self.boxes:
+            rows.append(f"({self.drawn} drawn)")
         return rows
 
 
@@ -66,8 +71,7 @@ class _Scale(NamedTuple):
     def group(self, group: _Group) -> tuple[float, float]:
         """Width and height of the group's boxes."""
         length, height, right, up = self.box(group.shape)
-        drawn = min(group.times, _MOST)
-        return drawn * length + (drawn - 1) * _step(length) + right, height + up
+        return group.drawn * length + (group.drawn - 1) * _step(length) + right, height + up
 
     @property
     def words(self) -> list[str]:
@@ -111,19 +115,21 @@ def _drawn(models: Sequence[Model], image: Shape, level: str, changes: dict[str,
     groups = [_groups(steps, level) for steps in runs]
     titles = names if len(names) > 1 else [""]
     wide, narrow = _scales(groups)
+    widest = max(narrow.group(group)[0] for row in groups for group in row)
     alt = " ".join(f"{name} as boxes to scale. {journey(steps)}" for name, steps in zip(names, runs, strict=True))
     return Picture(
         _page([_across(row, wide) for row in groups], titles, wide),
         f"{alt} {' '.join(wide.words)}",
-        _page([_down(row, narrow) for row in groups], titles, narrow),
+        _page([_down(row, narrow, widest) for row in groups], titles, narrow),
     )
 
 
 def _groups(steps: Sequence[Step], level: str) -> list[_Group]:
-    rows = by_layer(steps) if level == "layer" else by_block(steps)
-    groups = [_Group("image", steps[0].input, 1)]
-    for (room, shape), members in groupby(rows, lambda row: (layer_of(row.room), row.output)):
-        groups.append(_Group(room, shape, len(list(members))))
+    groups = [_Group("image", steps[0].input)]
+    for (room, shape), members in groupby(by_block(steps), lambda row: (layer_of(row.room), row.output)):
+        count = len(list(members))
+        blocks = count if room.startswith("layer") else 0
+        groups.append(_Group(room, shape, count if level == "block" else 1, blocks))
     return groups
 
 
@@ -166,9 +172,8 @@ def _across(groups: Sequence[_Group], scale: _Scale) -> _Part:
     return _Part("".join(parts), x, bottom + 6)
 
 
-def _down(groups: Sequence[_Group], scale: _Scale) -> _Part:
-    """From top to bottom, the labels to the right of the boxes."""
-    widest = max(scale.group(group)[0] for group in groups)
+def _down(groups: Sequence[_Group], scale: _Scale, widest: float) -> _Part:
+    """From top to bottom, the labels to the right of the widest boxes."""
     parts = []
     y, width = 0.0, 0.0
     for number, group in enumerate(groups):
@@ -193,7 +198,9 @@ def _page(parts: Sequence[_Part], titles: Sequence[str], scale: _Scale) -> str:
         if title:
             body.append(_text(_MARGIN, y + 12, title, "start", bold=True))
             y += _LINE + 8
-        body.append(f'<g transform="translate({(width - part.width) / 2:.1f} {y:.1f})">{part.svg}</g>')
+        # One alone stands in the middle; several begin at the same edge, so that they can be compared.
+        x = _MARGIN if title else (width - part.width) / 2
+        body.append(f'<g transform="translate({x:.1f} {y:.1f})">{part.svg}</g>')
         y += part.height + _LINE
     for words in scale.words:
         y += _LINE
@@ -207,7 +214,7 @@ def _boxes(group: _Group, scale: _Scale, x: float, y: float) -> str:
     y += up
     paint = f"fill:{palette.fill(group.room)};stroke:{palette.line(group.room)}"
     parts = [f'<g stroke-linejoin="round" style="{paint}">']
-    for _ in range(min(group.times, _MOST)):
+    for _ in range(group.drawn):
         front = f"M{x:.1f} {y:.1f}h{length:.1f}v{height:.1f}h{-length:.1f}z"
         top = f"M{x:.1f} {y:.1f}l{right:.1f} {-up:.1f}h{length:.1f}l{-right:.1f} {up:.1f}z"
         end = f"M{x + length:.1f} {y:.1f}l{right:.1f} {-up:.1f}v{height:.1f}l{-right:.1f} {up:.1f}z"
