@@ -122,7 +122,7 @@ def journey(steps: Sequence[Step]) -> str:
             channels = f"{end[0]} channels" if kept else f"goes from {start[0]} to {end[0]} channels"
             count = len({block_of(step.room) for step in members})
             clauses.append(f"{part} {pixels} and {channels} in {count} block{'s' if count > 1 else ''}")
-        elif part == "head":
+        elif part == "head" and len(start) == 3 and len(end) == 1:
             clauses.append(f"the head averages {shape_text(start)} into {start[0]} numbers and gives {end[0]} scores")
         else:
             clauses.append(f"the {part} turns {shape_text(start)} into {shape_text(end)}")

@@ -108,3 +108,8 @@ def test_the_journey_tells_every_size():
     assert "layer2 halves 57×41 pixels a side to 29×21 and goes from 64 to 128 channels in 4 blocks" in words
     assert words.endswith("the head averages 512×8×6 into 512 numbers and gives 1000 scores.")
     assert "in 1 block;" in journey(arithmetic.steps("resnet34", layers=(1, 1, 1, 1)))
+
+
+def test_the_journey_does_not_take_every_pooling_for_a_classifier():
+    pooled = [step for step in arithmetic.steps("resnet18") if step.room != "fc" and step.room != "flatten"]
+    assert journey(pooled).endswith("the head turns 512×7×7 into 512×1×1.")
