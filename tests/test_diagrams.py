@@ -109,6 +109,21 @@ def test_every_operation_and_shape_of_any_block_is_drawn(kind, in_channels, chan
     assert len(shortcuts(diagram.svg)) == (kind != "plain")
 
 
+@pytest.mark.parametrize("stride_in", ["3x3", "1x1"])
+@pytest.mark.parametrize("option", ["A", "B", "C"])
+def test_a_block_on_its_own_is_the_block_in_the_network(option, stride_in):
+    # Without the receptive field, which depends on what came before.
+    inside = [
+        step[:6]
+        for step in arithmetic.steps("resnet50", shortcut=option, stride_in=stride_in)
+        if step.room.startswith("layer3.0.")
+    ]
+    alone = arithmetic.block_steps(
+        "bottleneck", 512, 256, 2, shortcut=option, size=28, stride_in=stride_in, room="layer3.0"
+    )
+    assert [step[:6] for step in alone] == inside
+
+
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 @pytest.mark.parametrize("name", ["resnet34", "resnet50"])
 def test_a_layer_shows_its_blocks(name, number):
