@@ -237,7 +237,7 @@ def fold_code(app: Sphinx, doctree: nodes.document) -> None:
 def list_citations(app: Sphinx, doctree: nodes.document, name: str) -> None:
     """The bibliography as an ordinary list: docutils gives it roles that screen readers are told to refuse."""
     for first in list(doctree.findall(nodes.citation)):
-        if first.parent is None:
+        if first not in first.parent.children:  # taken along with the one before it
             continue
         parent, place = first.parent, first.parent.index(first)
         run = list(takewhile(lambda node: isinstance(node, nodes.citation), parent[place:]))
