@@ -193,12 +193,12 @@ def folder(root: str | Path, *, size: int = 64, test_fraction: float = 0.2, seed
         )
     skipped: list[str] = []
     if (root / "train").is_dir() and (root / "test").is_dir():
-        names = _class_names(root / "train")
-        only = set(names) ^ set(_class_names(root / "test"))
+        only = set(_folders(root / "train")) ^ set(_folders(root / "test"))
         if only:
             raise ValueError(
                 f"every class must be in train and in test; only one of them has {', '.join(sorted(only))}"
             )
+        names = _class_names(root / "train")
         splits = [
             _stack([_pictures(root / part / name, size, skipped) for name in names]) for part in ("train", "test")
         ]
@@ -241,8 +241,12 @@ def _stack(of_class: list[Tensor]) -> Split:
     return Split(torch.cat(of_class), torch.cat(labels))
 
 
+def _folders(root: Path) -> list[str]:
+    return sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
 def _class_names(root: Path) -> list[str]:
-    names = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    names = _folders(root)
     if len(names) < 2:
         raise ValueError(f"{root} must hold two folders or more, one for each class; it holds {len(names)}")
     return names

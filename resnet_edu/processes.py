@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,15 @@ def join(device: str = "auto") -> Iterator[Team]:
     if picked.type == "cuda":  # one GPU for each process of this machine
         picked = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(picked)
-    distributed.init_process_group("nccl" if picked.type == "cuda" else "gloo")
+    store, rank, size = next(rendezvous("env://"))
+    if os.environ.get("LOCAL_WORLD_SIZE") == str(size):
+        # torchrun may keep one store through all restarts, with the addresses of the dead in it. On one
+        # machine every process knows the same number of restarts, so each start gets a page of its own.
+        store = PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+    backend = "nccl" if picked.type == "cuda" else "gloo"
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=size)
     try:
-        yield Team(picked, distributed.get_rank(), size)
+        yield Team(picked, rank, size)
     finally:
         distributed.destroy_process_group()
 
