@@ -374,6 +374,15 @@ def page(app: Sphinx, name: str, template: str, context: dict, doctree: nodes.do
             subtype="description",
         )
     body = context.get("body", "")
+    # Sphinx adds to the lists that it has handed out, so this comes before new lists replace them.
+    from resnet_edu import explorers
+
+    found = [tag for tag in explorers.SCRIPTS if f"<{tag}" in body]
+    for script in dict.fromkeys(script for tag in found for script in explorers.SCRIPTS[tag]):
+        app.add_js_file(f"explorers/{script}", loading_method="defer")
+    if found:
+        for style in explorers.STYLES:
+            app.add_css_file(f"explorers/{style}")
     folding = re.search(r'class="[^"]*\b(dropdown|toggle)[ "]', body) is not None
     needed_by = {
         "sphinx-thebe": False,
@@ -395,14 +404,6 @@ def page(app: Sphinx, name: str, template: str, context: dict, doctree: nodes.do
                 file = type(file)(file.filename, priority=file.priority, **{**file.attributes, "defer": "defer"})
             kept.append(file)
         context[kind] = kept
-    from resnet_edu import explorers
-
-    found = [tag for tag in explorers.SCRIPTS if f"<{tag}" in body]
-    for script in dict.fromkeys(script for tag in found for script in explorers.SCRIPTS[tag]):
-        app.add_js_file(f"explorers/{script}", loading_method="defer")
-    if found:
-        for style in explorers.STYLES:
-            app.add_css_file(f"explorers/{style}")
 
 
 def without_thebe(app: Sphinx, config) -> None:
