@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import notebooks
 import yaml
 from jupyter_book.sphinx import build_sphinx
 
@@ -27,6 +28,7 @@ ROOT = Path(__file__).parent.parent
 def build(source: Path) -> int:
     """Build the book in `source` and return the exit status: 0, or 1 with the last good book untouched."""
     started = time.monotonic()
+    notebooks.main(["--check", "--source", str(source)])  # a word to the author; the page does not need them
     folder = source / "_build"
     staging = folder / "staging"
     staging.mkdir(parents=True, exist_ok=True)
