@@ -162,7 +162,7 @@ def _formula(formula: Formula, theirs: Any) -> Feedback:
     return _run(formula.name, lambda: functions.judge_formula(formula, theirs))
 
 
-_FAULTS = {
+_FAULTS: dict[str, tuple[str | None, str]] = {
     "loop": (
         "too-slow",
         "Your code did not come back within {cpu:g} seconds of computing, on inputs of a few pixels. Look for a loop "
@@ -176,6 +176,7 @@ _FAULTS = {
         "too-much-memory",
         "Your code asked for far more memory than this task can need. Look at the sizes of what you make.",
     ),
+    "unfinished": (None, "The check itself could not finish ({detail}). Run it again; if it says so again, report it."),
     "ended": ("process-ended", "Your code ended the Python process that ran it ({detail}). Take out what exits."),
 }
 

@@ -32,7 +32,7 @@ IDENTITY = Contract(
     "IdentityBlock(channels)",
     (_maps("IdentityBlock", 6), _maps("IdentityBlock", 9)),
     (blocks.identity_block,),
-    mistakes.basic_block(projected=False),
+    mistakes.identity_block(),
     "Your block computes what the reference computes, forwards and backwards.",
 )
 PROJECTION = Contract(
@@ -40,7 +40,7 @@ PROJECTION = Contract(
     "ProjectionBlock(in_channels, out_channels, stride=2)",
     (_maps("ProjectionBlock", 6, 10), _maps("ProjectionBlock", 6, 12, 1)),
     (blocks.projection_block,),
-    mistakes.basic_block(always_projected=True),
+    mistakes.projection_block(),
     "Your block computes what the reference computes, both ends of the addition included.",
 )
 BOTTLENECK = Contract(
@@ -113,7 +113,8 @@ MAKE_LAYER = Contract(
             (networks.Probe, (6, 10, 3, 2)),
             (networks.WideProbe, (8, 5, 3, 2)),
             (networks.WideProbe, (8, 3, 2, 1)),
-            (networks.Probe, (6, 6, 1, 1)),
+            (networks.Probe, (6, 6, 3, 1)),
+            (networks.Probe, (6, 7, 1, 2)),
         )
     ),
     (networks.layer,),
@@ -124,8 +125,8 @@ RESNET = Contract(
     "ResNet",
     "ResNet(block, layers, num_classes)",
     (
-        Case((networks.SmallProbe, [1, 2, 1, 2], 7), ((2, 3, 65, 57),), "ResNet(block, [1, 2, 1, 2], 7)"),
-        Case((networks.SmallWideProbe, [2, 1, 2, 1], 5), ((2, 3, 57, 65),), "ResNet(block, [2, 1, 2, 1], 5)"),
+        Case((networks.SmallProbe, [2, 1, 3, 1], 7), ((2, 3, 96, 45),), "ResNet(block, [2, 1, 3, 1], 7)"),
+        Case((networks.SmallWideProbe, [1, 2, 1, 2], 5), ((2, 3, 45, 96),), "ResNet(block, [1, 2, 1, 2], 5)"),
     ),
     (networks.resnet,),
     mistakes.resnet(),
@@ -135,8 +136,8 @@ CIFAR = Contract(
     "cifar_resnet",
     "cifar_resnet(depth, num_classes=10)",
     (
-        _case("cifar_resnet", 8, inputs=((3, 3, 16, 13), (1, 3, 9, 12))),
-        _case("cifar_resnet", 14, 7, inputs=((2, 3, 13, 12),)),
+        _case("cifar_resnet", 8, inputs=((2, 3, 8, 9), (1, 3, 7, 6))),
+        _case("cifar_resnet", 14, 7, inputs=((2, 3, 8, 12),)),
     ),
     (networks.cifar("A both"), networks.cifar("A back"), networks.cifar("A front")),
     mistakes.cifar(),

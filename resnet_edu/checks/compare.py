@@ -28,10 +28,14 @@ def difference(a: Tensor, b: Tensor) -> float:
         return math.inf
     if a.numel() == 0:
         return 0.0
-    a, b = (_to(_detach(t), device="cpu", dtype=torch.float64) for t in (a, b))
-    if not (bool(_item(_all(_isfinite(a)))) and bool(_item(_all(_isfinite(b))))):
-        return math.inf
-    return float(_item(_max(_abs(_sub(a, b))))) / max(1.0, float(_item(_max(_abs(b)))))
+    a, b = _double(a), _double(b)
+    # NaN and infinity end up in the difference, whichever side they are on.
+    distance = float(_item(_max(_abs(_sub(a, b)))))
+    return distance / max(1.0, float(_item(_max(_abs(b))))) if math.isfinite(distance) else math.inf
+
+
+def _double(tensor: Tensor) -> Tensor:
+    return _detach(tensor) if tensor.dtype == torch.float64 else _to(_detach(tensor), dtype=torch.float64)
 
 
 def same(a: Tensor, b: Tensor) -> bool:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 from resnet_edu.checks.program import NotHereError, Program, same_program
@@ -27,7 +26,7 @@ class Mistake:
         for block in program.blocks:
             try:
                 program, made = self.edit(program, block), True
-            except NotHereError:
+            except (NotHereError, LookupError, ValueError):  # or what it speaks of was edited away
                 continue
         if not made:
             raise NotHereError(self.name)
@@ -55,20 +54,10 @@ class Contract:
     mistakes: tuple[Mistake, ...]
     passed: str
 
-    def candidates(self, reference: int) -> Iterator[tuple[tuple[Mistake, ...], tuple[Program, ...]]]:
-        """Programs with one mistake, then with two, for all cases; those that equal the reference are left out."""
+    def singles(self, reference: int) -> list["Candidate"]:
+        """The reference with each mistake, one at a time."""
         plain = self.programs(reference)
-        singles: list[tuple[Mistake, tuple[Program, ...]]] = []
-        for mistake in self.mistakes:
-            programs = made([mistake], plain)
-            if programs is not None:
-                singles.append((mistake, programs))
-                yield (mistake,), programs
-        for (one, _), (two, _) in combinations(singles, 2):
-            for order in ((one, two), (two, one)):
-                programs = made(order, plain)
-                if programs is not None:
-                    yield (one, two), programs
+        return [Candidate((mistake,), plain) for mistake in self.mistakes]
 
     def programs(self, reference: int = 0) -> tuple[Program, ...]:
         """The reference's program for each case."""
@@ -77,6 +66,43 @@ class Contract:
     def mistake(self, name: str) -> Mistake:
         """The known mistake of this name. Raises KeyError if there is none."""
         return {mistake.name: mistake for mistake in self.mistakes}[name]
+
+
+class Candidate:
+    """A reference with one mistake or two. Its programs are made when they are asked for."""
+
+    def __init__(
+        self, mistakes: tuple[Mistake, ...], plain: Sequence[Program], before: "Candidate | None" = None
+    ) -> None:
+        self.mistakes, self.plain, self._before = mistakes, plain, before
+        self._programs: dict[int, Program] = {}
+
+    def program(self, case: int) -> Program:
+        """The program for one case."""
+        if case not in self._programs:
+            start = self.plain[case] if self._before is None else self._before.program(case)
+            self._programs[case] = applied(self.mistakes[-1:], start)
+        return self._programs[case]
+
+    def changes(self, case: int) -> bool:
+        """Whether the last mistake makes a difference there."""
+        start = self.plain[case] if self._before is None else self._before.program(case)
+        return self.program(case) is not start
+
+
+def pairs(leading: Sequence[Candidate], singles: Sequence[Candidate], first: int) -> Iterator[Candidate]:
+    """Two mistakes at once, in either order where the order matters."""
+    tried: set[tuple[int, int]] = set()
+    for one in leading:
+        for two in singles:
+            if one.mistakes[0].name == two.mistakes[0].name or (id(two), id(one)) in tried:
+                continue
+            tried.add((id(one), id(two)))
+            forth = Candidate(one.mistakes + two.mistakes, one.plain, one)
+            back = Candidate(two.mistakes + one.mistakes, one.plain, two)
+            yield forth
+            if back.changes(first) and back.program(first).ops != forth.program(first).ops:
+                yield back
 
 
 def made(mistakes: Sequence[Mistake], plain: Sequence[Program]) -> tuple[Program, ...] | None:

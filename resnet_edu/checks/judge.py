@@ -3,16 +3,22 @@
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from resnet_edu.checks import words
-from resnet_edu.checks.contract import Case, Contract, Mistake
-from resnet_edu.checks.observe import Observed, Trouble, agrees, attempt, fails_alike, observe
-from resnet_edu.checks.pairing import pairings
+from resnet_edu.checks.contract import Candidate, Case, Contract, Mistake, pairs
+from resnet_edu.checks.observe import Observed, Trouble, agrees, attempt, fails_alike, observe, shared_shapes
+from resnet_edu.checks.pairing import MOST, pairings
 from resnet_edu.checks.program import Program
+
+#: How many mistakes are tried as the first of two.
+_LEADING = 8
+#: Up to so many operations all likely ones are tried.
+_SMALL = 16
 
 _randn, _manual_seed = torch.randn, torch.manual_seed
 
@@ -45,7 +51,8 @@ class Trial:
 def judge(contract: Contract, theirs: Any) -> Verdict:
     """The verdict on a learner's class or function under a contract. Runs their code: call it in the sandbox."""
     _manual_seed(0)
-    torch.set_default_device("cpu")
+    if torch.get_default_device().type != "cpu":
+        torch.set_default_device("cpu")
     wrong = words.not_callable(theirs, contract.signature)
     if wrong is not None:
         return failed(wrong, "not-a-class")
@@ -86,30 +93,70 @@ def _trial(contract: Contract, theirs: Any, case: Case, dtype: torch.dtype) -> T
     return Trial(case, observe(module, inputs), module)
 
 
-def _difference(program: Program, seen: Observed) -> str | None:
+def _difference(program: Program, seen: Observed, first: int = MOST) -> str | None:
     """What separates the module from the program under the best pairing of weights, None if nothing does."""
     if seen.trouble is not None:
         return "trouble"
     best: str | None = "output"
-    for variant in (program, program.pruned()):
-        for pairing in pairings(variant, seen.units):
+    lean = program.pruned()
+    for variant in (program,) if lean.ops == program.ops else (program, lean):
+        for pairing in pairings(variant, seen.units, first):
             found = agrees(variant, pairing, seen)
             if found is None:
                 return None
             if found != "output":
                 best = found
-        if variant.pruned().ops == variant.ops:
-            break
     return best
 
 
-def _explains(programs: Sequence[Program], trials: Sequence[Trial], order: Sequence[int]) -> bool:
+def _nearest(contract: Contract, seen: Observed, case: int) -> int:
+    """The reference that has most of its tensors in the learner's code."""
+    references = range(len(contract.references))
+    if len(references) == 1 or not seen.steps:
+        return 0
+    return max(references, key=lambda number: _reach(contract.programs(number)[case], seen))
+
+
+def _leading(plain: Program, singles: Sequence[Candidate], trial: Trial, case: int) -> list[Candidate]:
+    """The mistakes that may come first of two.
+
+    Of two mistakes one comes first on the way through the network. With that one alone a program
+    agrees with the learner's code up to the other, so further than the plain reference does.
+    """
+    seen = trial.seen
+    start = _reach(plain, seen)
+    unseen = _difference(plain, seen) not in {"output", "trouble"}  # the two show in training only
+    found = []
+    small = len(plain.ops) <= _SMALL
+    for number, candidate in enumerate(singles):
+        if not candidate.changes(case):
+            continue
+        program = candidate.program(case)
+        reach = _reach(program, seen)
+        left = len(program.ops) - reach
+        if reach > start or (reach == start and (unseen or small or left < len(plain.ops) - start)):
+            found.append((-reach, left, number))
+    return [singles[number] for _, _, number in sorted(found)[: 3 * _LEADING if small else _LEADING]]
+
+
+def _reach(program: Program, seen: Observed) -> float:
+    """How far a program agrees with what was seen."""
+    if seen.trouble is not None:
+        return shared_shapes(program, seen) + fails_alike(program, seen)
+    best = -1.0  # its weights are not even the right ones
+    for variant in (program, program.pruned()):
+        for pairing in pairings(variant, seen.units, 2):
+            best = max(best, words.progress(variant, seen, pairing))
+    return best
+
+
+def _explains(candidate: Candidate, trials: Sequence[Trial], order: Sequence[int], first: int = MOST) -> bool:
     for index in order:
-        program, seen = programs[index], trials[index].seen
+        program, seen = candidate.program(index), trials[index].seen
         if seen.trouble is not None:
             if not fails_alike(program, seen):
                 return False
-        elif _difference(program, seen) is not None:
+        elif _difference(program, seen, first) is not None:
             return False
     return True
 
@@ -119,29 +166,56 @@ def _diagnose(contract: Contract, theirs: Any, trials: Sequence[Trial]) -> Verdi
     plain = contract.programs()
     differs = [_difference(p, t.seen) for p, t in zip(plain, trials, strict=True)]
     order = sorted(range(len(trials)), key=lambda i: (differs[i] is None, trials[i].seen.trouble is None))
-    for reference in range(len(contract.references)):
-        for mistakes, programs in contract.candidates(reference):
-            if _explains(programs, trials, order):
-                return _named(mistakes, trials, order)
-    return _unnamed(contract, theirs, trials, order, differs)
+    first = order[0]
+    every = [contract.singles(reference) for reference in range(len(contract.references))]
+    for candidate in chain.from_iterable(every):
+        if candidate.changes(first) and _explains(candidate, trials, order):
+            return _named(candidate.mistakes, trials, order)
+    nearest = _nearest(contract, trials[first].seen, first)
+    leading = _leading(contract.programs(nearest)[first], every[nearest], trials[first], first)
+    for candidate in pairs(leading, every[nearest], first):
+        if _explains(candidate, trials, order, 2):
+            return _named(candidate.mistakes, trials, order)
+    for candidate in leading:
+        # It explains this case, forwards and backwards, and another one is still different.
+        if _explains(candidate, trials, order[:1]):
+            return _partly(contract, theirs, candidate, trials, order)
+    return _unnamed(contract, theirs, trials, order, dict(enumerate(differs)))
 
 
 def _named(mistakes: Sequence[Mistake], trials: Sequence[Trial], order: Sequence[int]) -> Verdict:
     where = trials[order[0]]
-    ending = f"It shows in `{where.call}` on an input of shape {words.shape(where.seen.inputs[0].shape)}."
+    trouble = where.seen.trouble
+    x = where.seen.inputs[0] if trouble is None or trouble.given is None else trouble.given
+    ending = f"It shows in `{where.call}` on an input of shape {words.shape(x.shape)}."
     if len(mistakes) == 1:
         return failed(f"{mistakes[0].message}\n{ending}", mistakes[0].name)
     listed = "\n".join(f"{number}. {mistake.message}" for number, mistake in enumerate(mistakes, start=1))
     return failed(f"Two things at once.\n{listed}\n{ending}", *(mistake.name for mistake in mistakes))
 
 
+def _partly(
+    contract: Contract, theirs: Any, candidate: Candidate, trials: Sequence[Trial], order: Sequence[int]
+) -> Verdict:
+    """One mistake is certain, and something else is wrong in another case."""
+    other = next(i for i in order if not _explains(candidate, trials, [i]))
+    rest = _unnamed(contract, theirs, trials, [other], {other: _difference(candidate.program(other), trials[other].seen)})
+    mistake = candidate.mistakes[0]
+    return failed(
+        f"{mistake.message}\nIt shows in `{trials[order[0]].call}`. With that mended, `{trials[other].call}` still "
+        f"differs in another way. {rest['message']}",
+        mistake.name,
+        *rest["mistakes"],
+    )
+
+
 def _unnamed(
-    contract: Contract, theirs: Any, trials: Sequence[Trial], order: Sequence[int], differs: Sequence[str | None]
+    contract: Contract, theirs: Any, trials: Sequence[Trial], order: Sequence[int], differs: Mapping[int, str | None]
 ) -> Verdict:
     trial, program = trials[order[0]], contract.programs()[order[0]]
     seen = trial.seen
     if seen.trouble is not None:
-        return failed(*words.raised(seen.trouble, theirs, trial.call, contract.signature, program, seen.inputs[0]))
+        return failed(*words.raised(seen.trouble, theirs, trial.call, contract.signature, program))
     if not all(isinstance(out, Tensor) for out in seen.outputs):
         return failed(*words.not_a_tensor(seen.outputs[0], trial.call))
     direct = words.DIRECT.get(differs[order[0]] or "")

@@ -4,6 +4,7 @@ Each message says what is wrong, why it matters or how to see it, and what to ch
 attribute: the learner chose those.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -337,7 +338,7 @@ def _relus(convs: int) -> list[Mistake]:
             "all-relus-missing",
             _all(*(_drop(f"relu{n}") for n in range(1, convs)), _drop("out")),
             "There is no ReLU at all, so the block is a linear map, however many convolutions it has. Put one after "
-            f"each batch norm but the last, and one after the addition.",
+            "each batch norm but the last, and one after the addition.",
         ),
         Mistake(
             "batch-norm-after-addition",
@@ -599,7 +600,7 @@ def _same_channels(edit: Edit) -> Edit:
     return only
 
 
-def _projections(convs: int, always: bool = False) -> list[Mistake]:
+def _projections(convs: int) -> list[Mistake]:
     """What can be wrong with a projection shortcut."""
 
     def only_if(keep: Any) -> Edit:
@@ -686,28 +687,27 @@ def _projections(convs: int, always: bool = False) -> list[Mistake]:
             "the first convolution, and project that.",
         ),
     ]
-    if not always:
-        found += [
-            Mistake(
-                "projection-only-for-stride",
-                only_if(lambda op, p, b: op["stride"] != 1),
-                "The shortcut is projected only where the stride is not 1. With stride 1 and another number of channels "
-                "the two ends do not match either: test `stride != 1 or in_channels != out_channels`, the channels being "
-                "those that leave the block.",
-            ),
-            Mistake(
-                "projection-only-for-channels",
-                only_if(lambda op, p, b: op["ins"] != op["outs"]),
-                "The shortcut is projected only where the channels differ. With stride 2 and equal channels the sizes do "
-                "not match either: test `stride != 1 or in_channels != out_channels`.",
-            ),
-            Mistake(
-                "projection-always",
-                everywhere,
-                "The shortcut is projected even where the shapes match. There it must be the identity: nothing to learn, "
-                "nothing in the gradient's way. Project only where the stride is not 1 or the channels differ.",
-            ),
-        ]
+    found += [
+        Mistake(
+            "projection-only-for-stride",
+            only_if(lambda op, p, b: op["stride"] != 1),
+            "The shortcut is projected only where the stride is not 1. With stride 1 and another number of channels "
+            "the two ends do not match either: test `stride != 1 or in_channels != out_channels`, the channels being "
+            "those that leave the block.",
+        ),
+        Mistake(
+            "projection-only-for-channels",
+            only_if(lambda op, p, b: op["ins"] != op["outs"]),
+            "The shortcut is projected only where the channels differ. With stride 2 and equal channels the sizes do "
+            "not match either: test `stride != 1 or in_channels != out_channels`.",
+        ),
+        Mistake(
+            "projection-always",
+            everywhere,
+            "The shortcut is projected even where the shapes match. There it must be the identity: nothing to learn, "
+            "nothing in the gradient's way. Project only where the stride is not 1 or the channels differ.",
+        ),
+    ]
     return found
 
 
@@ -732,7 +732,7 @@ def _late_shortcut(convs: int) -> list[Mistake]:
     ]
 
 
-def _preactivated(convs: int) -> list[Mistake]:
+def _preactivated() -> list[Mistake]:
     def edit(p: Program, b: str) -> Program:
         if b:
             raise NotHereError("only in a block alone")
@@ -750,20 +750,40 @@ def _preactivated(convs: int) -> list[Mistake]:
     ]
 
 
-def basic_block(always_projected: bool = False, projected: bool = True) -> tuple[Mistake, ...]:
+def _but(mistakes: Iterable[Mistake], *names: str) -> list[Mistake]:
+    """Those of other names: elsewhere they are the same as another one, or no mistake."""
+    return [mistake for mistake in mistakes if mistake.name not in names]
+
+
+def identity_block() -> tuple[Mistake, ...]:
+    """The mistakes of a block that keeps the shape."""
+    strides = {mistake.name for mistake in _strides(2)}
+    always = [mistake for mistake in _projections(2) if mistake.name == "projection-always"]
+    rest = [m for m in basic_block() if m.name not in strides and not m.name.startswith("projection")]
+    return (*rest, *always)
+
+
+def projection_block() -> tuple[Mistake, ...]:
+    """The mistakes of a block that always projects."""
+    sometimes = ("projection-only-for-stride", "projection-only-for-channels", "projection-always")
+    same = ("relu-on-shortcut", "projection-of-residual", "pre-activation-order")
+    return tuple(_but(basic_block(), *sometimes, *same))
+
+
+def basic_block() -> tuple[Mistake, ...]:
     """The mistakes of a block with two convolutions."""
     return (
         *_addition(),
         *_relus(2),
         *_batch_norms(2),
         *_strides(2),
-        *(_projections(2, always_projected) if projected else _projections(2)[-1:]),
+        *_projections(2),
         *_late_shortcut(2),
         *_convolutions(2),
         _bias("The convolutions have"),
         *_norms(),
         *_activations(),
-        *(_preactivated(2) if not always_projected else []),
+        *_preactivated(),
     )
 
 
@@ -1586,15 +1606,15 @@ def make_layer() -> tuple[Mistake, ...]:
     return (
         *(Mistake(name, _each_layer(edit), message) for name, edit, message in _STACKING),
         Mistake(
-            "relu-between-blocks",
-            _swap_in_layer,
-            "Something is applied to the output of the layer that does not belong there. A layer is its blocks in a row, "
-            "nothing else.",
+            "batch-norm-after-blocks",
+            _norm_behind,
+            "There is a batch norm behind the last block. A layer is its blocks in a row, nothing else: each block has "
+            "its own.",
         ),
     )
 
 
-def _swap_in_layer(p: Program, b: str) -> Program:
+def _norm_behind(p: Program, b: str) -> Program:
     return p.after(p.ops[-1].name, Op("extra-norm", "bn", (), "", {"channels": _blocks_of(p, "")[-1]["outs"]}))
 
 
@@ -1736,9 +1756,9 @@ def resnet() -> tuple[Mistake, ...]:
             _counts_reversed,
             "The numbers of blocks are used in reverse. The first number belongs to the first layer.",
         ),
-        *(Mistake(name, _each_layer(edit), message) for name, edit, message in _STACKING),
-        *(_prefixed("stem", m) for m in stem("stempool") if m.name not in _SHARED),
-        *(_prefixed("head", m) for m in head()),
+        *_but(make_layer(), "stride-ignored", "only-one-block", "batch-norm-after-blocks"),
+        *(_prefixed("stem", m) for m in _but(stem("stempool"), *_SHARED)),
+        *(_prefixed("head", m) for m in _but(head(), "relu-before-linear")),
         Mistake(
             "conv-bias",
             _stem_bias,
@@ -1923,9 +1943,10 @@ def cifar() -> tuple[Mistake, ...]:
             once(_classes(100)),
             "The network always ends in 100 scores. Pass `num_classes` to the linear layer.",
         ),
-        *(Mistake(m.name, once(m.edit), m.message) for m in head()),
+        *(Mistake(m.name, once(m.edit), m.message) for m in _but(head(), "relu-before-linear")),
         *_addition(),
-        *_relus(2),
+        # The blocks' inputs have passed a ReLU here, so one more on the shortcut changes nothing.
+        *_but(_relus(2), "relu-on-shortcut", "relu-on-both-ends", "relu-before-and-after-addition"),
         *_batch_norms(2)[:3],
         *named(zero_pad(), "pooled-not-skipped", "skips-the-wrong-pixels", "copies-not-zeros", "cropped-not-skipped"),
         *_late_shortcut(2),

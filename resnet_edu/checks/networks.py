@@ -30,7 +30,9 @@ class Probe(nn.Module):
         self.conv = nn.Conv2d(in_channels, width * self.expansion, kernel, stride, kernel // 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.conv(x))
+        x = torch.relu(self.conv(x))
+        # With a kernel of 1 alone it would not matter which layer skips the pixels.
+        return x + x.roll(1, 2) if self.kernel == 1 else x
 
 
 class WideProbe(Probe):
@@ -56,7 +58,7 @@ def probe_ops(name: str, source: str, ins: int, channels: int, stride: int, bloc
     conv = blocks.conv(f"{name}conv", source, ins, channels * block.expansion, block.kernel, stride, words)
     return [
         replace(conv, options={**conv.options, "channels": channels}),
-        blocks.act(f"{name}relu", f"{name}conv", f"the end of {words}"),
+        blocks.act(f"{name}relu", f"{name}conv", f"the end of {words}", "relu" if block.kernel == 3 else "relu-roll"),
     ]
 
 

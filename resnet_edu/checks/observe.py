@@ -3,8 +3,10 @@
 The same is asked of a program under the learner's own weights, so that the two can be held together.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 
 from resnet_edu.checks import compare, sandbox
 from resnet_edu.checks.pairing import Pairing, weights
-from resnet_edu.checks.program import Op, Program, ProgramError, Weights, blank, needs, run, run_op
+from resnet_edu.checks.program import Memory, Op, Program, ProgramError, Weights, blank, needs, run
 from resnet_edu.checks.watch import Failed, Step, Unit, Watch
 
 _randn, _rand, _grad, _sum = torch.randn, torch.rand, torch.autograd.grad, torch.sum
@@ -27,6 +29,8 @@ class Trouble(Exception):
     error: BaseException
     failed: Failed | None = None
     units: list[Unit] = field(default_factory=list)
+    given: Tensor | None = None
+    memory: Memory | None = None
 
 
 @dataclass
@@ -49,16 +53,64 @@ class Observed:
     other_norm: str | None = None
     unregistered: list[Unit] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
+    _memories: dict[int, Memory] = field(default_factory=dict)
+    _weights: dict[int, Weights] = field(default_factory=dict)
+    _outputs: dict[tuple[int, int], bool] = field(default_factory=dict)
+    _appears: dict[int, bool] = field(default_factory=dict)
+
+    def memory(self, number: int) -> Memory:
+        """The remembered runs of programs on one input."""
+        if number not in self._memories:
+            self._memories[number] = Memory(self.inputs[number])
+        return self._memories[number]
+
+    def weights_of(self, unit: Unit) -> Weights:
+        """A unit's weights, with its statistics as they were before the training step."""
+        if id(unit) not in self._weights:
+            table = weights({"": unit}, {id(unit): before_training(self, unit)})
+            self._weights[id(unit)] = table[""]
+        return self._weights[id(unit)]
+
+    def appears(self, result: int) -> bool:
+        """Whether a remembered result on the first input is among the tensors of the learner's code."""
+        if result not in self._appears:
+            mine = self.memory(0).tensors[result]
+            steps = [step.made for step in self.steps if isinstance(mine, Tensor) and step.made.shape == mine.shape]
+            self._appears[result] = isinstance(mine, Tensor) and any(compare.same(step, mine) for step in steps)
+        return self._appears[result]
+
+    def is_output(self, number: int, result: int) -> bool:
+        """Whether a remembered result is what the module made of that input."""
+        if (number, result) not in self._outputs:
+            mine = self.memory(number).tensors[result]
+            self._outputs[number, result] = isinstance(mine, Tensor) and compare.same(self.outputs[number], mine)
+        return self._outputs[number, result]
     steps: list[Step] = field(default_factory=list)
 
 
-def attempt(doing: str, call: Callable[[], Any], watch: Watch | None = None) -> Any:
+def attempt(doing: str, call: Callable[[], Any]) -> Any:
     """Call a learner's code under guard. Raises Trouble in place of whatever it raises."""
     try:
         with sandbox.guard():
             return call()
     except BaseException as error:  # SystemExit too: it is the learner's
-        raise Trouble(doing, error, watch.failed if watch else None, list(watch.units) if watch else []) from error
+        raise Trouble(doing, error) from error
+
+
+def _forward(module: nn.Module, x: Tensor, keep: bool = False) -> tuple[Any, Watch]:
+    """One forward pass under watch."""
+    watch = Watch(keep)
+
+    def call() -> Any:
+        with watch:
+            return module(x)
+
+    try:
+        return attempt("forward", call), watch
+    except Trouble as trouble:
+        trouble.failed, trouble.units, trouble.given = watch.failed, watch.units, x
+        trouble.memory = Memory(x)
+        raise
 
 
 def observe(module: nn.Module, inputs: Sequence[Tensor], seed: int = 0, train: bool = True) -> Observed:
@@ -74,16 +126,12 @@ def observe(module: nn.Module, inputs: Sequence[Tensor], seed: int = 0, train: b
 def _observe(module: nn.Module, seen: Observed, seed: int, train: bool) -> None:
     module.eval()
     with _no_grad():
-        watch = Watch()
-
-        def first() -> Any:
-            with watch:
-                return module(seen.inputs[0].clone())
-
         try:
-            attempt("forward", first, watch)
-        finally:
-            seen.units, seen.other_norm = watch.units, watch.other_norm
+            _, watch = _forward(module, seen.inputs[0].clone())
+        except Trouble as trouble:
+            seen.units = trouble.units
+            raise
+        seen.units, seen.other_norm = watch.units, watch.other_norm
         own = {id(t) for t in (*module.parameters(), *module.buffers())}
         seen.unregistered = [
             u for u in seen.units if u.weight is not None and id(u.weight) not in own and not _derived(u.weight)
@@ -94,12 +142,10 @@ def _observe(module: nn.Module, seen: Observed, seed: int, train: bool) -> None:
 
         for x in seen.inputs:
             given = x.clone()
-            seen.outputs.append(attempt("forward", lambda given=given: module(given)))  # type: ignore[misc]
+            seen.outputs.append(_forward(module, given)[0])
             if seen.after is None:
                 seen.after = given
-        seen.again = attempt("forward", lambda: module(seen.inputs[0].clone()))
-        with Watch(keep=True) as watch:
-            attempt("forward", lambda: module(seen.inputs[0].clone()))
+        seen.again, watch = _forward(module, seen.inputs[0].clone(), keep=True)
         seen.steps = watch.steps
     seen.parameters = list(module.parameters())
     if train and all(isinstance(out, Tensor) for out in seen.outputs):
@@ -153,7 +199,7 @@ def randomize(units: Sequence[Unit], seed: int) -> None:
         for unit in units:
             if unit.kind == "bn":
                 if unit.weight is not None:
-                    between(unit.weight, 0.6, 1.6)
+                    between(unit.weight, 1.0, 3.0)
                     # Some negative, so that max-pool and batch norm do not commute.
                     unit.weight[::3].neg_()
                 if unit.mean is not None and unit.var is not None:
@@ -171,33 +217,35 @@ def agrees(program: Program, pairing: Pairing, seen: Observed) -> str | None:
 
     One of "output", "again", "input", "train", "random", "statistics", "gradients".
     """
-    frozen = {
-        id(u): (u_mean, u_var) for u in pairing.values() if u.kind == "bn" for u_mean, u_var in [_before(seen, u)]
-    }
-    try:
-        with _no_grad():
-            for number, (x, out) in enumerate(zip(seen.inputs, seen.outputs, strict=True)):
-                values = run(program, x.clone(), weights(pairing, frozen))
-                mine = values[program.ops[-1].name]
-                if not isinstance(out, Tensor) or not compare.same(out, mine):
-                    return "output"
-                if number == 0:
-                    if not isinstance(seen.again, Tensor) or not compare.same(seen.again, mine):
-                        return "again"
-                    if seen.after is None or not compare.same(seen.after, values["x"]):
-                        return "input"
-        return _agrees_in_training(program, pairing, seen, frozen)
-    except ProgramError:
-        return "output"
+    table = {slot: seen.weights_of(unit) for slot, unit in pairing.items()}
+    last = program.ops[-1].name
+    with _no_grad():
+        for number, out in enumerate(seen.outputs):
+            values = seen.memory(number).run(program, table)
+            if last not in values or not isinstance(out, Tensor) or not seen.is_output(number, values[last]):
+                return "output"
+            if number == 0:
+                mine = seen.memory(0).tensors
+                if not isinstance(seen.again, Tensor) or not _like(seen.again, mine[values[last]]):
+                    return "again"
+                if seen.after is None or not _like(seen.after, mine[values["x"]]):
+                    return "input"
+    return _agrees_in_training(program, pairing, seen)
 
 
-def _before(seen: Observed, unit: Unit) -> tuple[Tensor | None, Tensor | None]:
+def _like(theirs: Tensor, mine: Tensor | ProgramError) -> bool:
+    return isinstance(mine, Tensor) and compare.same(theirs, mine)
+
+
+def before_training(seen: Observed, unit: Unit) -> tuple[Tensor | None, Tensor | None]:
+    """A batch norm's mean and variance as they were before the training step."""
     return seen.before.get(id(unit), (unit.mean, unit.var))
 
 
-def _agrees_in_training(program: Program, pairing: Pairing, seen: Observed, frozen: Any) -> str | None:
+def _agrees_in_training(program: Program, pairing: Pairing, seen: Observed) -> str | None:
     if not isinstance(seen.trained, Tensor):
         return None
+    frozen = {id(unit): before_training(seen, unit) for unit in pairing.values() if unit.kind == "bn"}
     table = weights(pairing, frozen)
     with _enable_grad():
         leaf = seen.inputs[0].clone().requires_grad_()
@@ -224,30 +272,52 @@ def _agrees_in_training(program: Program, pairing: Pairing, seen: Observed, froz
 def fails_alike(program: Program, seen: Observed) -> bool:
     """Whether the program fails where the learner's code failed: the same operation, the same shapes, the same before."""
     trouble = seen.trouble
-    if trouble is None or trouble.failed is None or trouble.doing != "forward":
+    if trouble is None or trouble.failed is None or trouble.given is None:
         return False
     failed = trouble.failed
-    done, errors = shapes(program, seen.inputs[0])
-    met = [
-        (error.op.kind if error.op.kind != "add" or error.op["fn"] != "concat" else "cat", error) for error in errors
-    ]
-    for kind, error in met:
-        if kind != failed.kind or not _same_shapes(error, failed):
-            continue
-        left = list(done)
-        for unit in trouble.units:
-            entry = (*unit.key, unit.made)
-            if entry not in left:
-                break
-            left.remove(entry)
-        else:
-            return True
+    done, errors = shapes(program, trouble.given, trouble.memory)
+    theirs = Counter((*unit.key, unit.made) for unit in trouble.units)
+    mine = Counter(entry for _, entry in done)
+    if theirs - mine:
+        return False
+    for error in errors:
+        if _same_function(error.op, failed) and _same_shapes(error, failed):
+            needed = _before_it(program, error.op)
+            if not Counter(entry for op, entry in done if op.name in needed) - theirs:
+                return True
     return False
+
+
+def shared_shapes(program: Program, seen: Observed) -> int:
+    """How many of the learner's units, up to the error, the program has too, with the same shape made."""
+    trouble = seen.trouble
+    if trouble is None or trouble.given is None:
+        return 0
+    done, _ = shapes(program, trouble.given, trouble.memory)
+    theirs = Counter((*unit.key, unit.made) for unit in trouble.units)
+    return (theirs & Counter(entry for _, entry in done)).total()
+
+
+def _same_function(op: Op, failed: Failed) -> bool:
+    kind = "cat" if op.kind == "add" and op["fn"] == "concat" else op.kind
+    return failed.kind == kind or failed.function in _FUNCTIONS.get(kind, ())
+
+
+_FUNCTIONS = {"avgpool": ("avg_pool2d",), "maxpool": ("max_pool2d", "boolean_dispatch", "fn")}
+
+
+def _before_it(program: Program, last: Op) -> set[str]:
+    """The operations that one depends on."""
+    needed = set(last.inputs)
+    for op in reversed(program.ops):
+        if op.name in needed:
+            needed.update(op.inputs)
+    return needed
 
 
 def outcome_shape(program: Program, x: Tensor) -> tuple[int, ...] | None:
     """The shape of a program's output, None if it cannot run."""
-    table = {op.get("slot", op.name): _plain(op) for op in program.slots()}
+    table = {op.get("slot", op.name): _plain(needs(op)) for op in program.slots()}
     try:
         with _no_grad():
             return tuple(run(program, x.clone(), table)[program.ops[-1].name].shape)
@@ -255,29 +325,31 @@ def outcome_shape(program: Program, x: Tensor) -> tuple[int, ...] | None:
         return None
 
 
-def shapes(program: Program, x: Tensor) -> tuple[list[tuple[Any, ...]], list[ProgramError]]:
+def shapes(
+    program: Program, x: Tensor, memory: Memory | None = None
+) -> tuple[list[tuple[Op, tuple[Any, ...]]], list[ProgramError]]:
     """What the program's weighted operations make, as far as it can run, and every operation that cannot."""
-    values: dict[str, Tensor] = {"x": x}
-    done: list[tuple[Any, ...]] = []
-    errors: list[ProgramError] = []
+    memory = memory or Memory(x)
+    weighted = program.slots()
+    with _no_grad():
+        values = memory.run(program, {op.get("slot", op.name): _plain(needs(op)) for op in weighted})
+    done = []
+    for op in weighted:
+        made = memory.tensors[values[op.name]] if op.name in values else None
+        if isinstance(made, Tensor):
+            done.append((op, (*needs(op), tuple(made.shape))))
+    errors = []
     for op in program.ops:
-        if any(name not in values for name in op.inputs):
-            continue
-        weighted = op.kind in {"conv", "bn", "linear"}
-        try:
-            with _no_grad():
-                values[op.name] = run_op(op, [values[name] for name in op.inputs], _plain(op) if weighted else None)
-        except ProgramError as error:
-            errors.append(error)
-            continue
-        if weighted:
-            done.append((*needs(op), tuple(values[op.name].shape)))
+        error = memory.tensors[values[f"{op.name}!"]] if f"{op.name}!" in values else None
+        if isinstance(error, ProgramError):
+            errors.append(ProgramError(op, error.shapes, error))
     return done, errors
 
 
-def _plain(op: Op) -> Weights:
-    zeros = blank(needs(op)[1])
-    return Weights(zeros + 1, zeros, zeros.clone(), zeros + 1) if op.kind == "bn" else Weights(zeros)
+@cache
+def _plain(key: tuple[Any, ...]) -> Weights:
+    zeros = blank(key[1])
+    return Weights(zeros + 1, zeros, zeros.clone(), zeros + 1) if key[0] == "bn" else Weights(zeros)
 
 
 def _same_shapes(error: ProgramError, failed: Failed) -> bool:

@@ -1,5 +1,6 @@
 """Which of a learner's weights belong in which slot of a program: by kind, by shape, by order of execution."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, permutations, product
 from math import factorial, prod
@@ -7,12 +8,12 @@ from math import factorial, prod
 from resnet_edu.checks.program import Op, Program, Weights, needs
 from resnet_edu.checks.watch import Unit
 
-_MOST = 24  # pairings that are tried where several sets of weights have one shape
+MOST = 24  # pairings that are tried where several sets of weights have one shape
 
 Pairing = dict[str, Unit]
 
 
-def pairings(program: Program, units: Sequence[Unit], first: int = _MOST) -> Iterator[Pairing]:
+def pairings(program: Program, units: Sequence[Unit], first: int = MOST) -> Iterator[Pairing]:
     """Every way to give the units to the program's slots, the likely ones first; none if they do not fit.
 
     The order of execution decides among weights of one shape. Two orders are natural, the main path
@@ -69,7 +70,8 @@ def _class(op: Op) -> tuple[object, ...]:
     return ("conv", (*key[1], 1, 1)) if key[0] == "linear" else key
 
 
-def _unit_class(unit: Unit) -> tuple[object, ...]:
+def unit_class(unit: Unit) -> tuple[object, ...]:
+    """The kind and shape of a unit's weights."""
     kind, shape = unit.key
     return ("conv", (*shape, 1, 1)) if kind == "linear" else (kind, shape)
 
@@ -77,11 +79,8 @@ def _unit_class(unit: Unit) -> tuple[object, ...]:
 def _grouped(slots: Sequence[Op], units: Sequence[Unit]) -> dict[tuple[object, ...], list[Unit]] | None:
     groups: dict[tuple[object, ...], list[Unit]] = {}
     for unit in units:
-        groups.setdefault(_unit_class(unit), []).append(unit)
-    counts: dict[tuple[object, ...], int] = {}
-    for op in slots:
-        counts[_class(op)] = counts.get(_class(op), 0) + 1
-    return groups if counts == {key: len(group) for key, group in groups.items()} else None
+        groups.setdefault(unit_class(unit), []).append(unit)
+    return groups if Counter(_class(op) for op in slots) == {key: len(group) for key, group in groups.items()} else None
 
 
 def _orders(
@@ -90,7 +89,7 @@ def _orders(
     for shortcut_first in (False, True):
         yield _deal(program.slots(shortcut_first), groups)
     ways = prod(factorial(len(group)) for group in groups.values())
-    if ways > 4 * first:
+    if first <= 2 or ways > 4 * first:
         return
     keys = list(groups)
     for orders in islice(product(*(permutations(groups[key]) for key in keys)), first):

@@ -6,6 +6,7 @@ once are the same thing: a program that differs, run under the learner's own wei
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 # Held since import: what a learner's code does to torch must not reach the reference.
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
+    "relu-roll": lambda x, f=torch.relu, g=torch.roll: f(x) + g(f(x), 1, 2),  # type: ignore[misc]
     "leaky": lambda x, f=F.leaky_relu: f(x, 0.01),  # type: ignore[misc]
     "leaky0.1": lambda x, f=F.leaky_relu: f(x, 0.1),  # type: ignore[misc]
     "leaky0.2": lambda x, f=F.leaky_relu: f(x, 0.2),  # type: ignore[misc]
@@ -66,6 +68,11 @@ class Op:
     words: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     shortcut: bool = False  # on the way around, so a learner may run it before or after the main path
+
+    @cached_property
+    def key(self) -> tuple[Any, ...]:
+        """What it does, without its name and its inputs."""
+        return (self.kind, *sorted((name, repr(value)) for name, value in self.options.items() if name != "slot"))
 
     def __getitem__(self, option: str) -> Any:
         return self.options[option]
@@ -242,6 +249,49 @@ def run(program: Program, x: Tensor, weights: Mapping[str, Weights], training: b
     return values
 
 
+class Memory:
+    """Runs many programs on one input in eval mode, each distinct computation once.
+
+    Programs with one mistake differ in a line or two; everything before that is remembered.
+    """
+
+    def __init__(self, x: Tensor) -> None:
+        self.tensors: list[Tensor | ProgramError] = [x]
+        self._known: dict[tuple[Any, ...], int] = {}
+
+    def run(self, program: Program, weights: Mapping[str, Weights]) -> dict[str, int]:
+        """For each operation that could run, and for "x", where its result stands in ``tensors``."""
+        values = {"x": 0}
+        for op in program.ops:
+            inputs = [values.get(name) for name in op.inputs]
+            if None in inputs:
+                continue
+            table = weights.get(op.get("slot", op.name))
+            key = (op.key, id(table), *inputs)
+            if key not in self._known:
+                self._known[key] = len(self.tensors)
+                self.tensors.append(self._make(op, [self.tensors[i] for i in inputs if i is not None], table))
+            number = self._known[key]
+            if isinstance(self.tensors[number], Tensor):
+                values[op.name] = number
+                if op.get("overwrites"):
+                    values[op.inputs[0]] = number
+            else:
+                values[f"{op.name}!"] = number
+        return values
+
+    @staticmethod
+    def _make(op: Op, inputs: list[Any], table: Weights | None) -> "Tensor | ProgramError":
+        if op.kind == "bn" and op.get("mode") == "train" and table is not None:
+            # This one would update the statistics that the others share.
+            mean, var = (None if t is None else t.clone() for t in (table.mean, table.var))
+            table = replace(table, mean=mean, var=var)
+        try:
+            return run_op(op, inputs, table)
+        except ProgramError as error:
+            return error
+
+
 def run_op(op: Op, inputs: list[Tensor], weights: Weights | None = None, training: bool = False) -> Tensor:
     """What one operation makes of its inputs. Raises ProgramError where they do not fit."""
     try:
@@ -273,7 +323,8 @@ def _one(op: Op, inputs: list[Tensor], weights: Weights | None, training: bool) 
     if kind == "linear":
         assert weights is not None
         assert weights.weight is not None
-        return _linear(x, weights.weight.flatten(1), weights.bias)
+        matrix = weights.weight.flatten(1)
+        return _linear(x, matrix, weights.bias)
     if kind == "act":
         return _ACTIVATIONS[op["fn"]](x)
     if kind == "add":

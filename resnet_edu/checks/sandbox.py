@@ -38,7 +38,8 @@ IN_PROCESS_NOTE = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came back: the work's result, or why there is none ("loop", "sleep", "memory", "ended")."""
+    """What came back: the work's result, or why there is none ("loop", "sleep", "memory", "ended",
+    or "unfinished" where the work itself raised an error)."""
 
     result: dict[str, Any] | None
     fault: str | None = None
@@ -52,8 +53,7 @@ def run(work: Callable[[], dict[str, Any]]) -> Outcome:
 
     >>> run(lambda: {"sum": 1 + 2}).result
     {'sum': 3}
-    >>> import sys
-    >>> run(lambda: sys.exit(3)).fault
+    >>> run(lambda: os._exit(3)).fault
     'ended'
     """
     return _forked(work) if hasattr(os, "fork") else _in_process(work)
@@ -159,12 +159,12 @@ def _read(data: bytes, status: int, in_time: bool) -> Outcome:
 
 def _be_child(work: Callable[[], dict[str, Any]], write: int) -> None:
     global _child
-    answer: dict[str, Any] = {"result": None, "fault": "ended", "detail": ""}
+    answer: dict[str, Any] = {"result": None, "fault": "unfinished", "detail": ""}
     try:
         torch.set_num_threads(1)  # first: OpenMP's threads did not survive the fork
         os.setsid()
-        for number in (signal.SIGPROF, signal.SIGALRM):
-            signal.signal(number, signal.SIG_DFL)
+        for timer in (signal.SIGPROF, signal.SIGALRM):
+            signal.signal(timer, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the stop button speaks to the parent, which ends us
         _child = True
         nothing = os.open(os.devnull, os.O_RDWR)
@@ -201,8 +201,8 @@ def _captured(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
             result = work()
     except MemoryError:
         fault = "memory"
-    except BaseException as error:  # SystemExit and KeyboardInterrupt too: a learner's code may raise anything
-        fault, detail = "ended", f"{type(error).__name__}: {error}"[:500]
+    except BaseException as error:
+        fault, detail = "unfinished", f"{type(error).__name__}: {error}"[:500]
     finally:
         sys.stdout, sys.stderr, builtins.input = kept_out, kept_err, kept_input
     return {"result": result, "fault": fault, "detail": detail, "printed": printed.excerpt()}
@@ -215,7 +215,8 @@ def _limit_memory() -> None:
         with open("/proc/self/statm") as file:
             used = int(file.read().split()[0]) * resource.getpagesize()
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, hard))
+        limit = used + MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
     except (ImportError, OSError, ValueError):
         pass  # macOS has no such limit; the clock still cuts off a loop that fills the memory
 

@@ -1,13 +1,10 @@
 """A table of what the checks recognize, computed by making every known mistake and asking for its name."""
 
-import html
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
-from resnet_edu.checks import catalogue
 from resnet_edu.checks.contract import Contract, Mistake, applied
 from resnet_edu.checks.program import Built
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from resnet_edu.checks import compare, sizes
-from resnet_edu.checks.observe import Observed, Trouble, outcome_shape, shapes
-from resnet_edu.checks.pairing import pairings, partial, weights
+from resnet_edu.checks.observe import Observed, Trouble, before_training, outcome_shape, shapes
+from resnet_edu.checks.pairing import Pairing, pairings, partial, weights
 from resnet_edu.checks.program import Op, Program, ProgramError, run
 from resnet_edu.checks.watch import Place, Step, Unit
 
@@ -153,7 +153,6 @@ def raised(
     call: str,
     signature: str,
     program: Program | None = None,
-    x: Tensor | None = None,
 ) -> tuple[str, ...]:
     """An error inside the learner's code, in words, with the line and the names of the mistake if it is known."""
     error = trouble.error
@@ -164,12 +163,12 @@ def raised(
         "backward": f"The backward pass through `{call}` stopped with an error.",
         "call": f"`{call}` stopped with an error.",
     }[trouble.doing]
-    text, *names = _in_words(error, signature, trouble, program, x)
+    text, *names = _in_words(error, signature, trouble, program)
     return (f"{doing} {text}{at(where(error), theirs)}", *names)
 
 
 def _in_words(
-    error: BaseException, signature: str, trouble: Trouble, program: Program | None, x: Tensor | None
+    error: BaseException, signature: str, trouble: Trouble, program: Program | None
 ) -> tuple[str, ...]:
     text = str(error)
     if isinstance(error, SystemExit):
@@ -218,7 +217,7 @@ def _in_words(
         return (f"{text}. Was it set in `__init__`, and spelled the same?", "attribute-missing")
     if isinstance(error, NameError):
         return (f"{text}. Was it defined, imported, and spelled the same?", "name-missing")
-    known = _shapes_in_words(text, trouble, program, x)
+    known = _shapes_in_words(text, trouble, program)
     return (
         known
         if known is not None
@@ -226,9 +225,9 @@ def _in_words(
     )
 
 
-def _shapes_in_words(text: str, trouble: Trouble, program: Program | None, x: Tensor | None) -> tuple[str, ...] | None:
+def _shapes_in_words(text: str, trouble: Trouble, program: Program | None) -> tuple[str, ...] | None:
     given = trouble.failed.given if trouble.failed is not None else ()
-    cure = _cure(trouble, program, x)
+    cure = _cure(trouble, program)
     if "modified by an inplace operation" in text or "leaf Variable that requires grad" in text:
         return (
             "An in-place operation has overwritten numbers that the backward pass needs. Replace `+=` or "
@@ -284,18 +283,18 @@ def _unequal(a: tuple[int, ...], b: tuple[int, ...]) -> str:
     return ", ".join(parts)
 
 
-def _cure(trouble: Trouble, program: Program | None, x: Tensor | None) -> str:
+def _cure(trouble: Trouble, program: Program | None) -> str:
     """Which of the learner's operations first makes another size than the reference's, and what would mend it."""
-    if program is None or x is None:
+    if program is None or trouble.given is None:
         return ""
-    found = size_fault(program, x, trouble.units)
+    found = size_fault(program, trouble.given, trouble.units)
     return f"\n{found}" if found else ""
 
 
 def size_fault(program: Program, x: Tensor, units: Iterable[Unit]) -> str | None:
     """The first convolution whose size differs from that of the reference's with the same weights, solved."""
     done, _ = shapes(program, x)
-    left = list(done)
+    left = [entry for _, entry in done]
     for unit in units:
         same_weights = [entry for entry in left if entry[:2] == unit.key]
         if not same_weights or unit.kind != "conv":
@@ -388,8 +387,7 @@ def _walk(call: str, program: Program, seen: Observed, theirs: Any) -> str:
     if not steps:
         return "Next, print the shape and the mean of each tensor in `forward`, line by line, against your drawing."
     pairing = next(iter(pairings(program, seen.units)), None) or partial(program, seen.units)
-    x = seen.inputs[0]
-    values = run_as_far(program, x, pairing)
+    values = run_as_far(program, seen, pairing)
     last_words, last_index = "the input", -1
     for op in program.ops:
         value = values.get(op.name)
@@ -401,6 +399,17 @@ def _walk(call: str, program: Program, seen: Observed, theirs: Any) -> str:
             return f"Up to {last_words} your numbers are right. The first that I cannot find is {op.words}, of shape {shape(value.shape)}{distance}. {_next(steps, last_index, theirs)}"
         last_words, last_index = op.words, max(last_index, index)
     return f"Every tensor of the reference appears in your code, but what you return is another. {_next(steps, last_index, theirs)}"
+
+
+def progress(program: Program, seen: Observed, pairing: Pairing) -> int:
+    """How many of the program's operations, from the first on, make tensors that appear in the learner's code."""
+    values = seen.memory(0).run(program, {slot: seen.weights_of(unit) for slot, unit in pairing.items()})
+    count = 0
+    for op in program.ops:
+        if op.name not in values or not seen.appears(values[op.name]):
+            return count
+        count += 1
+    return count + seen.is_output(0, values[program.ops[-1].name])
 
 
 def _distance(steps: list[Step], last: int, value: Tensor) -> str:
@@ -418,9 +427,10 @@ def _next(steps: list[Step], last: int, theirs: Any) -> str:
     return f"Look at what your code does next, `{name}`, which makes {shape(step.made.shape)}.{at(step.line, theirs)}"
 
 
-def run_as_far(program: Program, x: Tensor, pairing: Any) -> dict[str, Tensor]:
+def run_as_far(program: Program, seen: Observed, pairing: Pairing) -> dict[str, Tensor]:
     """The reference's tensors up to the first operation for which the learner has no weights."""
-    known = weights(pairing)
+    # The statistics of before the training step: the learner's tensors were kept before it too.
+    known = weights(pairing, {id(unit): before_training(seen, unit) for unit in pairing.values() if unit.kind == "bn"})
     values: dict[str, Tensor] = {}
     ops: list[Op] = []
     for op in program.ops:
@@ -429,7 +439,7 @@ def run_as_far(program: Program, x: Tensor, pairing: Any) -> dict[str, Tensor]:
         ops.append(op)
     with torch.no_grad():
         try:
-            values = run(Program(tuple(ops), program.blocks), x.clone(), known) if ops else {}
+            values = run(Program(tuple(ops), program.blocks), seen.inputs[0].clone(), known) if ops else {}
         except ProgramError:
             return {}
     return values
