@@ -1,7 +1,7 @@
 """Holding a learner's module against a contract, and finding the known mistake that explains a difference."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
