@@ -136,22 +136,22 @@ def cifar_resnet(theirs: Callable[..., Any]) -> Feedback:
 
 def init_weights(theirs: Callable[..., Any]) -> Feedback:
     """``init_weights(model)``: in place, convolutions from N(0, 2/fan_out), batch norms to 1 and 0."""
-    return _run("init_weights", lambda: weights.init_weights(theirs))
+    return _run("init_weights", lambda: weights.judge_start(theirs))
 
 
 def zero_init_residual(theirs: Callable[..., Any]) -> Feedback:
     """``zero_init_residual(model)``: in place, γ of the last batch norm of each block to 0."""
-    return _run("zero_init_residual", lambda: weights.zero_init_residual(theirs))
+    return _run("zero_init_residual", lambda: weights.judge_effect(weights.ZERO, theirs))
 
 
 def fold_conv_bn(theirs: Callable[..., Any]) -> Feedback:
     """``fold_conv_bn(conv, bn)``: one new convolution that computes ``bn(conv(x))`` in eval mode."""
-    return _run("fold_conv_bn", lambda: weights.fold_conv_bn(theirs))
+    return _run("fold_conv_bn", lambda: weights.judge_effect(weights.FOLD, theirs))
 
 
 def load_torchvision(theirs: Callable[..., Any]) -> Feedback:
     """``load_torchvision(model, state_dict)``: every name and shape the same, or an error."""
-    return _run("load_torchvision", lambda: weights.load_torchvision(theirs))
+    return _run("load_torchvision", lambda: weights.judge_effect(weights.LOAD, theirs))
 
 
 def _module(contract: Contract, theirs: Any) -> Feedback:

@@ -12,13 +12,11 @@ from torch import Tensor, nn
 from resnet_edu.checks import words
 from resnet_edu.checks.contract import Candidate, Case, Contract, Mistake, pairs
 from resnet_edu.checks.observe import Observed, Trouble, agrees, attempt, fails_alike, observe, shared_shapes
-from resnet_edu.checks.pairing import MOST, pairings
+from resnet_edu.checks.pairing import LARGE, MOST, pairings
 from resnet_edu.checks.program import Program
 
 #: How many mistakes are tried as the first of two.
 _LEADING = 8
-#: Up to so many operations all likely ones are tried.
-_SMALL = 16
 
 _randn, _manual_seed = torch.randn, torch.manual_seed
 
@@ -127,7 +125,7 @@ def _leading(plain: Program, singles: Sequence[Candidate], trial: Trial, case: i
     start = _reach(plain, seen)
     unseen = _difference(plain, seen) not in {"output", "trouble"}  # the two show in training only
     found = []
-    small = len(plain.ops) <= _SMALL
+    small = len(plain.ops) <= LARGE
     for number, candidate in enumerate(singles):
         if not candidate.changes(case):
             continue

@@ -10,6 +10,9 @@ from resnet_edu.checks.watch import Unit
 
 MOST = 24  # pairings that are tried where several sets of weights have one shape
 
+#: A program of more operations is a whole network.
+LARGE = 16
+
 Pairing = dict[str, Unit]
 
 
@@ -89,7 +92,8 @@ def _orders(
     for shortcut_first in (False, True):
         yield _deal(program.slots(shortcut_first), groups)
     ways = prod(factorial(len(group)) for group in groups.values())
-    if first <= 2 or ways > 4 * first:
+    # In a whole network each step needs the one before, so there the order of execution is the only one.
+    if first <= 2 or ways > 4 * first or len(program.ops) > LARGE:
         return
     keys = list(groups)
     for orders in islice(product(*(permutations(groups[key]) for key in keys)), first):

@@ -1,12 +1,67 @@
 """A table of what the checks recognize, computed by making every known mistake and asking for its name."""
 
-from collections.abc import Callable
+import html
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
-from resnet_edu.checks.contract import Contract, Mistake, applied
+from resnet_edu.checks import catalogue, functions, weights
+from resnet_edu.checks.contract import Contract, Mistake, applied, made
+from resnet_edu.checks.functions import Formula
 from resnet_edu.checks.program import Built
+from resnet_edu.checks.weights import Effect
+
+#: Each contract by the name of its check. ``None`` stands for init_weights, which is measured.
+CONTRACTS: dict[str, Contract | Formula | Effect | None] = {
+    "conv_out": functions.CONV_OUT,
+    "stem": catalogue.STEM,
+    "identity_block": catalogue.IDENTITY,
+    "projection_block": catalogue.PROJECTION,
+    "basic_block": catalogue.BASIC,
+    "bottleneck": catalogue.BOTTLENECK,
+    "zero_pad_shortcut": catalogue.ZERO_PAD,
+    "make_layer": catalogue.MAKE_LAYER,
+    "head": catalogue.HEAD,
+    "resnet": catalogue.RESNET,
+    "cifar_resnet": catalogue.CIFAR,
+    "init_weights": None,
+    "zero_init_residual": weights.ZERO,
+    "fold_conv_bn": weights.FOLD,
+    "load_torchvision": weights.LOAD,
+    "receptive_field": functions.RECEPTIVE_FIELD,
+    "preactivation_block": catalogue.PREACTIVATION,
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """A known mistake of one contract: its name, what the learner reads, and code that makes it."""
+
+    check: str
+    name: str
+    message: str
+    code: Callable[..., Any]
+
+
+def known_mistakes(check: str) -> Iterator[Known]:
+    """Every known mistake of a contract, those of one name one after the other.
+
+    >>> next(known_mistakes("conv_out")).name
+    'one-missing'
+    """
+    contract = CONTRACTS[check]
+    if contract is None:
+        for slip in weights.START_SLIPS:
+            yield Known(check, slip.name, slip.message, weights.start_with(slip.name))
+    elif isinstance(contract, Contract):
+        for mistake in contract.mistakes:
+            if made([mistake], contract.programs()) is not None:
+                yield Known(check, mistake.name, mistake.message, with_mistakes(contract, mistake))
+    else:
+        for slip in contract.slips:
+            yield Known(check, slip.name, slip.message, with_slips(contract, slip.name))
 
 
 def with_mistakes(contract: Contract, *mistakes: Mistake) -> Callable[..., nn.Module]:
@@ -24,10 +79,74 @@ def with_mistakes(contract: Contract, *mistakes: Mistake) -> Callable[..., nn.Mo
     return build
 
 
+def with_slips(function: Formula | Effect, *slips: str) -> Callable[..., Any]:
+    """The reference of a function with these slips made.
+
+    >>> with_slips(functions.CONV_OUT, "one-missing")(224, 7, 2, 3)
+    111
+    """
+    return lambda *args: function.reference(frozenset(slips), *args)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One contract: how many mistakes are known, and how many of them are diagnosed by name."""
+
+    contract: str
+    known: int
+    diagnosed: int
+
+
 class MistakesTable:
-    """Contract, known mistakes, and how many of them are named correctly."""
+    """Contract, known mistakes, and how many of them are named correctly. Prints as text, shows as HTML."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.rows = rows
+
+    @property
+    def total(self) -> Row:
+        """All contracts together."""
+        return Row("all", sum(row.known for row in self.rows), sum(row.diagnosed for row in self.rows))
+
+    def __str__(self) -> str:
+        lines = [f"{'contract':22}{'mistakes':>10}{'diagnosed':>11}"]
+        lines += [f"{row.contract:22}{row.known:>10}{row.diagnosed:>11}" for row in (*self.rows, self.total)]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        body = "".join(
+            f'<tr><th scope="row"><code>{html.escape(row.contract)}</code></th><td>{row.known}</td>'
+            f"<td>{row.diagnosed}</td></tr>"
+            for row in self.rows
+        )
+        total = self.total
+        return (
+            "<table><caption>Known mistakes by contract, and how many the checks name when they are made</caption>"
+            '<thead><tr><th scope="col">Contract</th><th scope="col">Mistakes</th><th scope="col">Diagnosed</th></tr>'
+            f"</thead><tbody>{body}</tbody><tfoot><tr><th scope=\"row\">All</th><td>{total.known}</td>"
+            f"<td>{total.diagnosed}</td></tr></tfoot></table>"
+        )
 
 
-def mistakes_table() -> MistakesTable:
-    """Run the catalogue."""
-    return MistakesTable()
+def mistakes_table(*only: str) -> MistakesTable:
+    """Make every known mistake, check it, and count those that are called by their name.
+
+    >>> print(mistakes_table("fold_conv_bn"))
+    contract                mistakes  diagnosed
+    fold_conv_bn                  15         15
+    all                           15         15
+
+    A mistake that can be made in several ways counts as diagnosed if each of them is.
+    """
+    from resnet_edu import checks
+
+    rows = []
+    for check in only or CONTRACTS:
+        named: dict[str, bool] = {}
+        for known in known_mistakes(check):
+            feedback = getattr(checks, check)(known.code)
+            named[known.name] = named.get(known.name, True) and feedback.mistakes == (known.name,)
+        rows.append(Row(check, len(named), sum(named.values())))
+    return MistakesTable(rows)
