@@ -1,6 +1,6 @@
 """What the book promises about speed, measured: ``make bench`` or ``python -m benchmarks``.
 
-Each figure is a ratio of medians; the two sides take turns in one run, so that whatever else the
+Each figure is the median of a ratio; the two sides take turns in one run, so that whatever else the
 machine does meets both. A figure that misses its target is printed as short and fails nothing: a
 busy machine is no broken program. A new module in this folder with a function ``rows() ->
 Iterable[Row]`` joins the table.

@@ -33,14 +33,15 @@ class Row(NamedTuple):
 
 
 class Medians(NamedTuple):
-    """Seconds of each side."""
+    """Seconds of each side, and how many times faster ours is.
+
+    The speed-up is the median over the turns, not the quotient of the two other medians: when the
+    machine slows down in the middle of a run, both sides of a turn slow down together.
+    """
 
     ours: float
     theirs: float
-
-    @property
-    def speedup(self) -> float:
-        return self.theirs / self.ours
+    speedup: float
 
 
 def in_turns(
@@ -63,7 +64,8 @@ def in_turns(
         for side in (0, 1) if turn % 2 == 0 else (1, 0):  # neither always goes first
             samples[side].append(_timed(sides[side], repeats[side]))
         turn += 1
-    return Medians(*map(statistics.median, samples))
+    ratios = [theirs_took / ours_took for ours_took, theirs_took in zip(*samples, strict=True)]
+    return Medians(*map(statistics.median, (*samples, ratios)))
 
 
 def fresh_process(code: str) -> Callable[[], None]:
