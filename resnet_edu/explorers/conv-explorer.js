@@ -23,10 +23,10 @@
 .board { position: absolute; border-radius: 3px; cursor: pointer; touch-action: manipulation; }
 .bar { display: flex; flex-wrap: wrap; gap: .6rem; padding: .75rem 1.25rem; align-items: center; }
 .bar .where { flex: 1 1 14rem; min-height: 2.9em; display: flex; align-items: center; color: var(--muted); font-size: 14px; }
-.sum { border-top: 1px solid var(--rule); padding: .9rem 1.25rem 1.1rem; min-height: 7.4rem; }
+.sum { flex: 1; border-top: 1px solid var(--rule); padding: .9rem 1.25rem 1.1rem; min-height: 7.4rem; }
 .formula { font-size: 1.15rem; display: flex; flex-wrap: wrap; gap: .1rem .5rem; align-items: baseline; }
 .formula b { font-weight: 650; }
-.symbols { font-size: 13px; color: var(--muted); margin-bottom: .4rem; }
+.formula.symbols { font-size: 13px; color: var(--muted); margin-bottom: .4rem; }
 .note { margin: .55rem 0 0; font-size: 14px; max-width: 44rem; }
 .note:empty { display: none; }
 .note.bad { color: var(--wrong); }

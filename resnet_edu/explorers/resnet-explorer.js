@@ -20,12 +20,12 @@
   const THINNEST = 2.5;
 
   const LOOK = `
-.panes { display: grid; grid-template-columns: minmax(0, 1fr); }
-.pane { container-type: inline-size; min-width: 0; }
+.panes { flex: 1; display: grid; grid-template-columns: minmax(0, 1fr); }
+.pane { container-type: inline-size; min-width: 0; display: flex; flex-direction: column; }
 .pane + .pane { border-top: 6px solid var(--rule); }
 .refused { margin: 0; padding: .9rem 1.25rem; background: var(--wrong-soft); color: var(--wrong); }
 .totals { display: grid; grid-template-columns: repeat(3, auto) 1fr; gap: 0 2.2rem; margin: 0; padding: 1rem 1.25rem .25rem; }
-.totals div, .facts div { display: flex; flex-direction: column; }
+.totals div, .facts dl div { display: flex; flex-direction: column; }
 dt { font-size: 13px; color: var(--muted); } dd { margin: 0; }
 .totals dd { font-size: 1.35rem; font-weight: 600; letter-spacing: -.01em; line-height: 1.3; white-space: nowrap; }
 .drawing { height: 236px; margin: .25rem 1.25rem 0; }
@@ -36,12 +36,13 @@ dt { font-size: 13px; color: var(--muted); } dd { margin: 0; }
 .room:focus-visible .glow { stroke: var(--accent); stroke-width: 4; }
 .scale { font-size: 12.5px; color: var(--muted); margin: 0; padding: 0 1.25rem .6rem; min-height: 1.5em; }
 .facts { border-block: 1px solid var(--rule); background: var(--soft); padding: .7rem 1.25rem .8rem; min-height: 6.5rem; }
-.facts h3 { font-size: 15px; font-weight: 650; margin: 0 0 .45rem; display: flex; gap: .6rem; align-items: baseline; }
-.facts h3::before { content: ""; width: 12px; height: 12px; border-radius: 3px; background: var(--room); border: 1px solid var(--room-line); align-self: center; }
-.facts h3 span { font-weight: 400; color: var(--muted); }
+.facts .name-of { font-size: 15px; font-weight: 650; margin: 0 0 .45rem; display: flex; gap: .6rem; align-items: baseline; }
+.facts .name-of::before { content: ""; width: 12px; height: 12px; border-radius: 3px; background: var(--room); border: 1px solid var(--room-line); align-self: center; }
+.facts .name-of span { font-weight: 400; color: var(--muted); }
 .facts dl { display: grid; grid-template-columns: repeat(5, minmax(0, auto)); justify-content: space-between; gap: .3rem 1rem; margin: 0; }
 .facts small { display: block; font-size: 12.5px; color: var(--muted); }
-.rows { min-height: 19.4rem; max-height: 32rem; overflow: auto; overscroll-behavior: contain; }
+.rows { flex: 1 0 auto; min-height: 19.4rem; max-height: 32rem; overflow: auto; overscroll-behavior: contain; }
+:host([open]) .rows { min-height: 32rem; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; }
 th, td { padding: .3rem .5rem; text-align: end; white-space: nowrap; font-weight: 400; height: 40px; }
 th:first-child { text-align: start; padding-inline-start: 1.25rem; }
@@ -241,7 +242,7 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       this.svg = svg("svg", { role: "group", onkeydown: (event) => this.walk(event) });
       this.drawing = h("div", { class: "drawing" }, this.svg);
       this.scale = h("p", { class: "scale" });
-      this.heading = h("h3", {});
+      this.heading = h("div", { class: "name-of" });
       this.facts = { input: fact("Input"), output: fact("Output"), parameters: fact("Parameters"), multiplyAdds: fact("Multiply-adds"), field: fact("Receptive field") };
       this.body = h("tbody", {});
       this.code = h("textarea", { readonly: true, rows: 2, spellcheck: "false", "aria-label": "Python that builds this network" });

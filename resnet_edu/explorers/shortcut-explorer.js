@@ -18,15 +18,17 @@
   const DASHES = { identity: null, projection: "7 5", "zero-pad": "2 4" };
 
   const LOOK = `
-.layout { display: grid; grid-template-columns: minmax(0, 1.15fr) minmax(0, 1fr); }
+.layout { flex: 1; display: grid; grid-template-columns: minmax(0, 1.15fr) minmax(0, 1fr); }
 .drawing { height: 540px; margin: .75rem 0 .75rem .75rem; align-self: center; }
 .side { padding: 1rem 1.25rem 1.25rem; display: flex; flex-direction: column; gap: 1rem; }
 .options { border: 0; margin: 0; padding: 0; display: grid; gap: .5rem; }
-.option { position: relative; display: grid; grid-template-columns: auto 1fr; gap: 0 .7rem; padding: .55rem .8rem; border: 1px solid var(--edge); border-radius: 10px; cursor: pointer; min-height: 44px; }
+.option { position: relative; display: grid; grid-template-columns: auto 1fr; gap: 0 .7rem; align-content: start; padding: .55rem .8rem; border: 1px solid var(--edge); border-radius: 10px; cursor: pointer; min-height: 44px; }
 .option:hover { background: var(--soft); }
 .option:has(input:checked) { border-color: var(--ink); box-shadow: inset 0 0 0 1px var(--ink); background: var(--soft); }
 .option:has(input:focus-visible) { outline: 3px solid var(--accent); outline-offset: 2px; }
-.option input { grid-row: span 3; width: 18px; height: 18px; margin: .2rem 0 0; accent-color: var(--ink); }
+.option input { grid-row: span 3; appearance: none; width: 18px; height: 18px; margin: .2rem 0 0; border: 1.5px solid var(--edge); border-radius: 50%; background: var(--page); cursor: inherit; }
+.option input:checked { border-color: var(--ink); background: var(--ink); box-shadow: inset 0 0 0 3.5px var(--page); }
+@media (forced-colors: active) { .option input { appearance: auto; } }
 .option input:focus-visible { outline: none; }
 .option b { font-weight: 650; }
 .option small { font-size: 13px; color: var(--muted); }
@@ -47,7 +49,7 @@ text.room { font-size: 12.5px; }
   .side { padding: .25rem .9rem 1rem; flex-direction: column-reverse; }
   .controls .control { flex: 1 1 44%; }
   .controls .kind { flex: 1 1 100%; }
-  .controls .segments span { padding: 0 .4rem; }
+  .controls .segments span { padding: 0 .3rem; font-size: 14px; }
   .controls .segments { display: flex; }
   .controls .segments label { flex: 1; }
   .controls .stepper, .controls select { width: 100%; }

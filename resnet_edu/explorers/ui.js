@@ -167,8 +167,9 @@
   font: 400 15px/1.45 system-ui, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", Arial, sans-serif;
   color: var(--ink); background: var(--page); border: 1px solid var(--rule); border-radius: 12px;
   overflow: hidden; text-align: start; font-variant-numeric: tabular-nums;
+  grid-area: 1 / 1; min-width: 0; display: flex; flex-direction: column;
 }
-.message { padding: 1rem 1.25rem; border-inline-start: 4px solid var(--re-error-line, #e8437f); }
+.message { display: block; padding: 1rem 1.25rem; border-inline-start: 4px solid var(--re-error-line, #e8437f); }
 .message p { margin: .35rem 0 0; }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .controls { display: flex; flex-wrap: wrap; gap: .75rem 1.25rem; padding: .9rem 1.25rem 1.1rem; background: var(--soft);
