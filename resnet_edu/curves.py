@@ -41,12 +41,18 @@ def draw(history: Sequence[dict[str, Any]]) -> "Figure":
     return figure
 
 
+def render(history: Sequence[dict[str, Any]], format: str = "png") -> bytes:
+    """The same as a file: ``png``, ``svg`` or ``pdf``.
+
+    >>> render([{"epoch": 1, "train_error": 50.0, "test_error": 60.0, "lr": 0.1}])[1:4]
+    b'PNG'
+    """
+    buffer = io.BytesIO()
+    draw(history).savefig(buffer, format=format, dpi=150)
+    return buffer.getvalue()
+
+
 def save(history: Sequence[dict[str, Any]], folder: Path) -> None:
     """Write ``curves.png`` and ``curves.svg`` into the folder."""
-    if not history:
-        return
-    figure = draw(history)
-    for suffix in ("png", "svg"):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=suffix, dpi=150)
-        write_atomically(folder / f"curves.{suffix}", buffer.getvalue())
+    for suffix in ("png", "svg") if history else ():
+        write_atomically(folder / f"curves.{suffix}", render(history, suffix))

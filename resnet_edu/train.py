@@ -189,7 +189,7 @@ def check_finite(run: Run, rate: float, config: TrainConfig) -> None:
         other = "" if config.precision == "float32" else " or --precision float32"
         kept = f"; {config.out} still holds epoch {run.epoch}" if config.out and run.epoch else ""
         raise FloatingPointError(
-            f"the loss is no longer a number in epoch {run.epoch + 1}, step {run.step}, at learning rate {rate:g}. "
+            f"the loss is no longer a number in epoch {run.epoch + 1}, step {run.step}, at learning rate {rate:.3g}. "
             f"Try --lr {config.lr / 10:g}, a --warmup of some epochs{other}{kept}"
         )
 
