@@ -212,7 +212,7 @@ def test_nothing_moves_when_the_scripts_start(visit, width):
     before = page.evaluate(heights)
     for name in SCRIPTS:
         page.add_script_tag(path=explorers.ASSETS / name)
-    page.wait_for_function("document.querySelector('predict-question form')")
+    page.wait_for_function("document.querySelector('predict-question .predict-form')")
     settle(page)
     assert page.evaluate(heights) == before
 
@@ -559,45 +559,44 @@ def test_cifar_1202_is_usable(visit):
 
 
 def test_an_input_event_is_answered_soon(visit):
-    """Measured and printed, not judged: a busy machine would judge the machine."""
+    """Measured and printed, not judged: on a busy machine the machine would be judged."""
     page = visit("largest")
-    page.locator("resnet-explorer").get_by_role("button", name="layer3", exact=True).click()
+    figure = page.locator("resnet-explorer")
+    figure.get_by_role("button", name="layer3", exact=True).click()
+    page.evaluate(
+        """() => {
+          window.slow = [];
+          new PerformanceObserver(list => window.slow.push(...list.getEntries().filter(e => e.name === "input")))
+            .observe({type: "event", durationThreshold: 16});
+        }"""
+    )
+    figure.get_by_label("Image size", exact=True).focus()
+    for _ in range(50):
+        page.keyboard.press("ArrowLeft")
+    settle(page)
+    # The browser lists events that took 16 ms or more from input to paint, in steps of 8 ms.
+    slow = page.evaluate("window.slow.map(e => e.duration)")
+    painted = statistics.median([*slow, *[15.9] * (50 - len(slow))])
     work = page.evaluate(
-        """async () => {
+        """() => {
           const range = document.querySelector("resnet-explorer").shadowRoot.querySelector("input[type=range]");
-          const frame = () => new Promise(requestAnimationFrame);
+          const figure = document.querySelector("resnet-explorer");
           for (let size = 100; size < 200; size++) {
-            await frame();
             range.value = size;
             performance.mark("input");
             range.dispatchEvent(new Event("input"));
-            performance.mark("handled");
-            await frame();  // asked for after the figure's own, so the figure has drawn when it comes
+            figure.render();  // what the next frame would do
             document.body.getBoundingClientRect();
-            performance.measure("event to drawn frame", "input");
-            performance.measure("in the event", "input", "handled");
+            performance.measure("work", "input");
           }
-          return performance.getEntriesByName("event to drawn frame").map(({duration}) => duration);
-        }"""
-    )
-    direct = page.evaluate(
-        """() => {
-          const figure = document.querySelector("resnet-explorer");
-          for (let size = 100; size < 200; size++) {
-            const start = performance.now();
-            figure.panes[0].settings.image = size;
-            figure.render();
-            document.body.getBoundingClientRect();
-            performance.measure("work of one answer", {start});
-          }
-          return performance.getEntriesByName("work of one answer").map(({duration}) => duration);
+          return performance.getEntriesByName("work").map(({duration}) => duration);
         }"""
     )
     print(
-        f"\nResNet-152 with layer3 open: input event to drawn frame {statistics.median(work):.1f} ms (median of 100), "
-        f"of which compute, draw and lay out {statistics.median(direct):.1f} ms"
+        f"\nResNet-152 with layer3 open: from input to paint {painted:.0f} ms or less (median of 50 keys, "
+        f"{50 - len(slow)} of them under 16 ms); compute, draw and lay out {statistics.median(work):.1f} ms (median of 100)"
     )
-    assert len(work) == len(direct) == 100
+    assert figure.get_by_label("Image size, exact, in pixels").input_value() == "199"
 
 
 # -- <shortcut-explorer> ---------------------------------------------------------------------------
@@ -686,7 +685,7 @@ def test_a_number_is_committed_to_before_the_answer_shows(visit, origin):
         field.fill(typed)
         check.click()
         expect(reply).to_contain_text(said)
-    assert reply.locator("em").inner_text() == "every"  # the author's markup, not its text
+        expect(reply.locator("em")).to_have_count(said.count("every"))  # the author's markup, not its text
     show.click()
     expect(answer).to_be_visible()
     field.fill("11,689,512")

@@ -224,6 +224,7 @@
       const { size, kernel, stride, padding, dilation } = this.state;
       const width = this.drawing.clientWidth;
       const height = this.drawing.clientHeight;
+      if (width < RE.NARROWEST) return;
       const padded = size + 2 * padding;
       const reach = dilation * (kernel - 1) + 1;
       const cells = Math.max(padded, reach);

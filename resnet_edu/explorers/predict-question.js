@@ -123,10 +123,8 @@
       this.again = h("button", { type: "button", class: "predict-again", hidden: true, onclick: () => this.reset() }, "Start again");
       this.prepend(h("div", { class: "predict-top" }, h("span", { class: "predict-mark" }, "Predict"), this.status, this.again));
 
-      this.form = h("form", { class: "predict-form", novalidate: true, onsubmit: (event) => {
-        event.preventDefault();
-        this.check();
-      } });
+      // No <form>: a sandboxed frame, such as Colab's, may not submit one.
+      this.form = h("div", { class: "predict-form" });
       if (this.kind === "number") this.buildNumber();
       else if (this.kind === "order") this.buildOrder();
       else this.buildChoices();
@@ -134,7 +132,7 @@
         ? h("button", { type: "button", class: "predict-button", onclick: () => this.hint() }, "Hint") : null;
       this.showButton = h("button", { type: "button", class: "predict-button", "aria-disabled": "true", onclick: () => this.show() }, "Show answer");
       this.form.append(h("div", { class: "predict-buttons" },
-        h("button", { type: "submit", class: "predict-button predict-check" }, "Check"), this.hintButton, this.showButton));
+        h("button", { type: "button", class: "predict-button predict-check", onclick: () => this.check() }, "Check"), this.hintButton, this.showButton));
       this.feedback = h("div", { class: "predict-reply", role: "status" });
       this.insertBefore(this.form, this.hints[0] || this.answer || null);
       this.form.after(this.feedback);
@@ -148,7 +146,8 @@
       const unit = this.getAttribute("unit") || "";
       // "text" and not "number": a number field swallows what it does not understand, such as 11,689,512.
       this.input = h("input", { type: "text", inputmode: "decimal", autocomplete: "off", spellcheck: "false", class: "predict-input",
-        "aria-label": unit ? `Your answer, in ${unit}` : "Your answer" });
+        "aria-label": unit ? `Your answer, in ${unit}` : "Your answer",
+        onkeydown: (event) => event.key === "Enter" && !event.isComposing && this.check() });
       this.form.append(h("div", { class: "predict-field" }, this.input, unit ? h("span", { class: "predict-unit" }, unit) : null));
     }
 

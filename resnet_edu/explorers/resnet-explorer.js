@@ -341,6 +341,11 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
 
     /* ---- showing ------------------------------------------------------------------------------- */
 
+    measure() {
+      this.width = this.drawing.clientWidth;
+      this.height = this.drawing.clientHeight;
+    }
+
     render(scale) {
       const { settings, controls } = this;
       const cifar = isCifar(settings.model);
@@ -373,7 +378,7 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       set(this.svg, { "aria-label": `${name} as boxes to scale. Arrow keys walk through the rooms, Enter opens one.` });
       this.describe();
       this.list();
-      this.draw(scale);
+      if (this.width > RE.NARROWEST) this.draw(scale);
     }
 
     describe() {
@@ -452,8 +457,7 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
 
     /** Boxes as high and deep as the map, as long as its channels; {pixel, channel} is shared by both panes. */
     draw({ pixel, per }) {
-      const width = this.drawing.clientWidth;
-      const height = this.drawing.clientHeight;
+      const { width, height } = this;
       const room = height - 36; // two lines of labels below
       const { leaves } = this;
       const spots = layout(leaves, width, pixel, pixel / per);
@@ -623,13 +627,13 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
   /** One scale for all panes: the highest image fits, and so do the longest box and all boxes in a row. */
   function commonScale(panes) {
     let pixel = Infinity;
-    for (const { settings, drawing } of panes) {
+    for (const { settings, height } of panes) {
       const tallest = Math.max(settings.image, isCifar(settings.model) ? 32 : 224);
-      pixel = Math.min(pixel, (drawing.clientHeight - 44) / (tallest * (1 + BACK[1])));
+      pixel = Math.min(pixel, (height - 44) / (tallest * (1 + BACK[1])));
     }
-    const per = NICE.find((channels) => panes.every(({ leaves, drawing }) => {
+    const per = NICE.find((channels) => panes.every(({ leaves, width }) => {
       const lengths = leaves.map(({ step }) => (volume(step.output)[0] * pixel) / channels);
-      return Math.max(...lengths) <= 0.3 * drawing.clientWidth && lengths.reduce((x, y) => x + y, 0) <= 0.62 * drawing.clientWidth;
+      return Math.max(...lengths) <= 0.3 * width && lengths.reduce((x, y) => x + y, 0) <= 0.62 * width;
     }));
     return { pixel, per: per || NICE[NICE.length - 1] };
   }
@@ -796,6 +800,8 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
         for (const node of pane.inner) set(node, { hidden: Boolean(pane.error) });
       }
       const running = this.panes.filter((pane) => !pane.error);
+      // Sizes are read before anything is written, or each reading would lay the page out again.
+      for (const pane of running) pane.measure();
       const scale = running.length ? commonScale(running) : null;
       for (const pane of this.panes) pane.render(scale);
       say(this.compare, two ? "One network" : "Compare networks");

@@ -133,7 +133,7 @@ text.room { font-size: 12.5px; }
           h("code", {}, `RuntimeError: ${sum.error}`));
       } else if (bad) {
         lines.push(h("strong", {}, "PyTorch says nothing, and the sum is wrong."),
-          h("p", {}, `${batch(output)} + ${batch(chosen.shape)} broadcasts to ${batch(sum.shape)}: a side of 1 is stretched in silence. `,
+          h("p", {}, `${batch(output)} + ${batch(chosen.shape)} broadcasts to (${sum.shape.join(", ")}): a side of 1 is stretched in silence. `,
             "The blocks of this book compare the shapes first."));
       } else {
         const own = residual.reduce((all, row) => all + row.parameters, 0);
@@ -157,6 +157,7 @@ text.room { font-size: 12.5px; }
     draw({ input, residual, output, chosen, sum, after }) {
       const width = this.drawing.clientWidth;
       const height = this.drawing.clientHeight;
+      if (width < RE.NARROWEST) return;
       const bad = !chosen.fits;
       const parts = [];
       const text = (x, y, words, more = {}) => svg("text", { x, y, "text-anchor": "middle", ...more }, words);

@@ -347,6 +347,9 @@ code, pre { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu San
     }
   }
 
+  /** A drawing narrower than this is not on show: its tab is hidden, or its frame has no size yet. */
+  const NARROWEST = 120;
+
   const camel = (name) => name.replace(/-(.)/g, (_, letter) => letter.toUpperCase());
 
   /** An attribute that is a whole number of a range. */
@@ -388,6 +391,6 @@ code, pre { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu San
   const line = (name) => `var(--re-${name}-line, ${COLOURS[name][2]})`;
 
   Object.assign(RE, {
-    Explorer, h, svg, set, say, icon, stepper, slider, choice, select, clamp, whole, oneOf, define, colour, inkOn, line, COLOURS,
+    Explorer, h, svg, set, say, icon, stepper, slider, choice, select, clamp, whole, oneOf, define, NARROWEST, colour, inkOn, line, COLOURS,
   });
 })(globalThis);
