@@ -401,6 +401,24 @@ def _share(name: str, other: str) -> Edit:
     return edit
 
 
+def _call_again(name: str, other: str) -> Edit:
+    """The other one once more, with its own stride and padding."""
+
+    def edit(p: Program, b: str) -> Program:
+        one, two = p.op(b + name), p.op(b + other)
+        if two["stride"] == 1 and two["ins"] == two["outs"]:
+            raise NotHereError("the same as sharing the weights")
+        return p.swap(b + name, replace(one, options=dict(two.options, slot=two.get("slot", two.name))))
+
+    def everywhere(p: Program, b: str) -> Program:
+        try:
+            return edit(p, b)
+        except NotHereError:
+            return _share(name, other)(p, b)
+
+    return everywhere
+
+
 def _convolutions(convs: int) -> list[Mistake]:
     """What can be wrong with the convolutions of the main path."""
     threes = [n for n in range(1, convs + 1) if convs == 2 or n == 2]
@@ -443,11 +461,14 @@ def _convolutions(convs: int) -> list[Mistake]:
             for kernel in (1, 5, 7)
         ]
     found += [
-        Mistake(
-            "convolution-shared",
-            _share("conv2", "conv1"),
-            "The same convolution is used twice, so both steps share one set of weights. Make two convolutions, and "
-            "call each once.",
+        *(
+            Mistake(
+                "convolution-shared",
+                edit,
+                "The same convolution is used twice, so both steps share one set of weights. Make two convolutions, and "
+                "call each once.",
+            )
+            for edit in (_share("conv2", "conv1"), _call_again("conv2", "conv1"))
         ),
         *(
             Mistake(

@@ -5,12 +5,14 @@ The same is asked of a program under the learner's own weights, so that the two 
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from resnet_edu.checks import compare, sandbox
 from resnet_edu.checks.pairing import Pairing, weights
@@ -97,12 +99,12 @@ def attempt(doing: str, call: Callable[[], Any]) -> Any:
         raise Trouble(doing, error) from error
 
 
-def _forward(module: nn.Module, x: Tensor, keep: bool = False) -> tuple[Any, Watch]:
-    """One forward pass under watch."""
+def _forward(module: nn.Module, x: Tensor, keep: bool = False, watched: bool = True) -> tuple[Any, Watch]:
+    """One forward pass under watch, or not: a lazy layer has no weights to watch before its first."""
     watch = Watch(keep)
 
     def call() -> Any:
-        with watch:
+        with watch if watched else nullcontext():
             return module(x)
 
     try:
@@ -126,6 +128,8 @@ def observe(module: nn.Module, inputs: Sequence[Tensor], seed: int = 0, train: b
 def _observe(module: nn.Module, seen: Observed, seed: int, train: bool) -> None:
     module.eval()
     with _no_grad():
+        if any(is_lazy(p) for p in module.parameters()):
+            _forward(module, seen.inputs[0].clone(), watched=False)
         try:
             _, watch = _forward(module, seen.inputs[0].clone())
         except Trouble as trouble:
@@ -250,10 +254,10 @@ def _agrees_in_training(program: Program, pairing: Pairing, seen: Observed) -> s
     with _enable_grad():
         leaf = seen.inputs[0].clone().requires_grad_()
         mine = run(program, leaf.clone(), table, training=True)[program.ops[-1].name]
+        if not isinstance(seen.trained_again, Tensor) or not compare.same(seen.trained, seen.trained_again):
+            return "random"
         if not compare.same(seen.trained, mine):
             return "train"
-        if not isinstance(seen.trained_again, Tensor) or not compare.same(seen.trained_again, mine):
-            return "random"
         slot_of = {id(unit): slot for slot, unit in pairing.items()}
         stats = []
         for unit in seen.units:
