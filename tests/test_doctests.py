@@ -36,7 +36,8 @@ def public(module: ModuleType) -> Iterator[tuple[str, object]]:
 def needs_example(module: ModuleType, name: str, thing: object) -> bool:
     """Whether readers meet it: in a room, or by name in a package of several files; not an exception."""
     package = importlib.import_module(module.__name__.rpartition(".")[0])
-    is_met = package is resnet_edu or name in getattr(package, "__all__", ())
+    is_offered = name in getattr(package, "__all__", ()) and getattr(package, name) is thing
+    is_met = package is resnet_edu or is_offered
     return is_met and not (inspect.isclass(thing) and issubclass(thing, BaseException))
 
 

@@ -71,7 +71,7 @@ def test_a_projection_is_a_convolution_without_bias_and_a_batch_norm():
 
 
 def test_padding_cannot_remove_channels():
-    with pytest.raises(ValueError, match="can add channels but not remove them, got 16 → 8; use option B, a projection"):
+    with pytest.raises(ValueError, match="add channels but not remove them, got 16 → 8; use option B, a projection"):
         ZeroPadShortcut(16, 8)
 
 
