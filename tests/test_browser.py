@@ -86,6 +86,8 @@ def test_pictures_say_what_they_show(browser, path):
         for alt in words:
             assert len(alt.split()) > 3, f"{alt!r} does not say what the picture shows"
             assert not re.search(r"\.(png|svg|jpe?g)$|^/|_build", alt)
+        # A picture that the kernel could not draw is shown as its name.
+        assert not re.search(r"<Figure size|<\S+ object at 0x", visit.page.inner_text("article"))
 
 
 @pytest.mark.parametrize("path", PAGES)
