@@ -1,8 +1,11 @@
 """The explorers' arithmetic against Python's, what they copy, and what they print in a notebook."""
 
+import gzip
 import json
 import random
+import re
 import subprocess
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ import pytest
 import system_programs
 import torch
 
-from resnet_edu import arithmetic, blocks, steps, trace
+from resnet_edu import arithmetic, blocks, explorers, palette, steps, trace
 from resnet_edu.recipes import Recipe, recipe
 
 ROOT = Path(__file__).parent.parent
@@ -267,3 +270,117 @@ def test_the_copied_lines_build_exactly_the_network_on_the_page():
         changes = {field: value for field, value in state.items() if field != "model"}
         image = (3, 41, 41)
         assert trace.trace(namespace["model"], image) == arithmetic.steps(state["model"], image, **changes), lines
+
+
+# -- what Python prints ----------------------------------------------------------------------------
+
+FIGURES = [
+    explorers.conv(),
+    explorers.conv(14, kernel=7, stride=2, padding=3, dilation=1),
+    explorers.resnet("resnet18", versus="cifar20", open="layer1"),
+    explorers.resnet("cifar20", 48, shortcut="B", num_classes=100),
+    explorers.shortcut(),
+    explorers.shortcut("preactivation", 16, 32, shortcut="A"),
+    explorers.shortcut("bottleneck", 256, 128, shortcut="C", stride_in="1x1"),
+]
+NAMES = [f"{figure.tag}-{i}" for i, figure in enumerate(FIGURES)]
+
+
+class Tags(HTMLParser):
+    """Which tags a piece of HTML opens and closes, and whether each is closed in turn."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+        self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+
+
+@pytest.mark.parametrize("figure", FIGURES, ids=NAMES)
+def test_a_notebook_gets_the_tag_its_picture_and_each_script_once(figure, monkeypatch):
+    monkeypatch.delenv("RESNET_EDU_BOOK", raising=False)
+    page = Tags(figure._repr_html_())
+    assert page.open == []
+    tags = [tag for tag, _ in page.seen]
+    assert tags.count(figure.tag) == 1
+    assert tags.count("script") == len(explorers.SCRIPTS[figure.tag])
+    pictures = [attributes for tag, attributes in page.seen if tag == "svg" and attributes.get("role") == "img"]
+    assert {attributes["aria-label"] for attributes in pictures} == {figure.picture.alt}
+    for tag, attributes in page.seen:
+        assert not {"src", "href"} & attributes.keys(), f"<{tag}> fetches something"
+
+
+@pytest.mark.parametrize("figure", FIGURES, ids=NAMES)
+def test_the_book_gets_the_tag_and_its_picture_alone(figure, monkeypatch):
+    monkeypatch.setenv("RESNET_EDU_BOOK", "1")
+    page = Tags(figure._repr_html_())
+    assert page.seen[0][0] == figure.tag
+    assert "script" not in [tag for tag, _ in page.seen]
+    assert "address" not in page.seen[0][1]
+
+
+def test_python_refuses_what_the_tag_would_refuse():
+    for call, said in [
+        (lambda: explorers.conv(size=0), "size must be a whole number from 1 to 256, got 0"),
+        (lambda: explorers.conv(size=2, kernel=9), "the kernel does not fit"),
+        (lambda: explorers.resnet("resnet19"), "the nearest is 18"),
+        (lambda: explorers.resnet("resnet18", 5), "too small for the stem"),
+        (lambda: explorers.resnet("resnet18", widths=(1, 2)), "a change must be one of 'stem', 'shortcut'"),
+        (lambda: explorers.resnet("resnet18", versus="vgg"), "no network is called 'vgg'"),
+        (lambda: explorers.resnet("resnet18", open="layers"), "open lists rooms such as"),
+        (lambda: explorers.shortcut("wide"), "kind must be one of 'basic', 'bottleneck', 'preactivation'"),
+        (lambda: explorers.shortcut(shortcut="D"), "shortcut must be one of 'identity', 'A', 'B', 'C'"),
+        (lambda: explorers.shortcut(stride_in="2"), "stride_in must be one of"),
+        (lambda: explorers.shortcut(in_channels=256, channels=64, shortcut="A"), "256 → 64; use option B"),
+    ]:
+        with pytest.raises(ValueError, match=re.escape(said)):
+            call()
+
+
+def test_still_pictures_tell_the_shapes_that_the_core_computes():
+    settings = [
+        {"kind": kind, "inChannels": 64, "channels": 32, "stride": 2, "size": 9, "shortcut": option, "strideIn": "3x3"}
+        for kind in ("basic", "bottleneck", "preactivation")
+        for option in ("identity", "B", "C")
+    ]
+    replies = in_javascript([("block", setting) for setting in settings])
+    for s, reply in zip(settings, replies, strict=True):
+        figure = explorers.shortcut(s["kind"], 64, 32, 2, 9, s["shortcut"])
+        chosen = reply["options"][s["shortcut"]]
+        assert f"the convolutions give {'×'.join(map(str, reply['output']))}" in figure.picture.alt
+        assert f"the {chosen['kind']} gives {'×'.join(map(str, chosen['shape']))}" in figure.picture.alt
+        assert ("They are added" in figure.picture.alt) == chosen["fits"]
+
+
+def test_all_scripts_together_weigh_at_most_60_kilobytes():
+    names = {name for needed in explorers.SCRIPTS.values() for name in needed}
+    assert names == {path.name for path in explorers.ASSETS.glob("*.js")}
+    weight = sum(len(gzip.compress((explorers.ASSETS / name).read_bytes(), mtime=0)) for name in names)
+    assert weight <= 60 * 1024
+
+
+@pytest.mark.parametrize("path", sorted(explorers.ASSETS.glob("*.js")), ids=lambda path: path.name)
+def test_scripts_can_stand_inside_html_and_parse_nothing(path):
+    source = path.read_text(encoding="utf-8")
+    assert "</script" not in source.lower()
+    assert not re.search(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|fetch\(|import\(", source
+    )
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", source)
+
+
+def test_the_colours_are_the_palettes():
+    """The scripts carry the light colours for pages without a palette."""
+    source = (explorers.ASSETS / "ui.js").read_text(encoding="utf-8")
+    found = re.findall(r'^    "?([\w-]+)"?: \["(#\w+)", "(#\w+)", "(#\w+)"\],$', source, flags=re.MULTILINE)
+    assert {name: palette.Colour(*colours) for name, *colours in found} == palette.LIGHT

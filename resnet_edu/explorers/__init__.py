@@ -5,6 +5,7 @@ the scripts that bring the tag alive. Nothing is fetched: no other host, no widg
 """
 
 import os
+import re
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -110,6 +111,9 @@ def resnet(
     _check_range("image", side, 1, 1024)
     plan = recipe(model, **changes)
     check_image((plan.in_channels, side, side), plan.in_channels, STEM_KERNEL[plan.stem])
+    for room in open.split():
+        if not re.fullmatch(r"stem|head|layer\d+(\.\d+)?", room):
+            raise ValueError(f"open lists rooms such as 'stem', 'layer2' or 'layer2.0', got {room!r}")
     shape = (plan.in_channels, side, side)
     picture = volumes.draw(plan, shape) if versus is None else volumes.compare([plan, recipe(versus)], shape)
     asked = {"model": model, "image": image}

@@ -378,7 +378,7 @@ code, pre { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu San
     stem: ["#e3982f", "#14161a", "#c47410"],
     layer1: ["#f5f0a0", "#14161a", "#8f8a1a"],
     layer2: ["#62b89c", "#14161a", "#2f9474"],
-    layer3: ["#4f7fb3", "#14161a", "#4a8ac4"],
+    layer3: ["#5888c2", "#14161a", "#4a8ac4"],
     layer4: ["#5c48a2", "#ffffff", "#8a78d6"],
     head: ["#b04e66", "#ffffff", "#d0607c"],
     identity: ["#2488cf", "#14161a", "#2488cf"],
