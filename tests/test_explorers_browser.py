@@ -17,6 +17,7 @@ import threading
 import time
 import urllib.request
 from html import escape
+from pathlib import Path
 
 import pytest
 import system_programs
