@@ -81,13 +81,20 @@ class Results:
         if not self.rows:
             return "<p>(no rows)</p>"
         columns = list(self.rows[0])
-        head = "".join(f'<th scope="col">{html.escape(column)}</th>' for column in columns)
+        # Written into each cell: a notebook has no style sheet of ours.
+        styles = {
+            column: f"padding:.15em .8em;text-align:{'right' if isinstance(value, int | float) else 'left'}"
+            for column, value in self.rows[0].items()
+        }
+        head = "".join(f'<th scope="col" style="{styles[c]}">{html.escape(c)}</th>' for c in columns)
         body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(_text(row[column]))}</td>" for column in columns) + "</tr>"
+            "<tr>" + "".join(f'<td style="{styles[c]}">{html.escape(_text(row[c]))}</td>' for c in columns) + "</tr>"
             for row in self.rows
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _text(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else "" if value is None else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if 1000 <= abs(value) < 1_000_000 else f"{value:.3g}"
+    return "" if value is None else str(value)
