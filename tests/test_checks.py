@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from resnet_edu import ResNet, cifar_resnet, checks
+from resnet_edu import ResNet, checks, cifar_resnet
 from resnet_edu.arithmetic import conv_out
 from resnet_edu.blocks import BasicBlock, Bottleneck
 from resnet_edu.checks import Feedback, compare, sandbox, sizes
@@ -110,7 +110,8 @@ def test_the_papers_stride_in_the_1x1_passes_too():
             ("        shortcut = x if self.around is None else self.around(x)\n", ""),
             (
                 "        out = self.n2(self.c2(out))\n",
-                "        shortcut = x if self.around is None else self.around(x)\n        out = self.n2(self.c2(out))\n",
+                "        shortcut = x if self.around is None else self.around(x)\n"
+                "        out = self.n2(self.c2(out))\n",
             ),
         ],
         # Functional from end to end.
@@ -122,7 +123,12 @@ def test_the_papers_stride_in_the_1x1_passes_too():
                 "self.training, 0.1, 1e-5)",
             ),
         ],
-        [("nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)", 'nn.LazyConv2d(out_channels, 3, 1, "same", bias=False)')],
+        [
+            (
+                "nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)",
+                'nn.LazyConv2d(out_channels, 3, 1, "same", bias=False)',
+            )
+        ],
     ],
     ids=["plain", "torch.add", "in place", "maximum", "shortcut last", "shortcut between", "functional", "lazy"],
 )
@@ -139,7 +145,8 @@ class Block(nn.Module):
         super().__init__()
         same = s == 1 and cin == cout
         self.b = nn.ModuleDict({
-            "way": nn.Sequential() if same else nn.Sequential(nn.Conv2d(cin, cout, 1, s, bias=False), nn.BatchNorm2d(cout)),
+            "way": nn.Sequential() if same
+            else nn.Sequential(nn.Conv2d(cin, cout, 1, s, bias=False), nn.BatchNorm2d(cout)),
             "main": nn.Sequential(
                 nn.Conv2d(cin, cout, (3, 3), (s, s), (1, 1), bias=False), nn.BatchNorm2d(cout), relu,
                 nn.Sequential(nn.ZeroPad2d(1), nn.Conv2d(cout, cout, 3, bias=False)), nn.BatchNorm2d(cout)),
@@ -185,7 +192,8 @@ def test_a_right_head_in_an_unusual_style_passes(source):
 
 
 def test_a_stem_that_pools_before_the_relu_computes_the_same_and_passes():
-    source = "Stem = lambda: nn.Sequential(nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.MaxPool2d(3, 2, 1), nn.ReLU())"
+    conv = "nn.Conv2d(3, 64, 7, 2, 3, bias=False)"
+    source = f"Stem = lambda: nn.Sequential({conv}, nn.BatchNorm2d(64), nn.MaxPool2d(3, 2, 1), nn.ReLU())"
     assert checks.stem(written(source, "Stem")).passed
 
 
@@ -207,13 +215,26 @@ def test_a_stem_that_pools_before_the_relu_computes_the_same_and_passes():
         ("batch-norm-shared", [("self.n2(self.c2(out))", "self.n1(self.c2(out))")]),
         ("convolution-shared", [("self.c2(out)", "self.c1(out)")]),
         ("conv-bias", [("3, stride, 1, bias=False", "3, stride, 1"), ("3, 1, 1, bias=False", "3, 1, 1")]),
-        ("stride-in-second-convolution", [("out_channels, out_channels, 3, 1, 1", "out_channels, out_channels, 3, STRIDE, 1"), ("3, stride, 1,", "3, 1, 1,"), ("STRIDE", "stride")]),
-        ("stride-in-both-convolutions", [("out_channels, out_channels, 3, 1,", "out_channels, out_channels, 3, stride,")]),
+        (
+            "stride-in-second-convolution",
+            [
+                ("out_channels, out_channels, 3, 1, 1", "out_channels, out_channels, 3, STRIDE, 1"),
+                ("3, stride, 1,", "3, 1, 1,"),
+                ("STRIDE", "stride"),
+            ],
+        ),
+        (
+            "stride-in-both-convolutions",
+            [("out_channels, out_channels, 3, 1,", "out_channels, out_channels, 3, stride,")],
+        ),
         ("padding-missing", [("3, stride, 1, bias", "3, stride, bias"), ("3, 1, 1, bias", "3, 1, bias")]),
         ("projection-without-stride", [("1, stride, bias=False)", "1, bias=False)")]),
         ("projection-missing", [("if stride != 1 or in_channels != out_channels:", "if False:")]),
         ("projection-only-for-stride", [("stride != 1 or in_channels != out_channels", "stride != 1")]),
-        ("projection-only-for-channels", [("stride != 1 or in_channels != out_channels", "in_channels != out_channels")]),
+        (
+            "projection-only-for-channels",
+            [("stride != 1 or in_channels != out_channels", "in_channels != out_channels")],
+        ),
         ("projection-always", [("if stride != 1 or in_channels != out_channels:", "if True:")]),
         ("projection-without-batch-norm", [(", nn.BatchNorm2d(out_channels)\n", "\n")]),
         ("shortcut-detached", [("out + shortcut", "out + shortcut.detach()")]),
@@ -227,12 +248,25 @@ def test_a_stem_that_pools_before_the_relu_computes_the_same_and_passes():
         ("super-init-missing", [("        super().__init__()\n", "")]),
         ("attribute-missing", [("self.c2(out)", "self.conv2(out)")]),
         ("name-missing", [("self.c2(out)", "c2(out)")]),
-        ("wrong-arguments", [("in_channels, out_channels, stride=1", "in_channels, out_channels"), ("super().__init__()", "super().__init__(); stride = 1")]),
-        ("weights-not-registered", [("self.c2 = nn.Conv2d", "self.c2 = [nn.Conv2d"), ("1, 1, bias=False)\n        self.n2", "1, 1, bias=False)]\n        self.n2"), ("self.c2(out)", "self.c2[0](out)")]),
+        (
+            "wrong-arguments",
+            [
+                ("in_channels, out_channels, stride=1", "in_channels, out_channels"),
+                ("super().__init__()", "super().__init__(); stride = 1"),
+            ],
+        ),
+        (
+            "weights-not-registered",
+            [
+                ("self.c2 = nn.Conv2d", "self.c2 = [nn.Conv2d"),
+                ("1, 1, bias=False)\n        self.n2", "1, 1, bias=False)]\n        self.n2"),
+                ("self.c2(out)", "self.c2[0](out)"),
+            ],
+        ),
         ("other-normalization", [("nn.BatchNorm2d(out_channels)", "nn.GroupNorm(2, out_channels)")]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
-)  # fmt: skip
+)
 def test_a_mistake_in_a_learners_block_is_named(mistake, changes):
     feedback = checks.basic_block(block(*changes))
     assert not feedback
@@ -245,7 +279,9 @@ def test_a_projection_that_is_made_but_never_used_counts_as_never_added():
 
 
 def test_two_mistakes_are_both_named():
-    feedback = checks.basic_block(block(("F.relu(out + shortcut)", "F.relu(out) + shortcut"), ("self.n1(self.c1(x))", "self.c1(x)")))
+    feedback = checks.basic_block(
+        block(("F.relu(out + shortcut)", "F.relu(out) + shortcut"), ("self.n1(self.c1(x))", "self.c1(x)"))
+    )
     assert set(feedback.mistakes) == {"relu-before-addition", "first-batch-norm-missing"}, feedback
 
 
@@ -398,8 +434,13 @@ def test_a_megabyte_of_print_is_kept_short():
 
 
 def test_replacing_torchs_comparison_does_not_fool_the_check():
-    line = "torch.equal = torch.allclose = torch.Tensor.equal = lambda *a, **k: True; torch.sub = torch.abs = lambda *a: a[0]"
-    feedback = checks.basic_block(block(("out + shortcut", "out - shortcut"), ("        out = F.relu(self", f"        {line}\n        out = F.relu(self")))
+    line = "torch.equal = torch.allclose = lambda *a, **k: True; torch.sub = torch.abs = lambda *a: a[0]"
+    feedback = checks.basic_block(
+        block(
+            ("out + shortcut", "out - shortcut"),
+            ("        out = F.relu(self", f"        {line}\n        out = F.relu(self"),
+        )
+    )
     assert feedback.mistake == "shortcut-subtracted", feedback
     assert torch.equal(torch.ones(1), torch.zeros(1)) is False  # the notebook's own torch is untouched
 
@@ -431,7 +472,9 @@ def test_without_fork_the_check_still_works_and_says_what_it_cannot_do(monkeypat
     monkeypatch.delattr(os, "fork")
     before = torch.get_rng_state()
     right = checks.basic_block(BasicBlock)
-    wrong = checks.basic_block(block(("out + shortcut", "out"), ("        out = F", "        print('hello')\n        out = F")))
+    wrong = checks.basic_block(
+        block(("out + shortcut", "out"), ("        out = F", "        print('hello')\n        out = F"))
+    )
     assert right.passed
     assert "interrupt the kernel" in right.message
     assert wrong.mistake == "shortcut-never-added"

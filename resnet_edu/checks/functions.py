@@ -8,7 +8,7 @@ from typing import Any
 
 from resnet_edu.checks import words
 from resnet_edu.checks.judge import Verdict, failed, passed
-from resnet_edu.checks.observe import Trouble, attempt
+from resnet_edu.checks.observe import LearnerError, attempt
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def judge_formula(formula: Formula, theirs: Any) -> Verdict:
         call = call_of(formula, case)
         try:
             value = attempt("call", lambda case=case: theirs(*case))  # type: ignore[misc]
-        except Trouble as trouble:
+        except LearnerError as trouble:
             return failed(*words.raised(trouble, theirs, call, formula.signature))
         if value is None or value is Ellipsis:
             return failed(f"`{call}` returned nothing. Write the missing part, and end with `return`.", "not-written")
@@ -212,11 +212,13 @@ RECEPTIVE_FIELD = Formula(
     (
         Slip(
             "stride-ignored",
-            "The strides are ignored. Behind a stride of 2 neighbouring cells lie 2 input pixels apart, so each further kernel widens the view twice as fast.",
+            "The strides are ignored. Behind a stride of 2 neighbouring cells lie 2 input pixels apart, so each "
+            "further kernel widens the view twice as fast.",
         ),
         Slip(
             "stride-too-early",
-            "A layer's own stride is counted before its kernel. A kernel sees cells as far apart as the *earlier* strides made them: widen first, then multiply the distance by this stride.",
+            "A layer's own stride is counted before its kernel. A kernel sees cells as far apart as the "
+            "*earlier* strides made them: widen first, then multiply the distance by this stride.",
         ),
         Slip(
             "kernel-not-minus-one", "Each layer adds kernel − 1 steps, not kernel: its middle pixel is in view already."
@@ -236,11 +238,13 @@ RECEPTIVE_FIELD = Formula(
         ),
         Slip(
             "dilation-ignored",
-            "The dilation, the third number where there is one, is ignored: a dilated kernel reaches dilation·(kernel − 1) + 1 far.",
+            "The dilation, the third number where there is one, is ignored: a dilated kernel reaches "
+            "dilation·(kernel − 1) + 1 far.",
         ),
         Slip(
             "largest-only",
-            "This gives the widest single kernel. Views add up: each layer looks at cells that each see a region already.",
+            "This gives the widest single kernel. Views add up: each layer looks at cells that each see a "
+            "region already.",
         ),
     ),
     "Right for plain, strided and dilated stacks.",

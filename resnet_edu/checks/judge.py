@@ -1,9 +1,8 @@
 """Holding a learner's module against a contract, and finding the known mistake that explains a difference."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, takewhile
 from typing import Any
 
 import torch
@@ -11,12 +10,21 @@ from torch import Tensor, nn
 
 from resnet_edu.checks import words
 from resnet_edu.checks.contract import Candidate, Case, Contract, Mistake, pairs
-from resnet_edu.checks.observe import Observed, Trouble, agrees, attempt, fails_alike, observe, shared_shapes
-from resnet_edu.checks.pairing import LARGE, MOST, pairings
+from resnet_edu.checks.observe import (
+    LearnerError,
+    Observed,
+    agrees,
+    attempt,
+    could_fail_alike,
+    fails_alike,
+    observe,
+    shared_shapes,
+)
+from resnet_edu.checks.pairing import LARGE, MOST, distance, pairings
 from resnet_edu.checks.program import Program
 
 #: How many mistakes are tried as the first of two.
-_LEADING = 8
+_LEADING = 12
 
 _randn, _manual_seed = torch.randn, torch.manual_seed
 
@@ -78,13 +86,13 @@ def judge(contract: Contract, theirs: Any) -> Verdict:
 def _trial(contract: Contract, theirs: Any, case: Case, dtype: torch.dtype) -> Trial | Verdict:
     try:
         module = attempt("construct", lambda: theirs(*case.args))
-    except Trouble as trouble:
+    except LearnerError as trouble:
         return failed(*words.raised(trouble, theirs, case.call, contract.signature))
     if not isinstance(module, nn.Module):
         return failed(*words.not_a_module(module, case.call))
     try:
         attempt("construct", lambda: module.to(dtype))
-    except Trouble as trouble:
+    except LearnerError as trouble:
         return failed(*words.raised(trouble, theirs, case.call, contract.signature))
     generator = torch.Generator().manual_seed(7)
     inputs = [_randn(shape, generator=generator, dtype=torch.float64).to(dtype) for shape in case.inputs]
@@ -124,24 +132,39 @@ def _leading(plain: Program, singles: Sequence[Candidate], trial: Trial, case: i
     seen = trial.seen
     start = _reach(plain, seen)
     unseen = _difference(plain, seen) not in {"output", "trouble"}  # the two show in training only
-    found = []
     small = len(plain.ops) <= LARGE
+    found = []
     for number, candidate in enumerate(singles):
         if not candidate.changes(case):
             continue
         program = candidate.program(case)
         reach = _reach(program, seen)
-        left = len(program.ops) - reach
-        if reach > start or (reach == start and (unseen or small or left < len(plain.ops) - start)):
-            found.append((-reach, left, number))
+        # A mistake in the very place where the numbers part may need the other one to be seen.
+        if reach > start or (reach == start and (unseen or small or _first_change(plain, program) <= start)):
+            found.append((-reach, len(program.ops) - reach, number))
     return [singles[number] for _, _, number in sorted(found)[: 3 * _LEADING if small else _LEADING]]
+
+
+def _first_change(plain: Program, program: Program) -> int:
+    """The place of the first operation in which two programs differ."""
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(plain.ops, program.ops, strict=False))
+    return sum(1 for _ in same)
+
+
+def _follows(program: Program, seen: Observed) -> bool:
+    """What can be said quickly: in a whole network each of the program's tensors must appear in the learner's code."""
+    if seen.trouble is not None:
+        return could_fail_alike(program, seen)
+    if len(program.ops) <= LARGE:
+        return True
+    return _reach(program, seen) > min(len(program.ops), len(program.pruned().ops)) - 1
 
 
 def _reach(program: Program, seen: Observed) -> float:
     """How far a program agrees with what was seen."""
     if seen.trouble is not None:
         return shared_shapes(program, seen) + fails_alike(program, seen)
-    best = -1.0  # its weights are not even the right ones
+    best = -1.0 - distance(program, seen.units)  # its weights are not even the right ones
     for variant in (program, program.pruned()):
         for pairing in pairings(variant, seen.units, 2):
             best = max(best, words.progress(variant, seen, pairing))
@@ -172,7 +195,7 @@ def _diagnose(contract: Contract, theirs: Any, trials: Sequence[Trial]) -> Verdi
     nearest = _nearest(contract, trials[first].seen, first)
     leading = _leading(contract.programs(nearest)[first], every[nearest], trials[first], first)
     for candidate in pairs(leading, every[nearest], first):
-        if _explains(candidate, trials, order, 2):
+        if _follows(candidate.program(first), trials[first].seen) and _explains(candidate, trials, order, 2):
             return _named(candidate.mistakes, trials, order)
     for candidate in leading:
         # It explains this case, forwards and backwards, and another one is still different.
@@ -197,7 +220,9 @@ def _partly(
 ) -> Verdict:
     """One mistake is certain, and something else is wrong in another case."""
     other = next(i for i in order if not _explains(candidate, trials, [i]))
-    rest = _unnamed(contract, theirs, trials, [other], {other: _difference(candidate.program(other), trials[other].seen)})
+    rest = _unnamed(
+        contract, theirs, trials, [other], {other: _difference(candidate.program(other), trials[other].seen)}
+    )
     mistake = candidate.mistakes[0]
     return failed(
         f"{mistake.message}\nIt shows in `{trials[order[0]].call}`. With that mended, `{trials[other].call}` still "
@@ -249,12 +274,13 @@ def _beyond_numbers(contract: Contract, theirs: Any, trials: Sequence[Trial], pr
 def _half(trial: Trial) -> Verdict | None:
     """Once more in half precision, where a tensor of a fixed type shows."""
     module, x = trial.module, trial.seen.inputs[0].to(torch.bfloat16)
-    assert module is not None
+    if module is None:
+        return None
     module.to(torch.bfloat16).eval()
     try:
         with torch.no_grad():
             out = attempt("forward", lambda: module(x))
-    except Trouble as trouble:
+    except LearnerError as trouble:
         if words.is_dtype_error(trouble.error):
             return failed(words.FIXED_TYPE, "fixed-type")
         return None
@@ -273,11 +299,3 @@ def _unregistered(trial: Trial, theirs: Any, contract: Contract) -> Verdict:
         f"{words.at(unit.line, theirs)}",
         "weights-not-registered",
     )
-
-
-def signature_of(theirs: Any) -> str:
-    """The learner's signature as they wrote it, or nothing where Python cannot tell."""
-    try:
-        return f"{getattr(theirs, '__name__', 'it')}{inspect.signature(theirs)}"
-    except (TypeError, ValueError):
-        return ""

@@ -24,7 +24,7 @@ _no_grad, _enable_grad = torch.no_grad, torch.enable_grad
 
 
 @dataclass
-class Trouble(Exception):
+class LearnerError(Exception):
     """The learner's code failed: while doing what, with which error, in which of torch's functions."""
 
     doing: str
@@ -51,7 +51,7 @@ class Observed:
     parameters: list[Tensor] = field(default_factory=list)
     before: dict[int, tuple[Tensor | None, Tensor | None]] = field(default_factory=dict)
     statistics: list[Tensor] = field(default_factory=list)
-    trouble: Trouble | None = None
+    trouble: LearnerError | None = None
     other_norm: str | None = None
     unregistered: list[Unit] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
@@ -87,16 +87,17 @@ class Observed:
             mine = self.memory(number).tensors[result]
             self._outputs[number, result] = isinstance(mine, Tensor) and compare.same(self.outputs[number], mine)
         return self._outputs[number, result]
+
     steps: list[Step] = field(default_factory=list)
 
 
 def attempt(doing: str, call: Callable[[], Any]) -> Any:
-    """Call a learner's code under guard. Raises Trouble in place of whatever it raises."""
+    """Call a learner's code under guard. Raises LearnerError in place of whatever it raises."""
     try:
         with sandbox.guard():
             return call()
     except BaseException as error:  # SystemExit too: it is the learner's
-        raise Trouble(doing, error) from error
+        raise LearnerError(doing, error) from error
 
 
 def _forward(module: nn.Module, x: Tensor, keep: bool = False, watched: bool = True) -> tuple[Any, Watch]:
@@ -109,7 +110,7 @@ def _forward(module: nn.Module, x: Tensor, keep: bool = False, watched: bool = T
 
     try:
         return attempt("forward", call), watch
-    except Trouble as trouble:
+    except LearnerError as trouble:
         trouble.failed, trouble.units, trouble.given = watch.failed, watch.units, x
         trouble.memory = Memory(x)
         raise
@@ -120,7 +121,7 @@ def observe(module: nn.Module, inputs: Sequence[Tensor], seed: int = 0, train: b
     seen = Observed([x.clone() for x in inputs])
     try:
         _observe(module, seen, seed, train)
-    except Trouble as trouble:
+    except LearnerError as trouble:
         seen.trouble = trouble
     return seen
 
@@ -132,7 +133,7 @@ def _observe(module: nn.Module, seen: Observed, seed: int, train: bool) -> None:
             _forward(module, seen.inputs[0].clone(), watched=False)
         try:
             _, watch = _forward(module, seen.inputs[0].clone())
-        except Trouble as trouble:
+        except LearnerError as trouble:
             seen.units = trouble.units
             raise
         seen.units, seen.other_norm = watch.units, watch.other_norm
@@ -274,7 +275,7 @@ def _agrees_in_training(program: Program, pairing: Pairing, seen: Observed) -> s
 
 
 def fails_alike(program: Program, seen: Observed) -> bool:
-    """Whether the program fails where the learner's code failed: the same operation, the same shapes, the same before."""
+    """Whether the program fails where the learner's code failed: the same operation and shapes, the same before."""
     trouble = seen.trouble
     if trouble is None or trouble.failed is None or trouble.given is None:
         return False
@@ -292,14 +293,26 @@ def fails_alike(program: Program, seen: Observed) -> bool:
     return False
 
 
-def shared_shapes(program: Program, seen: Observed) -> int:
-    """How many of the learner's units, up to the error, the program has too, with the same shape made."""
+def shared_shapes(program: Program, seen: Observed) -> float:
+    """How much of what ran before the error the program and the learner's code have in common.
+
+    One for each unit that makes the same shape, a little for each that has only the weights in
+    common, and half of one taken off for each that only the program runs.
+    """
     trouble = seen.trouble
     if trouble is None or trouble.given is None:
         return 0
     done, _ = shapes(program, trouble.given, trouble.memory)
     theirs = Counter((*unit.key, unit.made) for unit in trouble.units)
-    return (theirs & Counter(entry for _, entry in done)).total()
+    mine = Counter(entry for _, entry in done)
+    weights_alike = Counter(unit.key for unit in trouble.units) & Counter(needs(op) for op in program.slots())
+    return (theirs & mine).total() - 0.5 * (mine - theirs).total() + 0.01 * weights_alike.total()
+
+
+def could_fail_alike(program: Program, seen: Observed) -> bool:
+    """Whether the program has all the weights that the learner's code used before its error. Runs nothing."""
+    units = seen.trouble.units if seen.trouble is not None else []
+    return not Counter(unit.key for unit in units) - Counter(needs(op) for op in program.slots())
 
 
 def _same_function(op: Op, failed: Failed) -> bool:
@@ -307,7 +320,11 @@ def _same_function(op: Op, failed: Failed) -> bool:
     return failed.kind == kind or failed.function in _FUNCTIONS.get(kind, ())
 
 
-_FUNCTIONS = {"avgpool": ("avg_pool2d",), "maxpool": ("max_pool2d", "boolean_dispatch", "fn")}
+_FUNCTIONS = {
+    "add": ("maximum", "max"),
+    "avgpool": ("avg_pool2d",),
+    "maxpool": ("max_pool2d", "boolean_dispatch", "fn"),
+}
 
 
 def _before_it(program: Program, last: Op) -> set[str]:

@@ -79,6 +79,16 @@ def unit_class(unit: Unit) -> tuple[object, ...]:
     return ("conv", (*shape, 1, 1)) if kind == "linear" else (kind, shape)
 
 
+def distance(program: Program, units: Sequence[Unit]) -> int:
+    """How many sets of weights the program and the learner's code do not have in common."""
+    mine = Counter((_class(op), op.get("affine", True), op.get("stats", True)) for op in program.slots())
+    theirs = Counter(
+        (unit_class(unit), unit.kind != "bn" or unit.weight is not None, unit.kind != "bn" or unit.mean is not None)
+        for unit in units
+    )
+    return ((mine - theirs) + (theirs - mine)).total()
+
+
 def _grouped(slots: Sequence[Op], units: Sequence[Unit]) -> dict[tuple[object, ...], list[Unit]] | None:
     groups: dict[tuple[object, ...], list[Unit]] = {}
     for unit in units:

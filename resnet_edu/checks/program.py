@@ -4,7 +4,7 @@ The reference of each contract is a program, and a mistake is an edit of it. So 
 once are the same thing: a program that differs, run under the learner's own weights.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -52,7 +52,8 @@ _ADDITIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 _conv, _norm, _linear = torch.conv2d, torch.batch_norm, F.linear
 _max_pool, _avg_pool, _pad, _cat = F.max_pool2d, F.avg_pool2d, F.pad, torch.cat
-_mean, _amax, _sum, _zeros = torch.mean, torch.amax, torch.sum, torch.zeros
+_zeros = torch.zeros
+_REDUCTIONS: dict[str, Callable[..., Tensor]] = {"mean": torch.mean, "max": torch.amax, "sum": torch.sum}
 
 
 @dataclass(frozen=True)
@@ -260,11 +261,21 @@ class Memory:
         self._known: dict[tuple[Any, ...], int] = {}
 
     def run(self, program: Program, weights: Mapping[str, Weights]) -> dict[str, int]:
-        """For each operation that could run, and for "x", where its result stands in ``tensors``."""
-        values = {"x": 0}
+        """For each operation, and for "x", where its result stands in ``tensors``; an error's under "name!"."""
+        values: dict[str, int] = {"x": 0}
+        for _ in self.follow(program, weights, values):
+            pass
+        return values
+
+    def follow(
+        self, program: Program, weights: Mapping[str, Weights], values: dict[str, int]
+    ) -> Iterator[tuple[Op, int | None]]:
+        """Run step by step, no further than asked: each operation, and where its result stands if it could run."""
+        values["x"] = 0
         for op in program.ops:
             inputs = [values.get(name) for name in op.inputs]
             if None in inputs:
+                yield op, None
                 continue
             table = weights.get(op.get("slot", op.name))
             key = (op.key, id(table), *inputs)
@@ -276,9 +287,10 @@ class Memory:
                 values[op.name] = number
                 if op.get("overwrites"):
                     values[op.inputs[0]] = number
+                yield op, number
             else:
                 values[f"{op.name}!"] = number
-        return values
+                yield op, None
 
     @staticmethod
     def _make(op: Op, inputs: list[Any], table: Weights | None) -> "Tensor | ProgramError":
@@ -300,31 +312,36 @@ def run_op(op: Op, inputs: list[Tensor], weights: Weights | None = None, trainin
         raise ProgramError(op, tuple(tuple(t.shape) for t in inputs), error) from error
 
 
+def _given(weights: Weights | None) -> Weights:
+    if weights is None:
+        raise ValueError("no weights for this operation")
+    return weights
+
+
+def _there(tensor: Tensor | None) -> Tensor:
+    if tensor is None:
+        raise ValueError("no weight for this operation")
+    return tensor
+
+
 def _one(op: Op, inputs: list[Tensor], weights: Weights | None, training: bool) -> Tensor:
     x = inputs[0]
     kind = op.kind
     if kind == "conv":
-        assert weights is not None
         padding = op.get("padding", 0)
         if op.get("padding_mode"):
-            sides = (padding,) * 4
-            x, padding = _pad(x, sides, mode=op["padding_mode"]), 0
-        return _conv(
-            x, weights.weight, weights.bias, op.get("stride", 1), padding, op.get("dilation", 1), op.get("groups", 1)
-        )
+            x, padding = _pad(x, (padding,) * 4, mode=op["padding_mode"]), 0
+        weight, bias = _given(weights).weight, _given(weights).bias
+        stride, dilation, groups = op.get("stride", 1), op.get("dilation", 1), op.get("groups", 1)
+        return _conv(x, _there(weight), bias, stride, padding, dilation, groups)
     if kind == "bn":
-        assert weights is not None
-        training = {"train": True, "eval": False}.get(op.get("mode", ""), training)
-        mean, var = weights.mean, weights.var
-        training = training or mean is None
-        eps = weights.eps if op.get("eps") == "theirs" else 1e-5
-        momentum = weights.momentum if op.get("momentum") == "theirs" else 0.1
-        return _norm(x, weights.weight, weights.bias, mean, var, training, momentum, eps, False)
+        own = _given(weights)
+        training = {"train": True, "eval": False}.get(op.get("mode", ""), training) or own.mean is None
+        eps = own.eps if op.get("eps") == "theirs" else 1e-5
+        momentum = own.momentum if op.get("momentum") == "theirs" else 0.1
+        return _norm(x, own.weight, own.bias, own.mean, own.var, training, momentum, eps, False)
     if kind == "linear":
-        assert weights is not None
-        assert weights.weight is not None
-        matrix = weights.weight.flatten(1)
-        return _linear(x, matrix, weights.bias)
+        return _linear(x, _there(_given(weights).weight).flatten(1), _given(weights).bias)
     if kind == "act":
         return _ACTIVATIONS[op["fn"]](x)
     if kind == "add":
@@ -335,8 +352,7 @@ def _one(op: Op, inputs: list[Tensor], weights: Weights | None, training: bool) 
         return _avg_pool(x, op["kernel"], op["stride"], op.get("padding", 0))
     if kind == "gap":
         dims = op.get("dims", (2, 3))
-        reduce = {"mean": _mean, "max": _amax, "sum": _sum}[op.get("fn", "mean")]
-        return reduce(x, dims, keepdim=op.get("keepdim", True))
+        return _REDUCTIONS[op.get("fn", "mean")](x, dims, keepdim=True)
     if kind == "flatten":
         return x.flatten(op.get("start", 1))
     if kind == "subsample":
@@ -404,7 +420,7 @@ class Built(nn.Module):
                 x, padding = F.pad(x, (padding,) * 4, mode=op["padding_mode"]), 0
             stride, dilation, groups = op.get("stride", 1), op.get("dilation", 1), op.get("groups", 1)
             return F.conv2d(x, room.weight, room.bias, stride, padding, dilation, groups)
-        return room(x)  # type: ignore[no-any-return]
+        return room(x)
 
 
 def _room(op: Op) -> str:

@@ -125,7 +125,7 @@ class MistakesTable:
         return (
             "<table><caption>Known mistakes by contract, and how many the checks name when they are made</caption>"
             '<thead><tr><th scope="col">Contract</th><th scope="col">Mistakes</th><th scope="col">Diagnosed</th></tr>'
-            f"</thead><tbody>{body}</tbody><tfoot><tr><th scope=\"row\">All</th><td>{total.known}</td>"
+            f'</thead><tbody>{body}</tbody><tfoot><tr><th scope="row">All</th><td>{total.known}</td>'
             f"<td>{total.diagnosed}</td></tr></tfoot></table>"
         )
 

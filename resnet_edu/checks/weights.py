@@ -19,7 +19,7 @@ from resnet_edu.blocks import BasicBlock, Bottleneck
 from resnet_edu.checks import compare, words
 from resnet_edu.checks.functions import Slip
 from resnet_edu.checks.judge import Verdict, failed, passed
-from resnet_edu.checks.observe import Trouble, attempt
+from resnet_edu.checks.observe import LearnerError, attempt
 from resnet_edu.resnet import ResNet
 
 _conv2d, _batch_norm, _zeros = F.conv2d, F.batch_norm, torch.zeros
@@ -56,7 +56,7 @@ def judge_effect(effect: Effect, theirs: Any) -> Verdict:
         arguments = make()
         try:
             got[scene] = attempt("call", lambda arguments=arguments: effect.outcome(theirs, arguments))  # type: ignore[misc]
-        except Trouble as trouble:
+        except LearnerError as trouble:
             return failed(*words.raised(trouble, theirs, effect.signature, effect.signature))
     right = _outcomes(effect, frozenset())
     different = [scene for scene in got if not _alike(got[scene], right[scene])]
@@ -72,7 +72,9 @@ def judge_effect(effect: Effect, theirs: Any) -> Verdict:
             return failed(f"Two things at once.\n{listed}\nIt shows {scene}.", *(slip.name for slip in slips))
     if got[scene].get("result") == "nothing":
         return failed("It returned nothing. Write the missing part, and end with `return`.", "not-written")
-    return failed(f"I do not recognize this one. It differs first {scene}: {_apart(got[scene], right[scene])}. {effect.advice}")
+    return failed(
+        f"I do not recognize this one. It differs first {scene}: {_apart(got[scene], right[scene])}. {effect.advice}"
+    )
 
 
 def _outcomes(effect: Effect, slips: frozenset[str]) -> dict[str, Outcome]:
@@ -155,9 +157,7 @@ def _fold_outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> O
 
 
 def _fold(slips: frozenset[str], conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Module:
-    mean, var, gamma, beta = bn.running_mean, bn.running_var, bn.weight, bn.bias
-    assert mean is not None
-    assert var is not None
+    mean, var, gamma, beta = bn.get_buffer("running_mean"), bn.get_buffer("running_var"), bn.weight, bn.bias
     if "batch-norm-kept" in slips:
         return nn.Sequential(conv, bn)
     eps = 0.0 if "eps-forgotten" in slips else bn.eps
@@ -168,7 +168,9 @@ def _fold(slips: frozenset[str], conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Modu
     bias = conv.bias if conv.bias is not None and "conv-bias-forgotten" not in slips else _zeros(6).double()
     shift = bias * (1 if "conv-bias-not-scaled" in slips else scale)
     if "mean-forgotten" not in slips:
-        shift = shift + mean * scale * (1 if "mean-added" in slips else -1) / (scale if "mean-not-scaled" in slips else 1)
+        shift = shift + mean * scale * (1 if "mean-added" in slips else -1) / (
+            scale if "mean-not-scaled" in slips else 1
+        )
     if "beta-forgotten" not in slips:
         shift = shift + beta
     if "bias-forgotten" in slips:
@@ -196,7 +198,10 @@ FOLD = Effect(
     _fold_outcome,
     _fold,
     (
-        Slip("eps-forgotten", "The `eps` is forgotten: the batch norm divides by √(σ² + ε), so that it never divides by 0."),
+        Slip(
+            "eps-forgotten",
+            "The `eps` is forgotten: the batch norm divides by √(σ² + ε), so that it never divides by 0.",
+        ),
         Slip("eps-outside-root", "The `eps` is added to the root. It belongs inside: √(σ² + ε)."),
         Slip("variance-not-root", "You divide by the variance. Divide by its root: √(σ² + ε)."),
         Slip("gamma-forgotten", "The scale γ, the batch norm's `weight`, is forgotten: s = γ / √(σ² + ε)."),
@@ -221,9 +226,13 @@ FOLD = Effect(
         ),
         Slip(
             "changes-its-arguments",
-            "The convolution that was handed over is changed. Whoever still uses it gets wrong numbers: work on a copy.",
+            "The convolution that was handed over is changed. Whoever still uses it gets wrong numbers: work on "
+            "a copy.",
         ),
-        Slip("batch-norm-kept", "The batch norm is still there, behind the convolution. Its work must go into the weights."),
+        Slip(
+            "batch-norm-kept",
+            "The batch norm is still there, behind the convolution. Its work must go into the weights.",
+        ),
     ),
     "Your convolution computes what both computed, and the originals are untouched.",
     "Write s = γ / √(σ² + ε), then weight ← s·weight and bias ← s·(bias − μ) + β, and compare line by line.",
@@ -273,7 +282,8 @@ def _zero(slips: frozenset[str], model: nn.Module) -> None:
         if "projection-too" in slips:
             targets = [norm, *(m for m in module.downsample.modules() if isinstance(m, nn.BatchNorm2d))]
         for target in targets:
-            assert isinstance(target, nn.BatchNorm2d)
+            if not isinstance(target, nn.BatchNorm2d):
+                continue
             if "shift-not-scale" in slips:
                 target.bias.data.zero_()
             else:
@@ -297,11 +307,18 @@ ZERO = Effect(
     _state_outcome,
     _zero,
     (
-        Slip("a-copy-changed", "The model is as it was. Change it in place, for instance with `nn.init.zeros_(….weight)`."),
-        Slip("first-not-last", "The first batch norm of each block is set to 0. It must be the last one before the addition."),
+        Slip(
+            "a-copy-changed",
+            "The model is as it was. Change it in place, for instance with `nn.init.zeros_(….weight)`.",
+        ),
+        Slip(
+            "first-not-last",
+            "The first batch norm of each block is set to 0. It must be the last one before the addition.",
+        ),
         Slip(
             "second-of-three",
-            "In a bottleneck the second batch norm is set to 0. It has three: the last one before the addition is the third.",
+            "In a bottleneck the second batch norm is set to 0. It has three: the last one before the addition "
+            "is the third.",
         ),
         Slip("only-basic-blocks", "Bottlenecks are left out. Their third batch norm gets the 0."),
         Slip("only-bottlenecks", "Basic blocks are left out. Their second batch norm gets the 0."),
@@ -321,8 +338,14 @@ ZERO = Effect(
         ),
         Slip("shift-not-scale", "The shift β (`bias`) is set to 0. It must be the scale γ (`weight`)."),
         Slip("shift-too", "The shift β (`bias`) is set to 0 as well. Only the scale γ (`weight`) is."),
-        Slip("first-block-only", "Only the first block is changed. Go through all modules of the model: `model.modules()`."),
-        Slip("convolution-too", "The last convolution's weights are set to 0 as well. Then neither it nor γ ever gets a gradient."),
+        Slip(
+            "first-block-only",
+            "Only the first block is changed. Go through all modules of the model: `model.modules()`.",
+        ),
+        Slip(
+            "convolution-too",
+            "The last convolution's weights are set to 0 as well. Then neither it nor γ ever gets a gradient.",
+        ),
         Slip("small-not-zero", "γ is small but not 0, so a block does not start as its shortcut exactly. Set it to 0."),
         Slip("frozen", "γ is 0 and cannot learn: its `requires_grad` is off. Change the numbers, not the parameter."),
     ),
@@ -408,26 +431,42 @@ LOAD = Effect(
     _load_outcome,
     _load,
     (
-        Slip("nothing-loaded", "The model's weights are as they were. Load the state dict into the model that was given."),
+        Slip(
+            "nothing-loaded", "The model's weights are as they were. Load the state dict into the model that was given."
+        ),
         Slip(
             "not-strict",
-            "Weights that are missing or left over pass in silence (`strict=False`), and part of the model stays random "
+            "Weights that are missing or left over pass in silence (`strict=False`), and part of the model "
+            "stays random "
             "without a word. Load with `strict=True`.",
         ),
-        Slip("missing-ignored", "A missing weight passes in silence, and that part of the model stays random. Raise an error."),
-        Slip("extra-ignored", "Weights that the model has no place for are dropped in silence. Raise an error: it is another architecture."),
+        Slip(
+            "missing-ignored",
+            "A missing weight passes in silence, and that part of the model stays random. Raise an error.",
+        ),
+        Slip(
+            "extra-ignored",
+            "Weights that the model has no place for are dropped in silence. Raise an error: "
+            "it is another architecture.",
+        ),
         Slip(
             "other-shapes-skipped",
             "A weight of another shape is skipped in silence, and that part of the model stays random. Raise an error.",
         ),
-        Slip("by-position", "The weights are matched by their position. Match them by name: another order must give the same model."),
+        Slip(
+            "by-position",
+            "The weights are matched by their position. Match them by name: another order must give the same model.",
+        ),
         Slip(
             "statistics-forgotten",
             "The batch norms' running means and variances are not loaded: they are buffers, not parameters. Go by the "
             "state dict, which has both.",
         ),
         Slip("classifier-skipped", "The classifier's weights are not loaded. Load everything."),
-        Slip("changes-the-state-dict", "The state dict that was handed over is changed. Work on a copy: `dict(state_dict)`."),
+        Slip(
+            "changes-the-state-dict",
+            "The state dict that was handed over is changed. Work on a copy: `dict(state_dict)`.",
+        ),
     ),
     "The weights go in by name, and whatever does not fit is an error.",
     "`model.load_state_dict(state_dict, strict=True)` does it in one line.",
@@ -439,7 +478,8 @@ LOAD = Effect(
 _SPREADS: dict[str, tuple[Callable[[int, int], float], str]] = {
     "fan-in-not-fan-out": (
         lambda i, o: (2 / i) ** 0.5,
-        "The convolutions' spread is √(2/fan_in). Here it is √(2/fan_out), which keeps the *gradient's* size on its way "
+        "The convolutions' spread is √(2/fan_in). Here it is √(2/fan_out), which keeps the *gradient's* size on "
+        "its way "
         'back: pass `mode="fan_out"`.',
     ),
     "xavier-not-kaiming": (
@@ -449,33 +489,44 @@ _SPREADS: dict[str, tuple[Callable[[int, int], float], str]] = {
     ),
     "relu-gain-forgotten": (
         lambda i, o: (1 / o) ** 0.5,
-        "The convolutions' spread is √(1/fan_out). A ReLU loses half of the variance, so it should be √(2/fan_out): pass "
+        "The convolutions' spread is √(1/fan_out). A ReLU loses half of the variance, so it should be "
+        "√(2/fan_out): pass "
         '`nonlinearity="relu"`.',
     ),
     "fan-in-and-gain-forgotten": (
         lambda i, o: (1 / i) ** 0.5,
-        "The convolutions' spread is √(1/fan_in). It should be √(2/fan_out): fan_out keeps the gradient's size, and the "
+        "The convolutions' spread is √(1/fan_in). It should be √(2/fan_out): fan_out keeps the gradient's size, "
+        "and the "
         "2 makes up for the ReLU.",
     ),
     "spread-is-variance": (
         lambda i, o: 2 / o,
         "The convolutions' standard deviation is 2/fan_out: that is the variance. Take its root.",
     ),
-    "fixed-spread": (lambda i, o: 0.01, "Every convolution has the same spread of 0.01. It depends on the layer: √(2/fan_out)."),
+    "fixed-spread": (
+        lambda i, o: 0.01,
+        "Every convolution has the same spread of 0.01. It depends on the layer: √(2/fan_out).",
+    ),
 }
 _START_MESSAGES = {
     **{name: message for name, (_, message) in _SPREADS.items()},
     "fixed-spread": "Every convolution has the same spread. It depends on the layer's size: √(2/fan_out).",
-    "convolutions-untouched": "The convolutions are as they were. Change them in place: `nn.init.kaiming_normal_(….weight, …)`.",
-    "some-convolutions-untouched": "Some convolutions are as they were. Go through all modules of the model, however deep: "
+    "convolutions-untouched": "The convolutions are as they were. Change them in place: "
+    "`nn.init.kaiming_normal_(….weight, …)`.",
+    "some-convolutions-untouched": "Some convolutions are as they were. Go through all modules of the model, "
+    "however deep: "
     "`model.modules()`.",
-    "uniform-not-normal": "The convolutions' weights are uniform between two bounds. Draw them from a normal distribution: "
+    "uniform-not-normal": "The convolutions' weights are uniform between two bounds. Draw them from a normal "
+    "distribution: "
     "`nn.init.kaiming_normal_`.",
-    "constant-weights": "All weights of a convolution are equal, so all its filters learn the same. Draw them at random.",
+    "constant-weights": "All weights of a convolution are equal, so all its filters learn the same. Draw them "
+    "at random.",
     "batch-norms-untouched": "The batch norms are as they were. Set their `weight` to 1 and their `bias` to 0.",
     "batch-norm-scale-zero": "The batch norms' `weight` is 0, so nothing gets through. Set it to 1.",
-    "batch-norm-scale-not-one": "The batch norms' `weight` is not 1. Set it to 1, so that they start by normalizing only.",
-    "batch-norm-shift-not-zero": "The batch norms' `bias` is not 0. Set it to 0, so that they start by normalizing only.",
+    "batch-norm-scale-not-one": "The batch norms' `weight` is not 1. Set it to 1, so that they start by "
+    "normalizing only.",
+    "batch-norm-shift-not-zero": "The batch norms' `bias` is not 0. Set it to 0, so that they start by "
+    "normalizing only.",
     "off-centre": "The convolutions' weights have a mean far from 0. Draw them around 0.",
     "not-finite": "Some weights are not finite (NaN or infinity).",
 }
@@ -483,9 +534,16 @@ _START_MESSAGES = {
 
 def _start_model() -> nn.Module:
     """Three convolutions whose fan-in and fan-out differ, two of them deep inside."""
-    deep = nn.Sequential(nn.Conv2d(48, 16, 3, bias=False), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 120, 3, bias=False))
+    deep = nn.Sequential(
+        nn.Conv2d(48, 16, 3, bias=False), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 120, 3, bias=False)
+    )
     model = nn.Sequential(
-        nn.Conv2d(3, 48, 9, bias=False), nn.BatchNorm2d(48), nn.Sequential(deep), nn.BatchNorm2d(120), nn.Flatten(), nn.Linear(120, 7)
+        nn.Conv2d(3, 48, 9, bias=False),
+        nn.BatchNorm2d(48),
+        nn.Sequential(deep),
+        nn.BatchNorm2d(120),
+        nn.Flatten(),
+        nn.Linear(120, 7),
     )
     with torch.no_grad():
         for module in model.modules():
@@ -508,7 +566,7 @@ def judge_start(theirs: Any) -> Verdict:
     before = {id(m): m.weight.detach().clone() for m in model.modules() if isinstance(m, nn.Conv2d)}
     try:
         attempt("call", lambda: theirs(model))
-    except Trouble as trouble:
+    except LearnerError as trouble:
         return failed(*words.raised(trouble, theirs, signature, signature))
     if not all(compare.finite(t) for t in model.state_dict().values()):
         return failed(_START_MESSAGES["not-finite"], "not-finite")
@@ -516,7 +574,9 @@ def judge_start(theirs: Any) -> Verdict:
     if not names:
         return passed("Convolutions start from N(0, 2/fan_out), batch norms from 1 and 0.")
     told = [_START_MESSAGES.get(name, name) for name in names]
-    text = told[0] if len(told) == 1 else "Several things.\n" + "\n".join(f"{i}. {t}" for i, t in enumerate(told, start=1))
+    text = (
+        told[0] if len(told) == 1 else "Several things.\n" + "\n".join(f"{i}. {t}" for i, t in enumerate(told, start=1))
+    )
     return failed(text, *(name for name in names if name in _START_MESSAGES))
 
 
@@ -546,7 +606,8 @@ def _convolutions(model: nn.Module, before: Mapping[int, Tensor]) -> list[str]:
         found.append(
             same
             or next(known, None)
-            or f"The convolutions' standard deviations are {measured}; √(2/fan_out) gives {wanted}. Compare the two for "
+            or f"The convolutions' standard deviations are {measured}; √(2/fan_out) gives {wanted}. Compare the "
+            f"two for "
             "one layer by hand."
         )
     return found

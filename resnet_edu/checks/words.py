@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_edu.checks import compare, sizes
-from resnet_edu.checks.observe import Observed, Trouble, before_training, outcome_shape, shapes
+from resnet_edu.checks.observe import LearnerError, Observed, before_training, outcome_shape, shapes
 from resnet_edu.checks.pairing import Pairing, pairings, partial, weights
 from resnet_edu.checks.program import Op, Program, ProgramError, run
 from resnet_edu.checks.watch import Place, Step, Unit
@@ -148,7 +148,7 @@ def where(error: BaseException) -> Place | None:
 
 
 def raised(
-    trouble: Trouble,
+    trouble: LearnerError,
     theirs: Any,
     call: str,
     signature: str,
@@ -167,9 +167,7 @@ def raised(
     return (f"{doing} {text}{at(where(error), theirs)}", *names)
 
 
-def _in_words(
-    error: BaseException, signature: str, trouble: Trouble, program: Program | None
-) -> tuple[str, ...]:
+def _in_words(error: BaseException, signature: str, trouble: LearnerError, program: Program | None) -> tuple[str, ...]:
     text = str(error)
     if isinstance(error, SystemExit):
         return (
@@ -205,7 +203,8 @@ def _in_words(
     ):
         if trouble.doing == "construct":
             return (
-                f"It is called as `{signature}`, by position, and Python says: {text}. Compare your arguments with that.",
+                f"It is called as `{signature}`, by position, and Python says: {text}. Compare your arguments "
+                f"with that.",
                 "wrong-arguments",
             )
         return (f"Python says: {text}. Compare the call with the arguments that the function takes.",)
@@ -225,7 +224,7 @@ def _in_words(
     )
 
 
-def _shapes_in_words(text: str, trouble: Trouble, program: Program | None) -> tuple[str, ...] | None:
+def _shapes_in_words(text: str, trouble: LearnerError, program: Program | None) -> tuple[str, ...] | None:
     given = trouble.failed.given if trouble.failed is not None else ()
     cure = _cure(trouble, program)
     if "modified by an inplace operation" in text or "leaf Variable that requires grad" in text:
@@ -236,35 +235,42 @@ def _shapes_in_words(text: str, trouble: Trouble, program: Program | None) -> tu
         )
     if "Expected more than 1 value per channel" in text:
         return (
-            "A batch norm in training mode got one single value per channel, which has no variance. The map is 1×1 and the batch 1: look for what shrinks the map so far.",
+            "A batch norm in training mode got one single value per channel, which has no variance. The map is "
+            "1×1 and the batch 1: look for what shrinks the map so far.",
         )
     found = re.search(r"expected input\[(.*?)\] to have (\d+) channels, but got (\d+) channels", text)
     if found:
         return (
-            f"A convolution was made for {found[2]} channels and got {found[3]}, in a tensor of shape ({found[1]}). Its first argument must be the number of channels that arrive.{cure}",
+            f"A convolution was made for {found[2]} channels and got {found[3]}, in a tensor of shape "
+            f"({found[1]}). Its first argument must be the number of channels that arrive.{cure}",
             "channels-do-not-fit",
         )
     found = re.search(r"(?:running_mean|weight) should contain (\d+) elements not (\d+)", text)
     if found:
         return (
-            f"A batch norm was made for {found[2]} channels and got {found[1]}. Give it the number of channels that leave the convolution before it.",
+            f"A batch norm was made for {found[2]} channels and got {found[1]}. Give it the number of channels "
+            f"that leave the convolution before it.",
             "channels-do-not-fit",
         )
     found = re.search(r"mat1 and mat2 shapes cannot be multiplied \((\d+)x(\d+) and (\d+)x(\d+)\)", text)
     if found:
         return (
-            f"The linear layer takes {found[3]} features and got {found[2]} in each of {found[1]} rows. Average each channel over the map first, then flatten from dimension 1 on, so that one number per channel is left.",
+            f"The linear layer takes {found[3]} features and got {found[2]} in each of {found[1]} rows. Average "
+            f"each channel over the map first, then flatten from dimension 1 on, so that one number per channel "
+            f"is left.",
             "features-do-not-fit",
         )
     if "must match the size of tensor b" in text and len(given) >= 2:
         a, b = given[0], given[1]
         return (
-            f"Two tensors that should be added have different shapes, {shape(a)} and {shape(b)}: {_unequal(a, b)}.{cure}",
+            f"Two tensors that should be added have different shapes, {shape(a)} and {shape(b)}: "
+            f"{_unequal(a, b)}.{cure}",
             "shapes-do-not-fit",
         )
     if "Sizes of tensors must match" in text:
         return (
-            f"`torch.cat` needs tensors that agree in every other dimension, got {' and '.join(shape(g) for g in given)}.{cure}",
+            f"`torch.cat` needs tensors that agree in every other dimension, got "
+            f"{' and '.join(shape(g) for g in given)}.{cure}",
             "shapes-do-not-fit",
         )
     if "Kernel size can't be greater" in text:
@@ -283,7 +289,7 @@ def _unequal(a: tuple[int, ...], b: tuple[int, ...]) -> str:
     return ", ".join(parts)
 
 
-def _cure(trouble: Trouble, program: Program | None) -> str:
+def _cure(trouble: LearnerError, program: Program | None) -> str:
     """Which of the learner's operations first makes another size than the reference's, and what would mend it."""
     if program is None or trouble.given is None:
         return ""
@@ -343,7 +349,8 @@ def first_difference(call: str, program: Program, seen: Observed, theirs: Any) -
     fault = size_fault(program, x, seen.units)
     if reference_shape is not None and tuple(out.shape) != reference_shape:
         lines = [
-            f"`{call}` makes {shape(x.shape)} into {shape(out.shape)}; expected {shape(reference_shape)}: {_unequal(tuple(out.shape), reference_shape)}."
+            f"`{call}` makes {shape(x.shape)} into {shape(out.shape)}; expected {shape(reference_shape)}: "
+            f"{_unequal(tuple(out.shape), reference_shape)}."
         ]
         solved = _solved(program, x, seen) if fault is None else fault
         if solved:
@@ -373,7 +380,7 @@ _KINDS = {"conv": "convolution", "bn": "batch norm", "linear": "linear layer"}
 
 def _counts(program: Program, seen: Observed) -> str:
     parts = []
-    for kind, word in _KINDS.items():
+    for kind in _KINDS:
         wanted = sum(op.kind == kind for op in program.ops)
         got = sum(unit.calls for unit in seen.units if unit.kind == kind)
         if wanted != got:
@@ -392,24 +399,32 @@ def _walk(call: str, program: Program, seen: Observed, theirs: Any) -> str:
     for op in program.ops:
         value = values.get(op.name)
         if value is None:
-            return f"Up to {last_words} your numbers are right. I find nothing in your code that does the work of {op.words}. {_next(steps, last_index, theirs)}"
+            return (
+                f"Up to {last_words} your numbers are right. I find nothing in your code that does the work "
+                f"of {op.words}. {_next(steps, last_index, theirs)}"
+            )
         index = next((i for i, step in enumerate(steps) if compare.same(step.made, value)), None)
         if index is None:
             distance = _distance(steps, last_index, value)
-            return f"Up to {last_words} your numbers are right. The first that I cannot find is {op.words}, of shape {shape(value.shape)}{distance}. {_next(steps, last_index, theirs)}"
+            return (
+                f"Up to {last_words} your numbers are right. The first that I cannot find is {op.words}, of "
+                f"shape {shape(value.shape)}{distance}. {_next(steps, last_index, theirs)}"
+            )
         last_words, last_index = op.words, max(last_index, index)
-    return f"Every tensor of the reference appears in your code, but what you return is another. {_next(steps, last_index, theirs)}"
+    return (
+        f"Every tensor of the reference appears in your code, but what you return is another. "
+        f"{_next(steps, last_index, theirs)}"
+    )
 
 
 def progress(program: Program, seen: Observed, pairing: Pairing) -> int:
     """How many of the program's operations, from the first on, make tensors that appear in the learner's code."""
-    values = seen.memory(0).run(program, {slot: seen.weights_of(unit) for slot, unit in pairing.items()})
-    count = 0
-    for op in program.ops:
-        if op.name not in values or not seen.appears(values[op.name]):
+    count, last = 0, None
+    for _, last in seen.memory(0).follow(program, {s: seen.weights_of(u) for s, u in pairing.items()}, {}):
+        if last is None or not seen.appears(last):
             return count
         count += 1
-    return count + seen.is_output(0, values[program.ops[-1].name])
+    return count + (last is not None and seen.is_output(0, last))
 
 
 def _distance(steps: list[Step], last: int, value: Tensor) -> str:
