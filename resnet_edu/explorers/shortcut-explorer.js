@@ -49,7 +49,7 @@ text.room { font-size: 12.5px; }
   .side { padding: .25rem .9rem 1rem; flex-direction: column-reverse; }
   .controls .control { flex: 1 1 44%; }
   .controls .kind { flex: 1 1 100%; }
-  .controls .segments span { padding: 0 .3rem; font-size: 14px; }
+  .controls .segments span { padding: 0 .25rem; font-size: 13.5px; }
   .controls .segments { display: flex; }
   .controls .segments label { flex: 1; }
   .controls .stepper, .controls select { width: 100%; }
