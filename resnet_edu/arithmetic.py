@@ -8,7 +8,7 @@ from resnet_edu.recipes import EXPANSION, STEM_KERNEL, Recipe, check_count, chec
 from resnet_edu.steps import Shape, Step
 
 # Where the image is on its way: its shape, the side of the square that a cell sees, and how many
-# input pixels lie between two neighbouring cells.
+# input pixels lie between two neighboring cells.
 _At = tuple[Shape, int, int]
 
 

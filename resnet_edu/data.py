@@ -107,7 +107,7 @@ def digits(*, seed: int = 0) -> ImageData:
     >>> len(data.train), len(data.test), data.shape
     (1437, 360, (1, 8, 8))
 
-    The 17 levels of grey, 0 to 16, become bytes 0 to 255. ``seed`` shuffles before the split.
+    The 17 levels of gray, 0 to 16, become bytes 0 to 255. ``seed`` shuffles before the split.
     """
     from sklearn.datasets import load_digits
 
@@ -232,7 +232,7 @@ def _make(name: str, train: Split, test: Split, classes: Iterable[str], skipped:
     for channel in train.images.unbind(1):
         share = channel.flatten().bincount(minlength=256).double() / channel.numel()
         mean.append(float(share @ value))
-        std.append(max(float(share @ (value - mean[-1]) ** 2) ** 0.5, 1e-6))  # one colour only: do not divide by 0
+        std.append(max(float(share @ (value - mean[-1]) ** 2) ** 0.5, 1e-6))  # one color only: do not divide by 0
     return ImageData(name, train, test, tuple(classes), torch.tensor(mean), torch.tensor(std), skipped)
 
 

@@ -69,7 +69,7 @@ def block(
     ``channels`` is the block's width; a bottleneck gives four times as many.
     Raises ValueError for an unknown kind or option, or a number below 1.
     """
-    # In the colour of the layer that has this width in the ImageNet networks.
+    # In the color of the layer that has this width in the ImageNet networks.
     number = {64: 1, 128: 2, 256: 3, 512: 4}.get(channels, 1)
     steps = arithmetic.block_steps(
         kind,
@@ -193,7 +193,7 @@ class _Pair(Diagram):
 
 
 class _Graph:
-    """A graph in Graphviz's language. Colours are CSS values; dot sees a number in their place."""
+    """A graph in Graphviz's language. Colors are CSS values; dot sees a number in their place."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -204,7 +204,7 @@ class _Graph:
     def dot(self) -> str:
         return "\n".join(("digraph {", _DEFAULTS, *self.lines, "}"))
 
-    def colour(self, css: str) -> str:
+    def color(self, css: str) -> str:
         code = self.css.setdefault(css, f"#{len(self.css) + 1:06x}")
         return f'"{code}"'
 
@@ -213,22 +213,22 @@ class _Graph:
         self.count += 1
         text = label.replace("\n", "\\n")
         if look == "text":
-            style = f"shape=plaintext fontcolor={self.colour('currentColor')} margin=0.03 height=0.25"
+            style = f"shape=plaintext fontcolor={self.color('currentColor')} margin=0.03 height=0.25"
         elif look == "plus":
-            current = self.colour("currentColor")
+            current = self.color("currentColor")
             style = f"shape=circle fixedsize=true width=0.27 margin=0 fontsize=15 color={current} fontcolor={current}"
         elif look == "filled":
-            fill, line, ink = (self.colour(paint(room)) for paint in (palette.fill, palette.line, palette.ink))
+            fill, line, ink = (self.color(paint(room)) for paint in (palette.fill, palette.line, palette.ink))
             style = f'style="filled,rounded{dashes}" fillcolor={fill} color={line} fontcolor={ink}'
         else:
-            line, ink = self.colour(palette.line(room)), self.colour("currentColor")
+            line, ink = self.color(palette.line(room)), self.color("currentColor")
             style = f'style="rounded{dashes}" color={line} fontcolor={ink}'
         self.lines.append(f'{name} [label="{text}" group="{group}" {style}]')
         return name
 
     def edge(self, tail: str, head: str, label: str = "", kind: str = "", **options: object) -> None:
-        colour = self.colour(palette.line(kind) if kind else "currentColor")
-        options = {"color": colour, "fontcolor": self.colour("currentColor"), **options}
+        color = self.color(palette.line(kind) if kind else "currentColor")
+        options = {"color": color, "fontcolor": self.color("currentColor"), **options}
         if label:
             options["label"] = f'"  {label} "'
         if kind:
@@ -422,7 +422,7 @@ def _laid_out(graphs: Sequence[_Graph]) -> list[str]:
 
 
 def _painted(graph: _Graph, raw: str) -> str:
-    """Hand dot's colours and fonts over to the page."""
+    """Hand dot's colors and fonts over to the page."""
     width, height = map(float, re.findall(r'viewBox="[\d.]+ [\d.]+ ([\d.]+) ([\d.]+)"', raw)[0])
     body = raw[raw.index("<g ") :]
     body = re.sub(r"<title>.*?</title>\n?|<!--.*?-->\n?", "", body, flags=re.DOTALL)

@@ -1,11 +1,11 @@
-"""One colour for each room, the only home of colour in the book.
+"""One color for each room, the only home of color in the book.
 
 Everything drawn writes ``var(--re-layer2, #62b89c)``: a page that includes :func:`css` decides for
 light or dark, a bare page or a notebook uses the value after the comma, which suits both.
 
-The order of the layers is an order of lightness, so "deeper is darker" survives a grey print and
-every kind of colour blindness. Contrasts follow WCAG 2.2 (1.4.3 text, 1.4.11 lines); distances under
-simulated colour blindness are tested with the matrices of Machado, Oliveira and Fernandes 2009.
+The order of the layers is an order of lightness, so "deeper is darker" survives a gray print and
+every kind of color blindness. Contrasts follow WCAG 2.2 (1.4.3 text, 1.4.11 lines); distances under
+simulated color blindness are tested with the matrices of Machado, Oliveira and Fernandes 2009.
 """
 
 from typing import NamedTuple
@@ -13,8 +13,8 @@ from typing import NamedTuple
 from resnet_edu.steps import layer_of
 
 
-class Colour(NamedTuple):
-    """Three colours that belong together.
+class Color(NamedTuple):
+    """Three colors that belong together.
 
     >>> LIGHT["layer4"].ink                  # white text on the dark violet of layer4
     '#ffffff'
@@ -25,7 +25,7 @@ class Colour(NamedTuple):
     ink: str
     """Text on that fill, at least 4.5:1."""
     line: str
-    """Its border or a line in its colour, at least 3:1 against the page."""
+    """Its border or a line in its color, at least 3:1 against the page."""
 
 
 _BLACK, _WHITE = "#14161a", "#ffffff"
@@ -33,32 +33,32 @@ _BLACK, _WHITE = "#14161a", "#ffffff"
 #: On a white page. The lines are of a middle lightness, 3:1 against white and against #383838, because
 #: these values are also what a notebook shows, whose background nobody tells us.
 LIGHT = {
-    "image": Colour("#c4cfd8", _BLACK, "#6f8596"),
-    "stem": Colour("#e3982f", _BLACK, "#c47410"),
-    "layer1": Colour("#f5f0a0", _BLACK, "#8f8a1a"),
-    "layer2": Colour("#62b89c", _BLACK, "#2f9474"),
-    "layer3": Colour("#5888c2", _BLACK, "#4a8ac4"),
-    "layer4": Colour("#5c48a2", _WHITE, "#8a78d6"),
-    "head": Colour("#b04e66", _WHITE, "#d0607c"),
-    "identity": Colour("#2488cf", _BLACK, "#2488cf"),
-    "projection": Colour("#ad7a00", _BLACK, "#ad7a00"),
-    "zero-pad": Colour("#9085a8", _BLACK, "#9085a8"),
-    "error": Colour("#e8437f", _BLACK, "#e8437f"),
+    "image": Color("#c4cfd8", _BLACK, "#6f8596"),
+    "stem": Color("#e3982f", _BLACK, "#c47410"),
+    "layer1": Color("#f5f0a0", _BLACK, "#8f8a1a"),
+    "layer2": Color("#62b89c", _BLACK, "#2f9474"),
+    "layer3": Color("#5888c2", _BLACK, "#4a8ac4"),
+    "layer4": Color("#5c48a2", _WHITE, "#8a78d6"),
+    "head": Color("#b04e66", _WHITE, "#d0607c"),
+    "identity": Color("#2488cf", _BLACK, "#2488cf"),
+    "projection": Color("#ad7a00", _BLACK, "#ad7a00"),
+    "zero-pad": Color("#9085a8", _BLACK, "#9085a8"),
+    "error": Color("#e8437f", _BLACK, "#e8437f"),
 }
 
 #: On a page as dark as #121212.
 DARK = {
-    "image": Colour("#5e6269", _WHITE, "#9aa3ad"),
-    "stem": Colour("#a3680f", _WHITE, "#d8952f"),
-    "layer1": Colour("#d3d667", _BLACK, "#e3e58a"),
-    "layer2": Colour("#5fa873", _BLACK, "#7cc592"),
-    "layer3": Colour("#2a72ba", _WHITE, "#5b9fe0"),
-    "layer4": Colour("#452a98", _WHITE, "#9a83e6"),
-    "head": Colour("#ea86c8", _BLACK, "#f2a3d6"),
-    "identity": Colour("#55b4f0", _BLACK, "#55b4f0"),
-    "projection": Colour("#e8bc35", _BLACK, "#e8bc35"),
-    "zero-pad": Colour("#d6c4d8", _BLACK, "#d6c4d8"),
-    "error": Colour("#ff7a8c", _BLACK, "#ff7a8c"),
+    "image": Color("#5e6269", _WHITE, "#9aa3ad"),
+    "stem": Color("#a3680f", _WHITE, "#d8952f"),
+    "layer1": Color("#d3d667", _BLACK, "#e3e58a"),
+    "layer2": Color("#5fa873", _BLACK, "#7cc592"),
+    "layer3": Color("#2a72ba", _WHITE, "#5b9fe0"),
+    "layer4": Color("#452a98", _WHITE, "#9a83e6"),
+    "head": Color("#ea86c8", _BLACK, "#f2a3d6"),
+    "identity": Color("#55b4f0", _BLACK, "#55b4f0"),
+    "projection": Color("#e8bc35", _BLACK, "#e8bc35"),
+    "zero-pad": Color("#d6c4d8", _BLACK, "#d6c4d8"),
+    "error": Color("#ff7a8c", _BLACK, "#ff7a8c"),
 }
 
 #: The rooms in the order of the forward pass, after the image.
@@ -74,7 +74,7 @@ def key(room: str) -> str:
 
     >>> key("layer2.0.bn1"), key("fc"), key("features.3")
     ('layer2', 'head', 'image')
-    >>> key("layer5.0")                      # a fifth layer starts again with the first one's colour
+    >>> key("layer5.0")                      # a fifth layer starts again with the first one's color
     'layer1'
     """
     name = room if room in LIGHT else layer_of(room)
@@ -105,7 +105,7 @@ def ink(room: str) -> str:
 
 
 def line(room: str) -> str:
-    """A room's border, or a line in its colour, as a CSS value.
+    """A room's border, or a line in its color, as a CSS value.
 
     >>> line("projection")
     'var(--re-projection-line, #ad7a00)'
@@ -149,8 +149,8 @@ def declarations(mode: str) -> str:
     """
     page, text = _PAGE[mode]
     rows = [f"  --re-page: {page};\n  --re-ink: {text};\n"]
-    for name, colour in {"light": LIGHT, "dark": DARK}[mode].items():
+    for name, color in {"light": LIGHT, "dark": DARK}[mode].items():
         rows.append(
-            f"  --re-{name}: {colour.fill};\n  --re-{name}-ink: {colour.ink};\n  --re-{name}-line: {colour.line};\n"
+            f"  --re-{name}: {color.fill};\n  --re-{name}-ink: {color.ink};\n  --re-{name}-line: {color.line};\n"
         )
     return "".join(rows)

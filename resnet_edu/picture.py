@@ -53,7 +53,7 @@ class Picture:
         )
 
     def save(self, path: str | Path) -> Path:
-        """Write an SVG file that brings its colours and its page, light or dark as the system prefers.
+        """Write an SVG file that brings its colors and its page, light or dark as the system prefers.
 
         Raises ValueError if the name does not end in ``.svg``.
         """

@@ -47,7 +47,7 @@ SHAPES: dict[str, Plane] = {
 def draw(labels: Tensor, size: int, difficulty: float, generator: torch.Generator) -> Tensor:
     """One image for each label: ``(N,)`` → ``(N, 3, size, size)``, unsigned bytes.
 
-    ``difficulty`` 0 gives large upright shapes in clear colours; 1 turns them by any angle, makes them
+    ``difficulty`` 0 gives large upright shapes in clear colors; 1 turns them by any angle, makes them
     small, pale and noisy, and moves them.
 
     >>> images = draw(torch.tensor([0, 5]), 32, 0.0, torch.Generator().manual_seed(0))
@@ -63,7 +63,7 @@ def draw(labels: Tensor, size: int, difficulty: float, generator: torch.Generato
     angle = uniform(-math.pi, math.pi, 1, 1) * difficulty
     middle = uniform(-1, 1, 2, 1, 1) * (1 - radius[:, None]) * difficulty
 
-    pixel = (torch.arange(size) + 0.5) * (2 / size) - 1  # centres of the pixels in [−1, 1]
+    pixel = (torch.arange(size) + 0.5) * (2 / size) - 1  # centers of the pixels in [−1, 1]
     across, down = pixel[None, None, :] - middle[:, 0], pixel[None, :, None] - middle[:, 1]
     x = (torch.cos(angle) * across + torch.sin(angle) * down) / radius
     y = (torch.cos(angle) * down - torch.sin(angle) * across) / radius
@@ -74,7 +74,7 @@ def draw(labels: Tensor, size: int, difficulty: float, generator: torch.Generato
         distance[chosen] = shape(x[chosen], y[chosen])
     ink = torch.sigmoid(-distance * radius * size)[:, None]  # an edge about two pixels soft
 
-    # Two colours whose brightness differs: a lot when it is easy, a little when it is hard.
+    # Two colors whose brightness differs: a lot when it is easy, a little when it is hard.
     base, contrast = uniform(0.25, 0.75, 3, 1, 1), (0.5 - 0.35 * difficulty) * uniform(0.8, 1.0, 1, 1, 1)
     sign = torch.where(torch.rand(count, 1, 1, 1, generator=generator) < 0.5, -1.0, 1.0)
     image = base + sign * contrast * (ink - 0.5)

@@ -87,9 +87,9 @@ class Table:
         self.total = total
         """The last row, set apart; may be empty."""
         self.rooms = rooms
-        """For each row the room whose colour marks it, or nothing."""
+        """For each row the room whose color marks it, or nothing."""
         self.merge = merge
-        """Whether HTML centres the cells, and draws equal neighbours in a row as one."""
+        """Whether HTML centers the cells, and draws equal neighbors in a row as one."""
         self.words = words
         """How many columns, from the first, hold words and stand to the left; the others hold numbers."""
 
@@ -128,8 +128,8 @@ class Table:
             swatch = ""
             if self.rooms and self.rooms[number]:
                 room = self.rooms[number]
-                colours = f"background:{palette.fill(room)};border-color:{palette.line(room)}"
-                swatch = f'<i aria-hidden="true" style="{colours}"></i>'
+                colors = f"background:{palette.fill(room)};border-color:{palette.line(room)}"
+                swatch = f'<i aria-hidden="true" style="{colors}"></i>'
             parts.append(f'<tr><th scope="row" class="re-words">{swatch}{_html(row[0])}</th>')
             parts += _cells(row[1:], classes[1:], self.merge)
             parts.append("</tr>")

@@ -124,7 +124,7 @@ def _step(room: str, module: nn.Module, x: Tensor, output: Tensor) -> Step:
         windows = [(1, module.stride)] * 2
     elif isinstance(module, nn.AdaptiveAvgPool2d):
         sides = zip(x.shape[2:], output.shape[2:], strict=True)
-        # A single cell has no neighbour to be far from, so it takes no step.
+        # A single cell has no neighbor to be far from, so it takes no step.
         windows = [(math.ceil(before / after), max(before // after, 1) if after > 1 else 1) for before, after in sides]
     if windows and (view := _view(x)):
         _remember(output, _widen(view, windows))

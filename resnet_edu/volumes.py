@@ -218,7 +218,7 @@ def _boxes(group: _Group, scale: _Scale, x: float, y: float) -> str:
         front = f"M{x:.1f} {y:.1f}h{length:.1f}v{height:.1f}h{-length:.1f}z"
         top = f"M{x:.1f} {y:.1f}l{right:.1f} {-up:.1f}h{length:.1f}l{-right:.1f} {up:.1f}z"
         end = f"M{x + length:.1f} {y:.1f}l{right:.1f} {-up:.1f}v{height:.1f}l{-right:.1f} {up:.1f}z"
-        # The light comes from above: the same colour, with white over the top and black over the end.
+        # The light comes from above: the same color, with white over the top and black over the end.
         parts.append(f'<path d="{front}"/><path d="{top}"/><path d="{end}"/>')
         parts.append(f'<path d="{top}" style="fill:#fff;stroke:none" opacity=".3"/>')
         parts.append(f'<path d="{end}" style="fill:#000;stroke:none" opacity=".14"/>')

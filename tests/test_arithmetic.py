@@ -282,8 +282,8 @@ def test_images_that_the_network_would_refuse_are_refused_with_the_same_words(im
 def test_unknown_names_and_fields():
     with pytest.raises(ValueError, match="the nearest is 34"):
         steps("resnet35")
-    with pytest.raises(ValueError, match="a recipe has no colour"):
-        steps("resnet34", colour="red")
+    with pytest.raises(ValueError, match="a recipe has no color"):
+        steps("resnet34", color="red")
 
 
 def test_changes_belong_to_a_name():

@@ -46,14 +46,14 @@ def test_the_same_seed_gives_the_same_images() -> None:
     assert not torch.equal(data.shapes(50, 20, seed=3).test.images, data.shapes(50, 20, seed=4).test.images)
 
 
-def test_easy_shapes_are_told_apart_by_their_nearest_neighbour_and_hard_ones_are_not() -> None:
+def test_easy_shapes_are_told_apart_by_their_nearest_neighbor_and_hard_ones_are_not() -> None:
     def share_right(difficulty: float) -> float:
         loaded = data.shapes(500, 100, difficulty=difficulty)
 
         def outline(images: torch.Tensor) -> torch.Tensor:
-            # Colour and its sign are drawn at random: what is left is where a pixel differs from the corner.
-            grey = images.float().mean(1)
-            return (grey - grey[:, :1, :1]).abs().flatten(1)
+            # Color and its sign are drawn at random: what is left is where a pixel differs from the corner.
+            gray = images.float().mean(1)
+            return (gray - gray[:, :1, :1]).abs().flatten(1)
 
         distance = torch.cdist(outline(loaded.test.images), outline(loaded.train.images))
         found = loaded.train.labels[distance.argmin(1)]
@@ -83,15 +83,15 @@ def test_a_wrong_argument_is_named(call, message: str) -> None:
 # A class's own pictures
 
 
-def _paint(path: Path, colour: tuple[int, int, int] = (200, 40, 40), size: tuple[int, int] = (40, 30)) -> None:
+def _paint(path: Path, color: tuple[int, int, int] = (200, 40, 40), size: tuple[int, int] = (40, 30)) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, colour).save(path)
+    Image.new("RGB", size, color).save(path)
 
 
 def test_a_folder_of_pictures_is_split_class_by_class(tmp_path: Path) -> None:
-    for name, colour in (("cats", (250, 0, 0)), ("dogs", (0, 0, 250))):
+    for name, color in (("cats", (250, 0, 0)), ("dogs", (0, 0, 250))):
         for number in range(10):
-            _paint(tmp_path / name / f"{number}.png", colour)
+            _paint(tmp_path / name / f"{number}.png", color)
     loaded = data.folder(tmp_path, size=16, test_fraction=0.3)
     assert loaded.classes == ("cats", "dogs")
     assert loaded.shape == (3, 16, 16)

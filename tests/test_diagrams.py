@@ -190,7 +190,7 @@ def test_the_stems_show_their_shapes():
         diagrams.compare(diagrams.block("plain"), diagrams.block("basic")),
     ],
 )
-def test_every_colour_is_handed_over_to_the_page(diagram):
+def test_every_color_is_handed_over_to_the_page(diagram):
     root = ElementTree.fromstring(diagram.svg)
     for element in root.iter():
         assert element.get("fill") in (None, "currentColor")

@@ -379,8 +379,8 @@ def test_scripts_can_stand_inside_html_and_parse_nothing(path):
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", source)
 
 
-def test_the_colours_are_the_palettes():
-    """The scripts carry the light colours for pages without a palette."""
+def test_the_colors_are_the_palettes():
+    """The scripts carry the light colors for pages without a palette."""
     source = (explorers.ASSETS / "ui.js").read_text(encoding="utf-8")
     found = re.findall(r'^    "?([\w-]+)"?: \["(#\w+)", "(#\w+)", "(#\w+)"\],$', source, flags=re.MULTILINE)
-    assert {name: palette.Colour(*colours) for name, *colours in found} == palette.LIGHT
+    assert {name: palette.Color(*colors) for name, *colors in found} == palette.LIGHT

@@ -39,13 +39,13 @@ TO_LAB = np.array(
 )
 
 
-def linear(colour: str) -> np.ndarray:
-    values = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+def linear(color: str) -> np.ndarray:
+    values = np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)])
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
-def luminance(colour: str) -> float:
-    return float(linear(colour) @ [0.2126, 0.7152, 0.0722])
+def luminance(color: str) -> float:
+    return float(linear(color) @ [0.2126, 0.7152, 0.0722])
 
 
 def contrast(one: str, other: str) -> float:
@@ -54,12 +54,12 @@ def contrast(one: str, other: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def seen(colour: str, vision: str) -> np.ndarray:
-    return TO_LAB @ np.cbrt(TO_LMS @ np.clip(VISION[vision] @ linear(colour), 0, 1))
+def seen(color: str, vision: str) -> np.ndarray:
+    return TO_LAB @ np.cbrt(TO_LMS @ np.clip(VISION[vision] @ linear(color), 0, 1))
 
 
-def closest(colours: list[str], vision: str) -> float:
-    pairs = itertools.combinations([seen(colour, vision) for colour in colours], 2)
+def closest(colors: list[str], vision: str) -> float:
+    pairs = itertools.combinations([seen(color, vision) for color in colors], 2)
     return min(float(np.linalg.norm(one - other)) for one, other in pairs)
 
 
@@ -73,9 +73,9 @@ def test_the_measures_know_black_from_white():
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", palette.LIGHT)
 def test_text_and_lines_can_be_read(mode, name):
-    colour = MODES[mode][name]
-    assert contrast(colour.ink, colour.fill) >= 4.5
-    assert contrast(colour.line, PAGES[mode]) >= 3
+    color = MODES[mode][name]
+    assert contrast(color.ink, color.fill) >= 4.5
+    assert contrast(color.line, PAGES[mode]) >= 3
 
 
 @pytest.mark.parametrize("name", palette.LIGHT)
@@ -112,7 +112,7 @@ def blocks(css: str) -> dict[str, dict[str, str]]:
     }
 
 
-def test_the_style_sheet_defines_every_colour_for_every_mode():
+def test_the_style_sheet_defines_every_color_for_every_mode():
     found = blocks(palette.css())
     light = found.pop(':root, html[data-theme="light"]')
     assert len(found) == 2, "the system's preference, and the theme's own switch"
@@ -132,7 +132,7 @@ def test_the_style_sheet_defines_every_colour_for_every_mode():
         lambda: tables.table("resnet18"),
     ],
 )
-def test_pictures_use_only_colours_that_the_style_sheet_knows(draw):
+def test_pictures_use_only_colors_that_the_style_sheet_knows(draw):
     known = blocks(palette.css())[':root, html[data-theme="light"]']
     used = re.findall(r"var\((--re-[\w-]+), (#\w{6})\)", draw()._repr_html_())
     assert used
@@ -153,7 +153,7 @@ def test_pictures_use_only_colours_that_the_style_sheet_knows(draw):
         ("projection", "projection"),
     ],
 )
-def test_every_room_has_a_colour(room, name):
+def test_every_room_has_a_color(room, name):
     assert palette.key(room) == name
     assert palette.fill(room) == f"var(--re-{name}, {palette.LIGHT[name].fill})"
     assert palette.ink(room) == f"var(--re-{name}-ink, {palette.LIGHT[name].ink})"

@@ -149,7 +149,7 @@ def test_the_stride_can_stand_where_torchvision_has_it():
     assert tables.paper(["resnet50"], stride_in="3x3").rows[-2][-1] == "4.09×10⁹"
 
 
-def test_equal_neighbours_are_one_cell_in_the_papers_table():
+def test_equal_neighbors_are_one_cell_in_the_papers_table():
     rows = html(tables.paper()).findall(".//tbody/tr")
     spans = [[int(cell.get("colspan", 1)) for cell in row.findall("td")] for row in rows]
     assert spans[0] == [1, 5]  # the stem is the same in all five

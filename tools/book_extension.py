@@ -352,9 +352,9 @@ def configure(app: Sphinx, config) -> None:
     from resnet_edu import palette
 
     # The theme writes the mode on every page. Where no script turns its "auto" into one, the page is light,
-    # whatever the system prefers, and so must be the colours.
-    colours = palette.css().replace(':root:not([data-theme="light"])', ":root:not([data-theme])")
-    (files / "palette.css").write_text(colours, encoding="utf-8")
+    # whatever the system prefers, and so must be the colors.
+    colors = palette.css().replace(':root:not([data-theme="light"])', ":root:not([data-theme])")
+    (files / "palette.css").write_text(colors, encoding="utf-8")
     for asset in sorted((package / "explorers").glob("*.[jc]s*")):
         shutil.copy(asset, files / "explorers")
     config.html_static_path.append(str(files))

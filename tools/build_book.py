@@ -51,7 +51,7 @@ def build(source: Path) -> int:
 
 
 def preview(source: Path, page: Path) -> int:
-    """Build one page by itself. Links to its neighbours lead nowhere, so warnings are shown and do not fail it."""
+    """Build one page by itself. Links to its neighbors lead nowhere, so warnings are shown and do not fail it."""
     folder = source / "_build/only" / page.stem
     folder.mkdir(parents=True, exist_ok=True)
     toc = folder / "_toc.yml"

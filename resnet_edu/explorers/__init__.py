@@ -163,7 +163,7 @@ def _asset(name: str) -> str:
 
 
 def _style(tag: str) -> str:
-    """The palette for this tag alone: a notebook's own colours are not ours to change."""
+    """The palette for this tag alone: a notebook's own colors are not ours to change."""
     light, dark = palette.declarations("light"), palette.declarations("dark")
     # Jupyter, Colab and VS Code each say in their own way whether they are dark.
     is_dark = f'body[data-jp-theme-light="false"] {tag}, html[theme="dark"] {tag}, body.vscode-dark {tag}'

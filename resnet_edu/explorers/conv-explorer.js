@@ -5,7 +5,7 @@
 (function (root) {
   "use strict";
   const RE = root.ResnetEdu;
-  const { h, svg, set, say, icon, stepper, slider, clamp, whole, colour, line } = RE;
+  const { h, svg, set, say, icon, stepper, slider, clamp, whole, color, line } = RE;
 
   const RANGES = { size: [1, 256], kernel: [1, 15], stride: [1, 8], padding: [0, 8], dilation: [1, 6] };
   // What a ResNet asks of its convolutions and its pooling, to begin from.
@@ -238,7 +238,7 @@
       const px = (value) => Math.round(value * 100) / 100;
       const rect = (x, y, w, hh, more) => svg("rect", { x: px(x), y: px(y), width: px(w), height: px(hh), ...more });
       const grid = (x, y, n, paint) => {
-        if (unit < 4) return null; // lines closer than this would be a grey veil
+        if (unit < 4) return null; // lines closer than this would be a gray veil
         let path = "";
         for (let i = 1; i < n; i++) path += `M${px(x + i * unit)} ${px(y)}v${px(n * unit)}M${px(x)} ${px(y + i * unit)}h${px(n * unit)}`;
         return svg("path", { d: path, stroke: paint, "stroke-width": unit < 9 ? 0.4 : 0.8, fill: "none" });
@@ -255,7 +255,7 @@
       parts.push(rect(left, top, padded * unit, padded * unit,
         { fill: "var(--soft)", stroke: "var(--edge)", "stroke-dasharray": "3 3", "stroke-width": 1 }));
       parts.push(rect(left + padding * unit, top + padding * unit, size * unit, size * unit,
-        { fill: colour("image"), stroke: line("image"), "stroke-width": 1 }));
+        { fill: color("image"), stroke: line("image"), "stroke-width": 1 }));
       const unread = side ? (padded - reach) % stride : 0;
       parts.push(grid(left, top, padded, "var(--edge)"));
       if (unread) {
@@ -263,7 +263,7 @@
         const length = padded * unit;
         parts.push(svg("path", {
           d: `M${px(left + from)} ${px(top)}h${px(unread * unit)}v${px(length)}h${px(-length)}v${px(-unread * unit)}h${px(from)}z`,
-          fill: colour("error"), "fill-opacity": 0.28, stroke: line("error"), "stroke-width": 1,
+          fill: color("error"), "fill-opacity": 0.28, stroke: line("error"), "stroke-width": 1,
         }));
       }
       // The output, filled up to the cell that the kernel is filling now.
@@ -274,8 +274,8 @@
         names.push(svg("text", { x: px(right + (unit * side) / 2), y: px(Math.max(outTop - 26, 14)), "text-anchor": "middle", "font-weight": 600 }, "Output"));
         names.push(svg("text", { x: px(right + (unit * side) / 2), y: px(Math.max(outTop - 9, 31)), "text-anchor": "middle" }, `${side}×${side}`));
         parts.push(rect(right, outTop, side * unit, side * unit, { fill: "var(--page)", stroke: line("layer2"), "stroke-width": 1 }));
-        if (row) parts.push(rect(right, outTop, side * unit, row * unit, { fill: colour("layer2") }));
-        parts.push(rect(right, outTop + row * unit, (column + 1) * unit, unit, { fill: colour("layer2") }));
+        if (row) parts.push(rect(right, outTop, side * unit, row * unit, { fill: color("layer2") }));
+        parts.push(rect(right, outTop + row * unit, (column + 1) * unit, unit, { fill: color("layer2") }));
         parts.push(grid(right, outTop, side, line("layer2")));
         const [cx, cy] = [right + column * unit, outTop + row * unit];
         for (const corner of [0, 1]) {
@@ -284,7 +284,7 @@
             stroke: line("stem"), "stroke-width": 1.2, "stroke-dasharray": "4 3", fill: "none",
           }));
         }
-        parts.push(rect(cx, cy, unit, unit, { fill: colour("stem"), stroke: "var(--ink)", "stroke-width": unit > 6 ? 2 : 1 }));
+        parts.push(rect(cx, cy, unit, unit, { fill: color("stem"), stroke: "var(--ink)", "stroke-width": unit > 6 ? 2 : 1 }));
       }
 
       // The kernel: every cell that it multiplies, and the square that it reaches over.
@@ -293,7 +293,7 @@
       for (let y = 0; y < kernel; y++) {
         for (let x = 0; x < kernel; x++) taps += `M${px(kx + x * dilation * unit)} ${px(ky + y * dilation * unit)}h${px(unit)}v${px(unit)}h${px(-unit)}z`;
       }
-      parts.push(svg("path", { d: taps, fill: colour(bad), "fill-opacity": side ? 0.82 : 0.55, stroke: line(bad), "stroke-width": unit > 6 ? 1 : 0.4 }));
+      parts.push(svg("path", { d: taps, fill: color(bad), "fill-opacity": side ? 0.82 : 0.55, stroke: line(bad), "stroke-width": unit > 6 ? 1 : 0.4 }));
       parts.push(rect(kx, ky, reach * unit, reach * unit, { fill: "none", stroke: side ? "var(--ink)" : line("error"), "stroke-width": unit > 6 ? 2 : 1.2 }));
 
       if (padding && unit >= 17 && padded * padded <= 260) {

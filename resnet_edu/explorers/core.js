@@ -191,7 +191,7 @@
     checkImage(image, plan.in_channels, STEM_KERNEL[plan.stem]);
     const rows = [];
     // Where the image is on its way: its shape, the side of the square that a cell sees, and how
-    // many input pixels lie between two neighbouring cells.
+    // many input pixels lie between two neighboring cells.
     let at = { shape: image, field: 1, jump: 1 };
     at = stem(rows, at, plan);
     plan.layers.forEach((blocks, index) => {

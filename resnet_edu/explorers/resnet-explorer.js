@@ -5,7 +5,7 @@
 (function (root) {
   "use strict";
   const RE = root.ResnetEdu;
-  const { h, svg, set, say, icon, stepper, slider, select, choice, clamp, whole, oneOf, colour, line, grouped, short, shapeText } = RE;
+  const { h, svg, set, say, icon, stepper, slider, select, choice, clamp, whole, oneOf, color, line, grouped, short, shapeText } = RE;
 
   const NETWORKS = [
     ...[18, 34, 50, 101, 152].map((depth) => [`resnet${depth}`, `ResNet-${depth}`]),
@@ -204,7 +204,7 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
     });
   }
 
-  /** A fifth layer starts again with the first one's colour. */
+  /** A fifth layer starts again with the first one's color. */
   const paintOf = (room) => {
     const layer = RE.layerOf(room);
     const number = /^layer(\d+)$/.exec(layer);
@@ -384,7 +384,7 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
     describe() {
       const { step, name, children, rows } = this.current;
       const paint = step.room === "image" ? "image" : paintOf(step.room);
-      set(this.heading, { style: `--room:${colour(paint)};--room-line:${line(paint)}` });
+      set(this.heading, { style: `--room:${color(paint)};--room-line:${line(paint)}` });
       const words = rows && RE.layerOf(step.room) === this.current.key && children && children[0].children
         ? `${children.length} block${children.length > 1 ? "s" : ""}, ${rows.length} operations` : step.operation;
       const text = `${step.room === "image" ? "image" : rows ? name : step.room} ${words}`;
@@ -450,7 +450,7 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       };
       const row = { button, operation, output: h("td", {}), parameters: number(), multiplyAdds: number(), field: h("td", {}) };
       const pick = () => this.select(node.key);
-      row.node = h("tr", { style: `--room:${colour(paint)};--room-line:${line(paint)}`, onpointerenter: pick, onfocusin: pick, onclick: pick },
+      row.node = h("tr", { style: `--room:${color(paint)};--room-line:${line(paint)}`, onpointerenter: pick, onfocusin: pick, onclick: pick },
         h("th", { scope: "row", style: `--level:${level}` }, button), row.output, row.parameters.node, row.multiplyAdds.node, row.field);
       return row;
     }
@@ -515,7 +515,7 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
 
     box(leaf) {
       const paint = leaf.key === "image" ? "image" : paintOf(leaf.step.room);
-      const fill = colour(paint);
+      const fill = color(paint);
       const stroke = line(paint);
       const parts = {
         front: svg("path", { fill, stroke, "stroke-width": 1, "stroke-linejoin": "round" }),

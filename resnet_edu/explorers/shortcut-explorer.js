@@ -6,7 +6,7 @@
 (function (root) {
   "use strict";
   const RE = root.ResnetEdu;
-  const { h, svg, set, say, stepper, select, choice, whole, oneOf, colour, inkOn, line, grouped, short, shapeText } = RE;
+  const { h, svg, set, say, stepper, select, choice, whole, oneOf, color, inkOn, line, grouped, short, shapeText } = RE;
 
   const CHANNELS = [3, 16, 32, 64, 128, 256, 512, 1024, 2048];
   const OPTIONS = {
@@ -183,7 +183,7 @@ text.room { font-size: 12.5px; }
         parts.push(arrow(mid, previous, middle - tall / 2));
         const words = row.conv ? `${row.operation}, ${row.input[0]} → ${row.output[0]}` : row.operation;
         parts.push(box(mid, middle, row.conv ? wide : 96, tall, row.conv
-          ? { fill: colour("layer2"), stroke: line("layer2") } : { fill: "var(--soft)", stroke: "var(--edge)" }));
+          ? { fill: color("layer2"), stroke: line("layer2") } : { fill: "var(--soft)", stroke: "var(--edge)" }));
         parts.push(text(mid, middle + 4, words, row.conv ? { class: "room", style: `fill:${inkOn("layer2")}` } : {}));
         previous = middle + tall / 2;
         // The shape is written on the edge where it changes.
@@ -218,7 +218,7 @@ text.room { font-size: 12.5px; }
       label.forEach((words, index) => parts.push(text(right, middle - labelHeight / 2 + 18 + 16 * index, words)));
       if (chosen.shape) parts.push(text(right - 16, plus - 10, shapeText(chosen.shape), { "text-anchor": "end", ...(bad ? wrong : {}) }));
 
-      parts.push(svg("circle", { cx: mid, cy: plus, r: 13, fill: bad ? colour("error") : "var(--page)", stroke: bad ? line("error") : "var(--ink)", "stroke-width": 2 }));
+      parts.push(svg("circle", { cx: mid, cy: plus, r: 13, fill: bad ? color("error") : "var(--page)", stroke: bad ? line("error") : "var(--ink)", "stroke-width": 2 }));
       parts.push(text(mid, plus + 5.5, bad ? "≠" : "+", { style: `font-size:18px;fill:${bad ? inkOn("error") : "var(--ink)"}`, "font-weight": 600 }));
       const end = plus + 52;
       if (after.length) {

@@ -141,7 +141,7 @@ def _rect(x: float, y: float, side: float, more: str) -> str:
 
 
 def _grid(x: float, y: float, count: int, unit: float) -> str:
-    if unit < 4:  # lines closer than this would be a grey veil
+    if unit < 4:  # lines closer than this would be a gray veil
         return ""
     far = count * unit
     lines = (f"M{x + i * unit:g} {y:g}v{far:g}M{x:g} {y + i * unit:g}h{far:g}" for i in range(count + 1))

@@ -148,8 +148,8 @@
 
   /* ---- the look ------------------------------------------------------------------------------ */
 
-  // Colours of rooms come from the palette's custom properties, as in every other picture; the
-  // controls are ink on paper, so that the only colours are those that mean something.
+  // Colors of rooms come from the palette's custom properties, as in every other picture; the
+  // controls are ink on paper, so that the only colors are those that mean something.
   const LOOK = `
 :host { display: block; container-type: inline-size; }
 :host([hidden]) { display: none; }
@@ -372,8 +372,8 @@ code, pre { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu San
     if (!customElements.get(tag)) customElements.define(tag, made);
   }
 
-  /** The colours of a room, as in resnet_edu.palette: fill, ink on it, and line. */
-  const COLOURS = {
+  /** The colors of a room, as in resnet_edu.palette: fill, ink on it, and line. */
+  const COLORS = {
     image: ["#c4cfd8", "#14161a", "#6f8596"],
     stem: ["#e3982f", "#14161a", "#c47410"],
     layer1: ["#f5f0a0", "#14161a", "#8f8a1a"],
@@ -386,11 +386,11 @@ code, pre { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu San
     "zero-pad": ["#9085a8", "#14161a", "#9085a8"],
     error: ["#e8437f", "#14161a", "#e8437f"],
   };
-  const colour = (name) => `var(--re-${name}, ${COLOURS[name][0]})`;
-  const inkOn = (name) => `var(--re-${name}-ink, ${COLOURS[name][1]})`;
-  const line = (name) => `var(--re-${name}-line, ${COLOURS[name][2]})`;
+  const color = (name) => `var(--re-${name}, ${COLORS[name][0]})`;
+  const inkOn = (name) => `var(--re-${name}-ink, ${COLORS[name][1]})`;
+  const line = (name) => `var(--re-${name}-line, ${COLORS[name][2]})`;
 
   Object.assign(RE, {
-    Explorer, h, svg, set, say, icon, stepper, slider, choice, select, clamp, whole, oneOf, define, NARROWEST, colour, inkOn, line, COLOURS,
+    Explorer, h, svg, set, say, icon, stepper, slider, choice, select, clamp, whole, oneOf, define, NARROWEST, color, inkOn, line, COLORS,
   });
 })(globalThis);
