@@ -22,7 +22,7 @@ def draw(history: Sequence[dict[str, Any]]) -> "Figure":
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(7, 4.5), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(5.5, 4.5), layout="constrained", facecolor="white")
     error, rate = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     epochs = [row["epoch"] for row in history]
     error.plot(epochs, [row["train_error"] for row in history], "o-", color=LIGHT["layer3"].line, label="training")

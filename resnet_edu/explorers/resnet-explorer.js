@@ -465,7 +465,13 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       const used = new Set();
       const nodes = [];
       let labelled = -1; // up to where there are words already
-      const letter = width < 500 ? 7.1 : 7.7; // the width of one, at the two sizes of the text
+      const letter = width < 500 ? 7.3 : 8.5; // the width of one in a wide font, at the two sizes of the text
+      const reach = (words, leaf) => Math.max(words.length, shortName(leaf).length) * letter;
+      // Whole shapes only where every one fits its column: a mixture would have to be read twice.
+      const roomy = leaves.every((leaf, index) => {
+        const { column } = spots[index];
+        return reach(shapeText(leaf.step.output), leaf) <= column.to - column.from;
+      });
       leaves.forEach((leaf, index) => {
         used.add(leaf.key);
         let box = this.boxes.get(leaf.key);
@@ -479,22 +485,19 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
         set(box.far, { d: `M${x1} ${y0}l${r(right)} ${r(-up)}v${r(tall)}L${x1} ${y1}z` });
         set(box.glow, { d: `M${x0} ${y0}l${r(right)} ${r(-up)}h${r(length)}v${r(tall)}L${x1} ${y1}H${x0}z` });
         set(box.hit, { x: r(column.from), y: 0, width: r(column.to - column.from), height });
-        // Words only where they have room: the whole shape, the map's sides, or none.
+        // Words only where they have room: the whole shape or the map's sides, or none.
         const middle = (column.from + column.to) / 2;
         const label = shortName(leaf);
-        const shape = leaf.step.output;
-        const tries = [shapeText(shape), shapeText(shape.slice(-2))].map((words) => {
-          const half = (Math.max(words.length, label.length) * letter) / 2;
-          const at = clamp(middle, half, width - half);
-          return { words, at, from: at - half, to: at + half };
-        });
-        const chosen = tries.find(({ from, to }, index) => from > labelled && (index || to - from < column.to - column.from + 4));
-        if (chosen) labelled = chosen.to + 3;
+        const words = shapeText(roomy ? leaf.step.output : leaf.step.output.slice(-2));
+        const half = reach(words, leaf) / 2;
+        const at = clamp(middle, half, width - half);
+        const chosen = at - half > labelled;
+        if (chosen) labelled = at + half + 3;
         say(box.name, chosen ? label : "");
-        say(box.shape, chosen ? chosen.words : "");
+        say(box.shape, chosen ? words : "");
         if (chosen) {
-          set(box.name, { x: r(chosen.at), y: height - 20 });
-          set(box.shape, { x: r(chosen.at), y: height - 4 });
+          set(box.name, { x: r(at), y: height - 20 });
+          set(box.shape, { x: r(at), y: height - 4 });
         }
         const on = leaf.key === this.selected;
         set(box.node, { class: on ? "room on" : "room", tabindex: on ? 0 : -1, "aria-label":
@@ -622,6 +625,8 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
     return spots;
   }
 
+  const CLOSED = 7; // rooms of a network with no layer opened: image, stem, four layers, head
+
   const NICE = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300, 400, 600, 1000, 2000, 5000];
 
   /** One scale for all panes: the highest image fits, and so do the longest box and all boxes in a row. */
@@ -632,8 +637,12 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       pixel = Math.min(pixel, (height - 44) / (tallest * (1 + BACK[1])));
     }
     const per = NICE.find((channels) => panes.every(({ leaves, width }) => {
-      const lengths = leaves.map(({ step }) => (volume(step.output)[0] * pixel) / channels);
-      return Math.max(...lengths) <= 0.3 * width && lengths.reduce((x, y) => x + y, 0) <= 0.62 * width;
+      const boxes = leaves.map((leaf) => measure(leaf, pixel, pixel / channels));
+      const lengths = boxes.map(({ length }) => length);
+      const sum = (values) => values.reduce((x, y) => x + y, 0);
+      // Rooms of a closed network stand apart; opened ones may overlap.
+      const apart = leaves.length > CLOSED || sum(boxes.map(({ length, right }) => length + right + 10)) <= 0.85 * width;
+      return apart && Math.max(...lengths) <= 0.3 * width && sum(lengths) <= 0.62 * width;
     }));
     return { pixel, per: per || NICE[NICE.length - 1] };
   }
