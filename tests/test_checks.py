@@ -305,6 +305,34 @@ class Pad(nn.Module):
     assert checks.zero_pad_shortcut(written(source, "Pad")).mistake == "input-overwritten"
 
 
+@pytest.mark.parametrize("value", ["(out, shortcut)", "out.detach().numpy()", "3", "None"])
+def test_a_forward_pass_that_returns_no_tensor_gets_a_word(value):
+    feedback = checks.basic_block(block(("return F.relu(out + shortcut)", f"return {value}")))
+    assert feedback.mistake in {"no-tensor", "not-written"}, feedback
+
+
+def test_weights_that_are_reshaped_on_the_way_are_followed():
+    kept = (
+        "self.c2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)",
+        "self.w = nn.Parameter(torch.ones(out_channels, out_channels * 9))",
+    )
+    used = "F.conv2d(out, self.w.view(len(self.w), -1, 3, 3), padding=1)"
+    assert checks.basic_block(block(kept, ("self.c2(out)", used))).passed
+    wrong = checks.basic_block(block(kept, ("self.c2(out)", used), ("out + shortcut", "out - shortcut")))
+    assert wrong.mistake == "shortcut-subtracted", wrong
+
+
+def test_the_networks_of_the_wrong_kind_are_named():
+    def imagenet(depth, classes=10):
+        return ResNet(BasicBlock, [(depth - 2) // 6] * 3, classes, widths=(16, 32, 64), shortcut="A")
+
+    def option_b(depth, classes=10):
+        return ResNet(BasicBlock, [(depth - 2) // 6] * 3, classes, widths=(16, 32, 64), stem="cifar")
+
+    assert checks.cifar_resnet(imagenet).mistake == "imagenet-stem"
+    assert checks.cifar_resnet(option_b).mistake == "projection-not-zeros"
+
+
 def test_a_layer_in_a_plain_list_is_told_to_be_a_module():
     def listed(block, in_channels, channels, blocks, stride):
         return [block(in_channels, channels, stride)]

@@ -136,7 +136,7 @@ CIFAR = Contract(
     "cifar_resnet",
     "cifar_resnet(depth, num_classes=10)",
     (
-        _case("cifar_resnet", 8, inputs=((2, 3, 8, 9), (1, 3, 7, 6))),
+        _case("cifar_resnet", 8, inputs=((2, 3, 8, 9), (1, 3, 9, 7))),
         _case("cifar_resnet", 14, 7, inputs=((2, 3, 8, 12),)),
     ),
     (networks.cifar("A both"), networks.cifar("A back"), networks.cifar("A front")),

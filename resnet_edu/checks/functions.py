@@ -179,6 +179,8 @@ CONV_OUT = Formula(
 
 
 def _receptive_field(slips: frozenset[str], layers: Sequence[Sequence[int]]) -> Any:
+    if "kernels-summed" in slips:
+        return sum(kernel for kernel, *_ in layers)
     field, jump = (0 if "starts-at-zero" in slips else 1), 1
     order = reversed(layers) if "wrong-direction" in slips else layers
     for kernel, stride, *rest in order:
@@ -214,6 +216,12 @@ RECEPTIVE_FIELD = Formula(
             "stride-ignored",
             "The strides are ignored. Behind a stride of 2 neighbouring cells lie 2 input pixels apart, so each "
             "further kernel widens the view twice as fast.",
+        ),
+        Slip(
+            "kernels-summed",
+            "The kernels are added up. Each layer adds kernel − 1 steps to the one pixel of the start, and each "
+            "step is as "
+            "wide as the product of all strides before.",
         ),
         Slip(
             "stride-too-early",

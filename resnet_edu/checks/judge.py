@@ -72,15 +72,20 @@ def judge(contract: Contract, theirs: Any) -> Verdict:
             trial = _trial(contract, theirs, case, torch.float32)
             if isinstance(trial, dict):
                 return trial
+        made = [*trial.seen.outputs, *([trial.seen.trained] if trial.seen.trained is not None else [])]
+        odd = [out for out in made if not isinstance(out, Tensor)]
+        if odd:
+            return failed(*words.not_a_tensor(odd[0], trial.call))
         if trial.seen.unregistered:
             return _unregistered(trial, theirs, contract)
         trials.append(trial)
+    differs: list[list[str | None]] = []
     for reference in range(len(contract.references)):
         programs = contract.programs(reference)
-        differences = [_difference(p, t.seen) for p, t in zip(programs, trials, strict=True)]
-        if not any(differences):
+        differs.append([_difference(p, t.seen) for p, t in zip(programs, trials, strict=True)])
+        if not any(differs[-1]):
             return _beyond_numbers(contract, theirs, trials, programs)
-    return _diagnose(contract, theirs, trials)
+    return _diagnose(contract, theirs, trials, differs)
 
 
 def _trial(contract: Contract, theirs: Any, case: Case, dtype: torch.dtype) -> Trial | Verdict:
@@ -140,7 +145,9 @@ def _leading(plain: Program, singles: Sequence[Candidate], trial: Trial, case: i
         program = candidate.program(case)
         reach = _reach(program, seen)
         # A mistake in the very place where the numbers part may need the other one to be seen.
-        if reach > start or (reach == start and (unseen or small or _first_change(plain, program) <= start)):
+        if reach > start or (
+            reach == start and (unseen or small or start < 0 or _first_change(plain, program) <= start)
+        ):
             found.append((-reach, len(program.ops) - reach, number))
     return [singles[number] for _, _, number in sorted(found)[: 3 * _LEADING if small else _LEADING]]
 
@@ -182,10 +189,12 @@ def _explains(candidate: Candidate, trials: Sequence[Trial], order: Sequence[int
     return True
 
 
-def _diagnose(contract: Contract, theirs: Any, trials: Sequence[Trial]) -> Verdict:
+def _diagnose(
+    contract: Contract, theirs: Any, trials: Sequence[Trial], every_differs: Sequence[Sequence[str | None]]
+) -> Verdict:
+    # Where several references are right, the one that the learner's numbers follow furthest.
+    differs = min(every_differs, key=lambda some: sum(d in {"output", "trouble"} for d in some))
     # A call that failed says most, and the first case that differs more than those that agree.
-    plain = contract.programs()
-    differs = [_difference(p, t.seen) for p, t in zip(plain, trials, strict=True)]
     order = sorted(range(len(trials)), key=lambda i: (differs[i] is None, trials[i].seen.trouble is None))
     first = order[0]
     every = [contract.singles(reference) for reference in range(len(contract.references))]
@@ -239,8 +248,6 @@ def _unnamed(
     seen = trial.seen
     if seen.trouble is not None:
         return failed(*words.raised(seen.trouble, theirs, trial.call, contract.signature, program))
-    if not all(isinstance(out, Tensor) for out in seen.outputs):
-        return failed(*words.not_a_tensor(seen.outputs[0], trial.call))
     direct = words.DIRECT.get(differs[order[0]] or "")
     if direct is not None:
         return failed(f"{direct[1]}\nIt shows in `{trial.call}`.", direct[0])

@@ -136,13 +136,19 @@ def _observe(module: nn.Module, seen: Observed, seed: int, train: bool) -> None:
         except LearnerError as trouble:
             seen.units = trouble.units
             raise
+        if any(u.weight is not None and _derived(u.weight) for u in watch.units):
+            # Weights that are reshaped on the way: random where they are kept, watched where they are used.
+            _randomize_parameters(module, seed)
+            with _enable_grad():
+                _, watch = _forward(module, seen.inputs[0].clone())
         seen.units, seen.other_norm = watch.units, watch.other_norm
         own = {id(t) for t in (*module.parameters(), *module.buffers())}
         seen.unregistered = [
             u for u in seen.units if u.weight is not None and id(u.weight) not in own and not _derived(u.weight)
         ]
         used = {id(t) for u in seen.units for t in u.tensors}
-        seen.unused = [name for name, p in module.named_parameters() if id(p) not in used]
+        if not any(_derived(t) for u in seen.units for t in u.tensors):
+            seen.unused = [name for name, p in module.named_parameters() if id(p) not in used]
         randomize(seen.units, seed)
 
         for x in seen.inputs:
@@ -150,11 +156,21 @@ def _observe(module: nn.Module, seen: Observed, seed: int, train: bool) -> None:
             seen.outputs.append(_forward(module, given)[0])
             if seen.after is None:
                 seen.after = given
+        if not all(isinstance(out, Tensor) for out in seen.outputs):
+            return
         seen.again, watch = _forward(module, seen.inputs[0].clone(), keep=True)
         seen.steps = watch.steps
     seen.parameters = list(module.parameters())
-    if train and all(isinstance(out, Tensor) for out in seen.outputs):
+    if train:
         _train(module, seen, seed)
+
+
+def _randomize_parameters(module: nn.Module, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in module.parameters():
+        fan_in = max(1, parameter[0].numel()) if parameter.dim() > 1 else 1
+        numbers = _randn(parameter.shape, generator=generator, dtype=torch.float64)
+        parameter.copy_(numbers * 1.4 / fan_in**0.5)
 
 
 def _derived(tensor: Tensor) -> bool:
@@ -172,7 +188,18 @@ def _train(module: nn.Module, seen: Observed, seed: int) -> None:
         if isinstance(seen.trained, Tensor) and seen.trained.is_floating_point():
             generator = torch.Generator().manual_seed(seed + 1)
             seen.probe = _randn(seen.trained.shape, generator=generator, dtype=torch.float64).to(seen.trained.dtype)
-            seen.gradients = attempt("backward", lambda: gradients(seen.trained, seen.probe, [leaf, *seen.parameters]))
+            try:
+                seen.gradients = attempt(
+                    "backward", lambda: gradients(seen.trained, seen.probe, [leaf, *seen.parameters])
+                )
+            except LearnerError as error:
+                # Autograd's threads for a GPU, once started, do not survive a fork. Then all but the
+                # gradients is compared: this is nobody's mistake.
+                if "fork" not in str(error.error):
+                    raise
+    if not isinstance(seen.trained, Tensor):
+        seen.trained = seen.trained if seen.trained is not None else ...
+        return
     with _no_grad():
         seen.trained_again = attempt("train", lambda: module(seen.inputs[0].clone()))
 
@@ -202,6 +229,8 @@ def randomize(units: Sequence[Unit], seed: int) -> None:
 
     with _no_grad():
         for unit in units:
+            if any(_derived(t) for t in unit.tensors):
+                continue
             if unit.kind == "bn":
                 if unit.weight is not None:
                     between(unit.weight, 1.0, 3.0)
@@ -235,7 +264,10 @@ def agrees(program: Program, pairing: Pairing, seen: Observed) -> str | None:
                     return "again"
                 if seen.after is None or not _like(seen.after, mine[values["x"]]):
                     return "input"
-    return _agrees_in_training(program, pairing, seen)
+    try:
+        return _agrees_in_training(program, pairing, seen)
+    except ProgramError:
+        return "train"
 
 
 def _like(theirs: Tensor, mine: Tensor | ProgramError) -> bool:
@@ -268,7 +300,10 @@ def _agrees_in_training(program: Program, pairing: Pairing, seen: Observed) -> s
         if not compare.all_same(seen.statistics, stats):
             return "statistics"
         if seen.gradients is not None:
-            grads = gradients(mine, seen.probe, [leaf, *seen.parameters])
+            try:
+                grads = gradients(mine, seen.probe, [leaf, *seen.parameters])
+            except RuntimeError:
+                return "gradients"
             if not compare.all_same(seen.gradients, grads):
                 return "gradients"
     return None

@@ -6,6 +6,7 @@ elsewhere. What comes back over a pipe is JSON, never an object. Where the syste
 """
 
 import contextlib
+import faulthandler
 import io
 import json
 import os
@@ -162,6 +163,7 @@ def _be_child(work: Callable[[], dict[str, Any]], write: int) -> None:
     answer: dict[str, Any] = {"result": None, "fault": "unfinished", "detail": ""}
     try:
         torch.set_num_threads(1)  # first: OpenMP's threads did not survive the fork
+        faulthandler.disable()  # a crash in the child is a result, not a report for the notebook
         os.setsid()
         for timer in (signal.SIGPROF, signal.SIGALRM):
             signal.signal(timer, signal.SIG_DFL)

@@ -158,6 +158,8 @@ def _fold_outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> O
 
 def _fold(slips: frozenset[str], conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Module:
     mean, var, gamma, beta = bn.get_buffer("running_mean"), bn.get_buffer("running_var"), bn.weight, bn.bias
+    if "nothing-folded" in slips:
+        return copy.deepcopy(conv)
     if "batch-norm-kept" in slips:
         return nn.Sequential(conv, bn)
     eps = 0.0 if "eps-forgotten" in slips else bn.eps
@@ -228,6 +230,12 @@ FOLD = Effect(
             "changes-its-arguments",
             "The convolution that was handed over is changed. Whoever still uses it gets wrong numbers: work on "
             "a copy.",
+        ),
+        Slip(
+            "nothing-folded",
+            "This is the convolution as it was; the batch norm's work is lost. Put s = γ / √(σ² + ε) into its "
+            "weight and "
+            "s·(bias − μ) + β into its bias.",
         ),
         Slip(
             "batch-norm-kept",

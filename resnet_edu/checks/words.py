@@ -400,14 +400,14 @@ def _walk(call: str, program: Program, seen: Observed, theirs: Any) -> str:
         value = values.get(op.name)
         if value is None:
             return (
-                f"Up to {last_words} your numbers are right. I find nothing in your code that does the work "
+                f"{_so_far(last_words)} I find nothing in your code that does the work "
                 f"of {op.words}. {_next(steps, last_index, theirs)}"
             )
         index = next((i for i, step in enumerate(steps) if compare.same(step.made, value)), None)
         if index is None:
             distance = _distance(steps, last_index, value)
             return (
-                f"Up to {last_words} your numbers are right. The first that I cannot find is {op.words}, of "
+                f"{_so_far(last_words)} The first that I cannot find is {op.words}, of "
                 f"shape {shape(value.shape)}{distance}. {_next(steps, last_index, theirs)}"
             )
         last_words, last_index = op.words, max(last_index, index)
@@ -415,6 +415,10 @@ def _walk(call: str, program: Program, seen: Observed, theirs: Any) -> str:
         f"Every tensor of the reference appears in your code, but what you return is another. "
         f"{_next(steps, last_index, theirs)}"
     )
+
+
+def _so_far(last: str) -> str:
+    return f"Up to {last} your numbers are right." if last != "the input" else "Your numbers differ from the start."
 
 
 def progress(program: Program, seen: Observed, pairing: Pairing) -> int:

@@ -7,7 +7,7 @@ from resnet_edu.checks.blocks import preactivation_ops, projection
 from resnet_edu.checks.contract import Edit, Mistake
 from resnet_edu.checks.mistakes.anywhere import NTH, activations, bias, norms
 from resnet_edu.checks.mistakes.edits import after, all_of, any_of, before, but, change, drop, rewire, swap_order
-from resnet_edu.checks.program import NotHereError, Program
+from resnet_edu.checks.program import NotHereError, Op, Program
 
 
 def addition() -> list[Mistake]:
@@ -135,6 +135,22 @@ def relus(convs: int) -> list[Mistake]:
         )
     found += [
         Mistake(
+            "relu-before-block",
+            _relu_on_input,
+            "The input passes a ReLU before anything else, and so the shortcut carries another input than the "
+            "block was "
+            "given. Start with the first convolution, and leave the shortcut alone.",
+        ),
+        *(
+            Mistake(
+                "relu-before-batch-norm",
+                edit,
+                "The ReLUs run before the batch norms. The order is convolution, batch norm, ReLU, and the last ReLU "
+                "follows the addition: the norm needs to see the negative half too.",
+            )
+            for edit in (_relus_first(convs), all_of(_relus_first(convs), drop("out")))
+        ),
+        Mistake(
             "relu-before-batch-norm",
             any_of(*(swap_order(f"bn{n}", f"relu{n}") for n in range(1, convs))),
             "The ReLU runs before the batch norm. The order is convolution, batch norm, ReLU: the norm needs to "
@@ -155,6 +171,17 @@ def relus(convs: int) -> list[Mistake]:
         ),
     ]
     return found
+
+
+def _relu_on_input(p: Program, b: str) -> Program:
+    if b:
+        raise NotHereError("in a network the input has passed a ReLU already")
+    return p.after("x", Op("x>relu", "act", (), "", {"fn": "relu"}))
+
+
+def _relus_first(convs: int) -> Edit:
+    inner = (swap_order(f"bn{n}", f"relu{n}") for n in range(1, convs))
+    return all_of(*inner, before(f"bn{convs}", "act", fn="relu"))
 
 
 def _batch_norm_after_addition(last: str) -> Edit:

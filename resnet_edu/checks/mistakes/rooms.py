@@ -186,6 +186,12 @@ def head(prefix: str = "") -> tuple[Mistake, ...]:
             "linear layer. Average each channel first, `nn.AdaptiveAvgPool2d(1)`.",
         ),
         Mistake(
+            "arguments-swapped",
+            lambda p, b: p.change("fc", ins=p.op("fc")["outs"], outs=p.op("fc")["ins"]),
+            "The linear layer's two numbers have changed places. First the features that arrive, then the classes that "
+            "leave: `nn.Linear(in_features, num_classes)`.",
+        ),
+        Mistake(
             "pool-over-height-only",
             change("pool", dims=(2,)),
             "Only the height is averaged. Take the mean over both, `x.mean((2, 3))`.",
