@@ -66,27 +66,64 @@ def receptive_field(theirs: Callable[..., Any]) -> Feedback:
     """``receptive_field(layers)``: the side, in input pixels, of what one cell sees.
 
     ``layers`` is a list of ``(kernel, stride)`` or ``(kernel, stride, dilation)``, the first layer first.
+
+    >>> from resnet_edu import checks
+    >>> checks.receptive_field(lambda layers: sum(layer[0] for layer in layers)).mistake
+    'kernels-summed'
     """
     return _formula(functions.RECEPTIVE_FIELD, theirs)
 
 
 def stem(theirs: Callable[..., Any]) -> Feedback:
-    """``Stem()``: convolution 7×7/2 from 3 to 64 channels, batch norm, ReLU, max-pool 3×3/2."""
+    """``Stem()``: convolution 7×7/2 from 3 to 64 channels, batch norm, ReLU, max-pool 3×3/2.
+
+    >>> from resnet_edu import checks
+    >>> from torch import nn
+    >>> from resnet_edu.stem import ImageNetStem
+    >>> checks.stem(ImageNetStem).passed
+    True
+    >>> checks.stem(lambda: nn.Sequential(*list(ImageNetStem())[:3])).mistake
+    'pool-missing'
+    """
     return _module(catalogue.STEM, theirs)
 
 
 def identity_block(theirs: Callable[..., Any]) -> Feedback:
-    """``IdentityBlock(channels)``: two 3×3 convolutions and the input added unchanged."""
+    """``IdentityBlock(channels)``: two 3×3 convolutions and the input added unchanged.
+
+    >>> from resnet_edu import checks
+    >>> from resnet_edu.blocks import BasicBlock, PlainBlock
+    >>> checks.identity_block(lambda channels: BasicBlock(channels, channels)).passed
+    True
+    >>> checks.identity_block(lambda channels: PlainBlock(channels, channels)).mistake
+    'shortcut-never-added'
+    """
     return _module(catalogue.IDENTITY, theirs)
 
 
 def projection_block(theirs: Callable[..., Any]) -> Feedback:
-    """``ProjectionBlock(in_channels, out_channels, stride=2)``: two 3×3 convolutions and a projection around them."""
+    """``ProjectionBlock(in_channels, out_channels, stride=2)``: two 3×3 convolutions and a projection around them.
+
+    >>> from resnet_edu import checks
+    >>> from resnet_edu.blocks import BasicBlock, PlainBlock
+    >>> checks.projection_block(lambda ins, outs, stride=2: BasicBlock(ins, outs, stride, shortcut="C")).passed
+    True
+    >>> checks.projection_block(lambda ins, outs, stride=2: PlainBlock(ins, outs, stride)).mistake
+    'shortcut-never-added'
+    """
     return _module(catalogue.PROJECTION, theirs)
 
 
 def basic_block(theirs: Callable[..., Any]) -> Feedback:
-    """``BasicBlock(in_channels, out_channels, stride=1)``: the shortcut is the identity exactly where shapes match."""
+    """``BasicBlock(in_channels, out_channels, stride=1)``: the shortcut is the identity exactly where shapes match.
+
+    >>> from resnet_edu import checks
+    >>> from resnet_edu.blocks import BasicBlock
+    >>> checks.basic_block(BasicBlock).passed
+    True
+    >>> checks.basic_block(lambda *shape: BasicBlock(*shape, shortcut="C")).mistake
+    'projection-always'
+    """
     return _module(catalogue.BASIC, theirs)
 
 
@@ -94,12 +131,23 @@ def bottleneck(theirs: Callable[..., Any]) -> Feedback:
     """``Bottleneck(in_channels, channels, stride=1)``: 1×1, 3×3, 1×1 to ``4·channels``.
 
     The stride may sit in the 3×3 (torchvision) or in the first 1×1 (the paper).
+
+    >>> from resnet_edu import checks
+    >>> from resnet_edu.blocks import Bottleneck
+    >>> checks.bottleneck(lambda *shape: Bottleneck(*shape, stride_in="1x1")).passed
+    True
     """
     return _module(catalogue.BOTTLENECK, theirs)
 
 
 def zero_pad_shortcut(theirs: Callable[..., Any]) -> Feedback:
-    """``ZeroPadShortcut(in_channels, out_channels, stride)``: option A, zeros on both sides or on one."""
+    """``ZeroPadShortcut(in_channels, out_channels, stride)``: option A, zeros on both sides or on one.
+
+    >>> from resnet_edu import checks
+    >>> from resnet_edu.shortcuts import ProjectionShortcut
+    >>> checks.zero_pad_shortcut(ProjectionShortcut).mistake
+    'projection-not-zeros'
+    """
     return _module(catalogue.ZERO_PAD, theirs)
 
 
@@ -107,6 +155,11 @@ def preactivation_block(theirs: Callable[..., Any]) -> Feedback:
     """``preactivation_block(in_channels, out_channels, stride=1)``: BN, ReLU, conv, twice (He et al. 2016).
 
     Where the shapes differ, a 1×1 convolution projects the pre-activated input.
+
+    >>> from resnet_edu import checks
+    >>> from resnet_edu.blocks import BasicBlock
+    >>> checks.preactivation_block(BasicBlock).mistake
+    'post-activation-order'
     """
     return _module(catalogue.PREACTIVATION, theirs)
 
@@ -115,42 +168,94 @@ def make_layer(theirs: Callable[..., Any]) -> Feedback:
     """``make_layer(block, in_channels, channels, blocks, stride)``: blocks in a row, the first with the stride.
 
     ``block(in_channels, channels, stride)`` makes ``channels * block.expansion`` channels.
+
+    >>> from resnet_edu import checks
+    >>> from torch import nn
+    >>> def make_layer(block, in_channels, channels, blocks, stride):
+    ...     channels_in = [in_channels] + [channels * block.expansion] * (blocks - 1)
+    ...     return nn.Sequential(*(block(n, channels, stride) for n in channels_in))
+    >>> checks.make_layer(make_layer).mistake
+    'stride-in-every-block'
     """
     return _module(catalogue.MAKE_LAYER, theirs)
 
 
 def head(theirs: Callable[..., Any]) -> Feedback:
-    """``Head(in_features, num_classes)``: average over the map, flatten, one linear layer, no softmax."""
+    """``Head(in_features, num_classes)``: average over the map, flatten, one linear layer, no softmax.
+
+    >>> from resnet_edu import checks
+    >>> from torch import nn
+    >>> from resnet_edu.head import Head
+    >>> checks.head(lambda features, classes: nn.Sequential(Head(features, classes), nn.Softmax(1))).mistake
+    'softmax-inside'
+    """
     return _module(catalogue.HEAD, theirs)
 
 
 def resnet(theirs: Callable[..., Any]) -> Feedback:
-    """``ResNet(block, layers, num_classes)``: stem, four layers of 64, 128, 256 and 512 channels, head."""
+    """``ResNet(block, layers, num_classes)``: stem, four layers of 64, 128, 256 and 512 channels, head.
+
+    >>> from resnet_edu import checks
+    >>> from resnet_edu import ResNet
+    >>> checks.resnet(lambda block, layers, classes: ResNet(block, layers, classes, shortcut="none")).passed
+    True
+    """
     return _module(catalogue.RESNET, theirs)
 
 
 def cifar_resnet(theirs: Callable[..., Any]) -> Feedback:
-    """``cifar_resnet(depth, num_classes=10)``: 6n + 2 layers of 16, 32 and 64 channels, option A."""
+    """``cifar_resnet(depth, num_classes=10)``: 6n + 2 layers of 16, 32 and 64 channels, option A.
+
+    >>> from resnet_edu import checks
+    >>> from resnet_edu import cifar_resnet
+    >>> checks.cifar_resnet(cifar_resnet).passed
+    True
+    >>> checks.cifar_resnet(lambda *sizes: cifar_resnet(*sizes, shortcut="B")).mistake
+    'projection-not-zeros'
+    """
     return _module(catalogue.CIFAR, theirs)
 
 
 def init_weights(theirs: Callable[..., Any]) -> Feedback:
-    """``init_weights(model)``: in place, convolutions from N(0, 2/fan_out), batch norms to 1 and 0."""
+    """``init_weights(model)``: in place, convolutions from N(0, 2/fan_out), batch norms to 1 and 0.
+
+    >>> from resnet_edu import checks
+    >>> from resnet_edu.initialization import kaiming_normal_, kaiming_uniform_
+    >>> checks.init_weights(kaiming_normal_).passed
+    True
+    >>> "uniform-not-normal" in checks.init_weights(kaiming_uniform_).mistakes
+    True
+    """
     return _run("init_weights", lambda: weights.judge_start(theirs))
 
 
 def zero_init_residual(theirs: Callable[..., Any]) -> Feedback:
-    """``zero_init_residual(model)``: in place, γ of the last batch norm of each block to 0."""
+    """``zero_init_residual(model)``: in place, γ of the last batch norm of each block to 0.
+
+    >>> from resnet_edu import checks
+    >>> checks.zero_init_residual(lambda model: None).mistake
+    'a-copy-changed'
+    """
     return _run("zero_init_residual", lambda: weights.judge_effect(weights.ZERO, theirs))
 
 
 def fold_conv_bn(theirs: Callable[..., Any]) -> Feedback:
-    """``fold_conv_bn(conv, bn)``: one new convolution that computes ``bn(conv(x))`` in eval mode."""
+    """``fold_conv_bn(conv, bn)``: one new convolution that computes ``bn(conv(x))`` in eval mode.
+
+    >>> from resnet_edu import checks
+    >>> checks.fold_conv_bn(lambda conv, bn: conv).mistake
+    'nothing-folded'
+    """
     return _run("fold_conv_bn", lambda: weights.judge_effect(weights.FOLD, theirs))
 
 
 def load_torchvision(theirs: Callable[..., Any]) -> Feedback:
-    """``load_torchvision(model, state_dict)``: every name and shape the same, or an error."""
+    """``load_torchvision(model, state_dict)``: every name and shape the same, or an error.
+
+    >>> from resnet_edu import checks
+    >>> checks.load_torchvision(lambda model, state: model.load_state_dict(state, strict=False)).mistake
+    'not-strict'
+    """
     return _run("load_torchvision", lambda: weights.judge_effect(weights.LOAD, theirs))
 
 

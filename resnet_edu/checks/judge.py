@@ -51,6 +51,7 @@ class Trial:
 
     @property
     def call(self) -> str:
+        """The call in print."""
         return self.case.call
 
 

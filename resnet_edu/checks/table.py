@@ -98,7 +98,11 @@ class Row:
 
 
 class MistakesTable:
-    """Contract, known mistakes, and how many of them are named correctly. Prints as text, shows as HTML."""
+    """Contract, known mistakes, and how many of them are named correctly. Prints as text, shows as HTML.
+
+    >>> MistakesTable([Row("stem", 24, 24)]).total
+    Row(contract='all', known=24, diagnosed=24)
+    """
 
     def __init__(self, rows: list[Row]) -> None:
         self.rows = rows

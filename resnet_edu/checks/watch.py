@@ -81,7 +81,7 @@ class Watch(TorchFunctionMode):
     """Within it, every call of a torch function on tensors is written down.
 
     >>> conv = torch.nn.Conv2d(3, 8, 3)
-    >>> with Watch() as watch:
+    >>> with Watch(keep=True) as watch:
     ...     _ = conv(torch.zeros(1, 3, 9, 9)).relu()
     >>> [unit.kind for unit in watch.units], watch.steps[-1].function, tuple(watch.steps[-1].made.shape)
     (['conv'], 'relu', (1, 8, 7, 7))

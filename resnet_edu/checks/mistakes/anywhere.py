@@ -21,6 +21,7 @@ _ACTIVATIONS = {
 
 
 def bias(where: str) -> Mistake:
+    """Convolutions with a bias before a batch norm."""
     return Mistake(
         "conv-bias",
         everywhere("conv", bias="any"),
@@ -31,6 +32,7 @@ def bias(where: str) -> Mistake:
 
 
 def norms() -> list[Mistake]:
+    """What can be wrong with every batch norm."""
     return [
         Mistake(
             "batch-norm-always-training",
@@ -73,6 +75,8 @@ def norms() -> list[Mistake]:
 
 
 def activations(kind: str = "act") -> list[Mistake]:
+    """Something else than ReLU."""
+
     def edit(fn: str) -> Edit:
         def change(p: Program, b: str) -> Program:
             names = [op.name for op in p.ops if op.kind == "act" and op["fn"] == "relu"]

@@ -11,6 +11,7 @@ from resnet_edu.checks.program import NotHereError, Op, Program
 
 
 def addition() -> list[Mistake]:
+    """What can be wrong with the plus sign."""
     return [
         Mistake(
             "shortcut-never-added",
@@ -82,6 +83,7 @@ def addition() -> list[Mistake]:
 
 
 def relus(convs: int) -> list[Mistake]:
+    """What can be wrong with the ReLUs."""
     last = f"bn{convs}"
     found = [
         Mistake(
@@ -193,6 +195,7 @@ def _batch_norm_after_addition(last: str) -> Edit:
 
 
 def batch_norms(convs: int) -> list[Mistake]:
+    """What can be wrong with the batch norms of the main path."""
     found = [
         Mistake(
             f"{NTH[number]}-batch-norm-missing",
@@ -225,6 +228,8 @@ def batch_norms(convs: int) -> list[Mistake]:
 
 
 def share(name: str, other: str) -> Edit:
+    """One operation with the weights of another."""
+
     def edit(p: Program, b: str) -> Program:
         one, two = p.op(b + name), p.op(b + other)
         options = dict(two.options, slot=two.get("slot", two.name))
@@ -613,7 +618,11 @@ def _preactivated() -> list[Mistake]:
 
 
 def identity_block() -> tuple[Mistake, ...]:
-    """The mistakes of a block that keeps the shape."""
+    """The mistakes of a block that keeps the shape.
+
+    >>> "first-relu-missing" in [mistake.name for mistake in identity_block()]
+    True
+    """
     strides = {mistake.name for mistake in _strides(2)}
     always = [mistake for mistake in _projections(2) if mistake.name == "projection-always"]
     rest = [m for m in basic_block() if m.name not in strides and not m.name.startswith("projection")]
@@ -621,14 +630,22 @@ def identity_block() -> tuple[Mistake, ...]:
 
 
 def projection_block() -> tuple[Mistake, ...]:
-    """The mistakes of a block that always projects."""
+    """The mistakes of a block that always projects.
+
+    >>> "projection-with-relu" in [mistake.name for mistake in projection_block()]
+    True
+    """
     sometimes = ("projection-only-for-stride", "projection-only-for-channels", "projection-always")
     same = ("relu-on-shortcut", "projection-of-residual", "pre-activation-order")
     return tuple(but(basic_block(), *sometimes, *same))
 
 
 def basic_block() -> tuple[Mistake, ...]:
-    """The mistakes of a block with two convolutions."""
+    """The mistakes of a block with two convolutions.
+
+    >>> "relu-before-addition" in [mistake.name for mistake in basic_block()]
+    True
+    """
     return (
         *addition(),
         *relus(2),
@@ -645,7 +662,11 @@ def basic_block() -> tuple[Mistake, ...]:
 
 
 def bottleneck() -> tuple[Mistake, ...]:
-    """The mistakes of a block with three convolutions."""
+    """The mistakes of a block with three convolutions.
+
+    >>> "expansion-missing" in [mistake.name for mistake in bottleneck()]
+    True
+    """
 
     def no_expansion(p: Program, b: str) -> Program:
         width = p.op(b + "conv1")["outs"]

@@ -9,10 +9,12 @@ from resnet_edu.checks.program import NotHereError, Op, Program
 
 
 def drop(name: str) -> Edit:
+    """Leave an operation out."""
     return lambda p, b: p.drop(b + name)
 
 
 def change(name: str, **options: Any) -> Edit:
+    """Other settings for an operation."""
     return lambda p, b: p.change(b + name, **options)
 
 
@@ -26,6 +28,8 @@ def before(name: str, kind: str, index: int = 0, **options: Any) -> Edit:
 
 
 def after(name: str, kind: str, **options: Any) -> Edit:
+    """A new operation behind one."""
+
     def edit(p: Program, b: str) -> Program:
         return p.after(b + name, Op(f"{b}{name}>{kind}{options.get('fn', '')}", kind, (), "", options))
 
@@ -33,6 +37,7 @@ def after(name: str, kind: str, **options: Any) -> Edit:
 
 
 def rewire(name: str, index: int, source: str) -> Edit:
+    """Another input for an operation."""
     return lambda p, b: p.rewire(b + name, index, b + source)
 
 

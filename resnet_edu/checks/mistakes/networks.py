@@ -214,7 +214,11 @@ _STACKING: tuple[tuple[str, Any, str], ...] = (
 
 
 def make_layer() -> tuple[Mistake, ...]:
-    """The mistakes of stacking blocks."""
+    """The mistakes of stacking blocks.
+
+    >>> "same-block-repeated" in [mistake.name for mistake in make_layer()]
+    True
+    """
     return (
         *(Mistake(name, _each_layer(edit), message) for name, edit, message in _STACKING),
         Mistake(
@@ -302,7 +306,11 @@ def _counts_reversed(p: Program, b: str) -> Program:
 
 
 def resnet() -> tuple[Mistake, ...]:
-    """The mistakes of the whole network: its layers, its stem, its head."""
+    """The mistakes of the whole network: its layers, its stem, its head.
+
+    >>> "stride-in-layer1" in [mistake.name for mistake in resnet()]
+    True
+    """
     return (
         Mistake(
             "stride-in-layer1",
@@ -396,7 +404,11 @@ def _stem_bias(p: Program, b: str) -> Program:
 
 
 def cifar() -> tuple[Mistake, ...]:
-    """The mistakes of CIFAR's network."""
+    """The mistakes of CIFAR's network.
+
+    >>> "imagenet-stem" in [mistake.name for mistake in cifar()]
+    True
+    """
 
     def imagenet_stem(p: Program, b: str) -> Program:
         p = p.change("conv1", kernel=7, stride=2, padding=3)

@@ -11,7 +11,11 @@ from resnet_edu.checks.program import NotHereError, Op, Program
 
 
 def preactivation() -> tuple[Mistake, ...]:
-    """The mistakes of the pre-activation block."""
+    """The mistakes of the pre-activation block.
+
+    >>> "relu-after-addition" in [mistake.name for mistake in preactivation()]
+    True
+    """
 
     def post(p: Program, b: str) -> Program:
         conv = p.op("conv1")

@@ -10,7 +10,11 @@ from resnet_edu.checks.program import NotHereError, Op, Program
 
 
 def stem(pool: str = "pool") -> tuple[Mistake, ...]:
-    """The mistakes of ImageNet's stem."""
+    """The mistakes of ImageNet's stem.
+
+    >>> "padding-missing" in [mistake.name for mistake in stem()]
+    True
+    """
     return (
         Mistake(
             "padding-missing",
@@ -118,8 +122,12 @@ def _stem_width(width: int) -> Edit:
     return lambda p, b: p.change("conv1", outs=width).change("bn1", channels=width)
 
 
-def head(prefix: str = "") -> tuple[Mistake, ...]:
-    """The mistakes of the head."""
+def head() -> tuple[Mistake, ...]:
+    """The mistakes of the head.
+
+    >>> "softmax-inside" in [mistake.name for mistake in head()]
+    True
+    """
     return (
         Mistake(
             "max-not-average",
@@ -228,7 +236,11 @@ def head(prefix: str = "") -> tuple[Mistake, ...]:
 
 
 def zero_pad() -> tuple[Mistake, ...]:
-    """The mistakes of option A."""
+    """The mistakes of option A.
+
+    >>> "copies-not-zeros" in [mistake.name for mistake in zero_pad()]
+    True
+    """
 
     def pooled(kind: str) -> Edit:
         def edit(p: Program, b: str) -> Program:
