@@ -90,17 +90,29 @@ def basic(in_channels: int, out_channels: int, stride: int = 1) -> Program:
 
 
 def identity_block(channels: int) -> Program:
-    """The basic block that keeps the shape."""
+    """The basic block that keeps the shape.
+
+    >>> identity_block(8).op("add").inputs
+    ('bn2', 'x')
+    """
     return Program(tuple(basic_ops("", "x", channels, channels, 1)))
 
 
 def projection_block(in_channels: int, out_channels: int, stride: int = 2) -> Program:
-    """The basic block with a projection, whatever the shapes."""
+    """The basic block with a projection, whatever the shapes.
+
+    >>> projection_block(8, 16).op("add").inputs
+    ('bn2', 'projbn')
+    """
     return Program(tuple(basic_ops("", "x", in_channels, out_channels, stride, "projection")))
 
 
 def bottleneck(in_channels: int, channels: int, stride: int = 1, stride_in: str = "3x3") -> Program:
-    """1×1, 3×3, 1×1 to four times the channels."""
+    """1×1, 3×3, 1×1 to four times the channels.
+
+    >>> bottleneck(64, 16).op("conv3")["outs"]
+    64
+    """
     outs = 4 * channels
     first, second = (stride, 1) if stride_in == "1x1" else (1, stride)
     around, end = shortcut_ops("", "x", in_channels, outs, stride, "B")
@@ -158,7 +170,11 @@ def stem_ops(source: str = "x", channels: int = 64) -> list[Op]:
 
 
 def stem() -> Program:
-    """ImageNet's stem."""
+    """ImageNet's stem.
+
+    >>> [op.kind for op in stem().ops]
+    ['conv', 'bn', 'act', 'maxpool']
+    """
     return Program(tuple(stem_ops()))
 
 
@@ -172,12 +188,20 @@ def head_ops(source: str, in_features: int, num_classes: int) -> list[Op]:
 
 
 def head(in_features: int, num_classes: int) -> Program:
-    """From a map of features to scores."""
+    """From a map of features to scores.
+
+    >>> [op.kind for op in head(8, 3).ops]
+    ['gap', 'flatten', 'linear']
+    """
     return Program(tuple(head_ops("x", in_features, num_classes)))
 
 
 def zero_pad_shortcut(sides: str) -> Any:
-    """The reference of option A with its zeros on the given sides."""
+    """The reference of option A with its zeros on the given sides.
+
+    >>> zero_pad_shortcut("both")(16, 32, 2).op("zeros")["front"]
+    8
+    """
 
     def program(in_channels: int, out_channels: int, stride: int) -> Program:
         return Program(tuple(zero_pad("", "x", in_channels, out_channels, stride, sides)))

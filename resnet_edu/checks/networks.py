@@ -81,7 +81,11 @@ def layer_ops(
 
 
 def resnet(block: type[Probe], layers: Any, num_classes: int) -> Program:
-    """The whole network around probes."""
+    """The whole network around probes.
+
+    >>> len([op for op in resnet(SmallProbe, [1, 2, 1, 2], 7).ops if op.kind == "conv"])
+    7
+    """
     ops = blocks.stem_ops()
     ops[-1] = Op("stempool", *_fields(ops[-1]))
     source, ins = "stempool", 64
