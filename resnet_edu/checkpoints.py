@@ -39,6 +39,12 @@ def write_atomically(path: Path, content: bytes) -> None:
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain data, nothing that needs code to be read.
 
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "checkpoint.pt"
+    >>> save(path, {"config": {}, "model": {}, "optimizer": {}, "history": [{"epoch": 1}]})
+    >>> load(path)["history"]
+    [{'epoch': 1}]
+
     Raises CheckpointError if the disk is full or closed; an earlier checkpoint stays as it is.
     """
     buffer = io.BytesIO()
@@ -55,6 +61,14 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 def load(path: Path) -> dict[str, Any]:
     """What :func:`save` wrote, on the CPU.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "checkpoint.pt"
+    >>> _ = path.write_bytes(b"half a file")
+    >>> load(path)                                                   # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    resnet_edu.checkpoints.CheckpointError: ... is damaged or is not a checkpoint of this script ...
 
     Raises FileNotFoundError if there is none, CheckpointError if it is damaged or no checkpoint of a run.
     """

@@ -53,6 +53,13 @@ def render(history: Sequence[dict[str, Any]], format: str = "png") -> bytes:
 
 
 def save(history: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Write ``curves.png`` and ``curves.svg`` into the folder."""
+    """Write ``curves.png`` and ``curves.svg`` into the folder.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> save([{"epoch": 1, "train_error": 50.0, "test_error": 60.0, "lr": 0.1}], folder)
+    >>> sorted(path.name for path in folder.iterdir())
+    ['curves.png', 'curves.svg']
+    """
     for suffix in ("png", "svg") if history else ():
         write_atomically(folder / f"curves.{suffix}", render(history, suffix))

@@ -22,7 +22,11 @@ CACHE = Path.home() / ".cache" / "resnet_edu"
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images ``(N, C, H, W)`` as unsigned bytes, and a class number for each."""
+    """Images ``(N, C, H, W)`` as unsigned bytes, and a class number for each.
+
+    >>> len(Split(torch.zeros(3, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1, 0])))
+    3
+    """
 
     images: Tensor
     labels: Tensor
@@ -37,7 +41,12 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """A data set: what to train on, what to test on, and how to bring the numbers to mean 0 and deviation 1."""
+    """A data set: what to train on, what to test on, and how to bring the numbers to mean 0 and deviation 1.
+
+    >>> data = shapes(100, 20)
+    >>> data.name, tuple(data.train.images.shape), len(data.test), tuple(data.mean.shape)
+    ('shapes', (100, 3, 32, 32), 20, (3,))
+    """
 
     name: str
     train: Split
@@ -163,13 +172,24 @@ def cifar10(*, root: str | Path | None = None, url: str | None = None, progress:
     ``url`` is a mirror of the archive, which must have the same checksum. A download that breaks
     goes on where it stopped.
 
+    >>> cifar10(root="/no/such/folder", url="file:///no/such/archive")     # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ConnectionError: CIFAR10 is not in ...
+
     Raises ConnectionError if it is not there and cannot be fetched, ValueError if what came is another file.
     """
     return _cifar("CIFAR10", root, url, progress)
 
 
 def cifar100(*, root: str | Path | None = None, url: str | None = None, progress: bool = True) -> ImageData:
-    """CIFAR-100 (Krizhevsky 2009): the same sizes, a hundred classes. Arguments as in :func:`cifar10`."""
+    """CIFAR-100 (Krizhevsky 2009): the same sizes, a hundred classes. Arguments as in :func:`cifar10`.
+
+    >>> cifar100(root="/no/such/folder", url="file:///no/such/archive")    # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ConnectionError: CIFAR100 is not in ...
+    """
     return _cifar("CIFAR100", root, url, progress)
 
 
@@ -179,6 +199,16 @@ def folder(root: str | Path, *, size: int = 64, test_fraction: float = 0.2, seed
     With ``root/train/cat/…`` and ``root/test/cat/…`` the split is yours; otherwise a seeded share of
     each class becomes the test set. Files that are no pictures are left out, counted in a warning and
     named in ``skipped``.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> root = Path(tempfile.mkdtemp())
+    >>> for number, name in enumerate(("cat", "cat", "dog", "dog")):
+    ...     (root / name).mkdir(exist_ok=True)
+    ...     Image.new("RGB", (90, 70)).save(root / name / f"{number}.png")
+    >>> data = folder(root, size=32)
+    >>> data.classes, tuple(data.train.images.shape)                 # one of two pictures is the test's
+    (('cat', 'dog'), (2, 3, 32, 32))
 
     Raises FileNotFoundError if the folder is missing; ValueError for fewer than two classes, a class
     without pictures, or a class that only one split has.

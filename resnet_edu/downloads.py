@@ -57,7 +57,14 @@ def fetch(url: str, path: Path, md5: str, *, attempts: int = 3, progress: bool =
 
 
 def md5_of(path: Path) -> str:
-    """The MD5 of a file, in hexadecimal."""
+    """The MD5 of a file, in hexadecimal.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "empty"
+    >>> path.touch()
+    >>> md5_of(path)
+    'd41d8cd98f00b204e9800998ecf8427e'
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 

@@ -32,6 +32,8 @@ from resnet_edu.train import evaluate, train
 from resnet_edu.train_config import TrainConfig
 from resnet_edu.zoo import cifar_resnet
 
+__all__ = ["beside_the_paper", "degradation", "first_over_last", "gradients", "removal", "split_batch"]
+
 #: CIFAR-10 test error in percent of the residual nets, He et al. 2015, Table 6 (110: the best of five).
 #: The plain nets' errors are drawn in Figure 6 and not printed.
 PAPER = {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97, 110: 6.43}
@@ -58,6 +60,10 @@ def degradation(
 
     ``workers`` nets are trained at a time, each in a process of its own with ``setting.threads`` threads: for
     networks this small that beats one net on all cores. The numbers do not depend on ``workers``.
+
+    >>> table = degradation((8,), (0,), setting=replace(QUICK, epochs=1), workers=1, progress=False)
+    >>> table["net"], table["depth"]
+    (['plain', 'residual'], [8, 8])
 
     Raises ValueError for a depth that is not 6n + 2, or fewer than one worker.
     """
@@ -86,6 +92,9 @@ def gradients(
     One row for each convolution: ``net``, ``batch_norm``, ``depth``, ``seed``, ``convolution``
     (0 is the stem's), ``gradient`` (the Euclidean norm of the loss's derivative by its weights).
     ``steps`` steps of SGD come first, with the learning rate of :data:`QUICK`.
+
+    >>> len(gradients((8,), (0,), batch_norm=(True,)))               # 2 nets of 1 + 3·2 convolutions
+    14
     """
     data = digits()
     rows: list[dict[str, Any]] = []
@@ -149,6 +158,9 @@ def removal(
     One row for each block that keeps its shape, and one for the whole net: ``net``, ``depth``,
     ``seed``, ``removed`` (``None`` or the block's name), ``test_error`` in percent. What a residual
     net loses is one change, F(x); a plain net loses a link of its chain.
+
+    >>> removal(8, (0,), setting=replace(QUICK, epochs=1), workers=1, progress=False)["removed"]
+    [None, 'layer1.0', None, 'layer1.0']
     """
     jobs = [
         (net, depth, replace(setting, model=f"{model}{depth}", seed=seed))
@@ -166,6 +178,9 @@ def split_batch(seed: int = 0, processes: int = 2) -> Results:
     Each process sees its share of 64 digits; the gradients are averaged. One row for each way to
     normalize: ``norm`` and ``difference``, the norm of the difference over the norm of one
     process's gradient. In float64, so what is left of rounding is about 1e-16.
+
+    >>> split_batch()["norm"]
+    ['batch norm', 'frozen', 'synchronized']
     """
     with tempfile.TemporaryDirectory() as folder:
         spawn(_one_share, (processes, folder, seed), nprocs=processes)  # type: ignore[no-untyped-call]

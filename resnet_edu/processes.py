@@ -96,7 +96,11 @@ def join(device: str = "auto") -> Iterator[Team]:
 
 
 def was_restarted() -> bool:
-    """Whether torchrun has started this process again after one of the team died."""
+    """Whether torchrun has started this process again after one of the team died.
+
+    >>> was_restarted()
+    False
+    """
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 

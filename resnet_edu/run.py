@@ -19,7 +19,13 @@ from resnet_edu.train_config import TrainConfig
 
 @dataclass(eq=False)
 class Run:
-    """A network on its way through training."""
+    """A network on its way through training.
+
+    >>> model = nn.Linear(2, 2)
+    >>> run = Run(model, torch.optim.SGD(model.parameters()), torch.amp.GradScaler("cpu"), sums=torch.zeros(3))
+    >>> run.epoch, run.history
+    (0, [])
+    """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
@@ -80,6 +86,11 @@ def ctrl_c(wanted: bool) -> Iterator[threading.Event]:
 
     The second Ctrl-C acts as always. Only the main thread hears signals; elsewhere, and if not
     ``wanted``, nothing changes.
+
+    >>> with ctrl_c(True) as stop:
+    ...     signal.raise_signal(signal.SIGINT)
+    ...     stop.is_set()
+    True
     """
     stop = threading.Event()
     if not wanted or threading.current_thread() is not threading.main_thread():

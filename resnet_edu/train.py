@@ -27,6 +27,8 @@ from resnet_edu.sync_batchnorm import synchronize_
 from resnet_edu.train_config import TrainConfig, parse
 from resnet_edu.zoo import build
 
+__all__ = ["evaluate", "make_model", "train"]  # the other functions are the loop's own steps
+
 LOOK_EVERY = 20  # steps between two looks at the loss: each look waits for the device
 
 
@@ -140,7 +142,13 @@ def train_epoch(
 def evaluate(
     model: nn.Module, data: ImageData, split: Split, team: Team | None = None, precision: str = "float32"
 ) -> tuple[float, float]:
-    """Loss and error in percent over every image of the split, in eval mode, shared among the team."""
+    """Loss and error in percent over every image of the split, in eval mode, shared among the team.
+
+    >>> data = load("digits")
+    >>> loss, error = evaluate(make_model(TrainConfig(model="cifar8"), data), data, data.test)
+    >>> 0 <= error <= 100
+    True
+    """
     team = team or Team(split.labels.device)
     was_training = model.training
     model.eval()
@@ -157,7 +165,11 @@ def evaluate(
 
 
 def make_model(config: TrainConfig, data: ImageData) -> nn.Module:
-    """The network of the config, with the data's input channels and classes."""
+    """The network of the config, with the data's input channels and classes.
+
+    >>> make_model(TrainConfig(model="cifar8", widths=(4, 8, 16)), load("digits")).conv1     # digits are gray
+    Conv2d(1, 4, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False)
+    """
     plan = recipe(config.model, in_channels=data.shape[0], num_classes=len(data.classes))
     return build(plan if config.widths is None else replace(plan, widths=config.widths))
 

@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 import resnet_edu
+from resnet_edu import checks
 
 HOUSE = Path(resnet_edu.__file__).parent
 MODULES = sorted(
@@ -34,10 +35,12 @@ def public(module: ModuleType) -> Iterator[tuple[str, object]]:
 
 
 def needs_example(module: ModuleType, name: str, thing: object) -> bool:
-    """Whether readers meet it: in a room, or by name in a package of several files; not an exception."""
+    """Whether readers meet it: in a room, unless its ``__all__`` leaves it out, or by name in ``resnet_edu.checks``."""
     package = importlib.import_module(module.__name__.rpartition(".")[0])
-    is_offered = name in getattr(package, "__all__", ()) and getattr(package, name) is thing
-    is_met = package is resnet_edu or is_offered
+    if package is resnet_edu:
+        is_met = name in getattr(module, "__all__", [name])
+    else:
+        is_met = package is checks and name in checks.__all__ and getattr(checks, name) is thing
     return is_met and not (inspect.isclass(thing) and issubclass(thing, BaseException))
 
 
