@@ -226,7 +226,7 @@ RECEPTIVE_FIELD = Formula(
         Slip(
             "stride-too-early",
             "A layer's own stride is counted before its kernel. A kernel sees cells as far apart as the "
-            "*earlier* strides made them: widen first, then multiply the distance by this stride.",
+            "earlier strides made them: widen first, then multiply the distance by this stride.",
         ),
         Slip(
             "kernel-not-minus-one", "Each layer adds kernel − 1 steps, not kernel: its middle pixel is in view already."

@@ -486,7 +486,7 @@ LOAD = Effect(
 _SPREADS: dict[str, tuple[Callable[[int, int], float], str]] = {
     "fan-in-not-fan-out": (
         lambda i, o: (2 / i) ** 0.5,
-        "The convolutions' spread is √(2/fan_in). Here it is √(2/fan_out), which keeps the *gradient's* size on "
+        "The convolutions' spread is √(2/fan_in). Here it is √(2/fan_out), which keeps the gradient's size on "
         "its way "
         'back: pass `mode="fan_out"`.',
     ),

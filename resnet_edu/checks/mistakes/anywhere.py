@@ -68,7 +68,7 @@ def norms() -> list[Mistake]:
         Mistake(
             "batch-norm-momentum",
             everywhere("bn", momentum="theirs"),
-            "The batch norm's `momentum` is not PyTorch's 0.1. PyTorch weighs the *new* batch with it, other libraries "
+            "The batch norm's `momentum` is not PyTorch's 0.1. PyTorch weighs the new batch with it, other libraries "
             "the old average: their 0.9 is our 0.1. Leave the default.",
         ),
     ]
