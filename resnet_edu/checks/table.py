@@ -1,6 +1,5 @@
 """A table of what the checks recognize, computed by making every known mistake and asking for its name."""
 
-import html
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from resnet_edu.checks.contract import Contract, Mistake, applied, made
 from resnet_edu.checks.functions import Formula
 from resnet_edu.checks.program import Built
 from resnet_edu.checks.weights import Effect
+from resnet_edu.tables import Table
 
 #: Each contract by the name of its check. ``None`` stands for init_weights, which is measured.
 CONTRACTS: dict[str, Contract | Formula | Effect | None] = {
@@ -112,35 +112,29 @@ class MistakesTable:
         """All contracts together."""
         return Row("all", sum(row.known for row in self.rows), sum(row.diagnosed for row in self.rows))
 
+    def _table(self) -> Table:
+        cells = [(row.contract, str(row.known), str(row.diagnosed)) for row in (*self.rows, self.total)]
+        return Table("Known mistakes, made and checked", ["contract", "mistakes", "diagnosed"], cells[:-1], cells[-1])
+
     def __str__(self) -> str:
-        lines = [f"{'contract':22}{'mistakes':>10}{'diagnosed':>11}"]
-        lines += [f"{row.contract:22}{row.known:>10}{row.diagnosed:>11}" for row in (*self.rows, self.total)]
-        return "\n".join(lines)
+        return str(self._table())
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        body = "".join(
-            f'<tr><th scope="row"><code>{html.escape(row.contract)}</code></th><td>{row.known}</td>'
-            f"<td>{row.diagnosed}</td></tr>"
-            for row in self.rows
-        )
-        total = self.total
-        return (
-            "<table><caption>Known mistakes by contract, and how many the checks name when they are made</caption>"
-            '<thead><tr><th scope="col">Contract</th><th scope="col">Mistakes</th><th scope="col">Diagnosed</th></tr>'
-            f'</thead><tbody>{body}</tbody><tfoot><tr><th scope="row">All</th><td>{total.known}</td>'
-            f"<td>{total.diagnosed}</td></tr></tfoot></table>"
-        )
+        return self._table()._repr_html_()
 
 
 def mistakes_table(*only: str) -> MistakesTable:
     """Make every known mistake, check it, and count those that are called by their name.
 
     >>> print(mistakes_table("fold_conv_bn"))
-    contract                mistakes  diagnosed
-    fold_conv_bn                  16         16
-    all                           16         16
+    Known mistakes, made and checked
+    contract     │ mistakes │ diagnosed
+    ─────────────┼──────────┼──────────
+    fold_conv_bn │       16 │        16
+    ─────────────┼──────────┼──────────
+    all          │       16 │        16
 
     A mistake that can be made in several ways counts as diagnosed if each of them is.
     """
