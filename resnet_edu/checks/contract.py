@@ -76,6 +76,7 @@ class Candidate:
     ) -> None:
         self.mistakes, self.plain, self._before = mistakes, plain, before
         self._programs: dict[int, Program] = {}
+        self._touched: dict[int, set[str]] = {}
 
     def program(self, case: int) -> Program:
         """The program for one case."""
@@ -84,6 +85,13 @@ class Candidate:
             self._programs[case] = applied(self.mistakes[-1:], start)
         return self._programs[case]
 
+    def touched(self, case: int) -> set[str]:
+        """The names of the operations that are not the plain reference's there, new or gone ones too."""
+        if case not in self._touched:
+            mine, plain = ({op.name: op for op in p.ops} for p in (self.program(case), self.plain[case]))
+            self._touched[case] = {name for name in {*mine, *plain} if mine.get(name) != plain.get(name)}
+        return self._touched[case]
+
     def changes(self, case: int) -> bool:
         """Whether the last mistake makes a difference there."""
         start = self.plain[case] if self._before is None else self._before.program(case)
@@ -91,7 +99,7 @@ class Candidate:
 
 
 def pairs(leading: Sequence[Candidate], singles: Sequence[Candidate], first: int) -> Iterator[Candidate]:
-    """Two mistakes at once, in either order where the order matters."""
+    """Two mistakes at once, in both orders where they may get in each other's way."""
     tried: set[tuple[int, int]] = set()
     for one in leading:
         for two in singles:
@@ -99,10 +107,20 @@ def pairs(leading: Sequence[Candidate], singles: Sequence[Candidate], first: int
                 continue
             tried.add((id(one), id(two)))
             forth = Candidate(one.mistakes + two.mistakes, one.plain, one)
-            back = Candidate(two.mistakes + one.mistakes, one.plain, two)
             yield forth
-            if back.changes(first) and back.program(first).ops != forth.program(first).ops:
-                yield back
+            if _meet(one, two):
+                back = Candidate(two.mistakes + one.mistakes, one.plain, two)
+                if back.changes(first) and back.program(first).ops != forth.program(first).ops:
+                    yield back
+
+
+def _meet(one: Candidate, two: Candidate) -> bool:
+    """Whether the order may matter: both change one operation, or one adds some that the other may change."""
+    for case, plain in enumerate(one.plain):
+        mine, others = one.touched(case), two.touched(case)
+        if mine & others or not (mine | others) <= {op.name for op in plain.ops}:
+            return True
+    return False
 
 
 def made(mistakes: Sequence[Mistake], plain: Sequence[Program]) -> tuple[Program, ...] | None:
