@@ -59,12 +59,12 @@ class Feedback:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        # Coloured by a bar only: text and background are the page's own, in light and in dark mode.
-        colour = "var(--re-pass, #1a7f37)" if self.passed else "var(--re-fail, #bc4c00)"
+        # Colored by a bar only: text and background are the page's own, in light and in dark mode.
+        color = "var(--re-pass, #1a7f37)" if self.passed else "var(--re-fail, #bc4c00)"
         sign = "✓" if self.passed else "✗"
         verdict = "passed" if self.passed else "not yet"
         parts = [
-            f'<div class="re-feedback" role="status" style="border-left: 0.35em solid {colour}; '
+            f'<div class="re-feedback" role="status" style="border-left: 0.35em solid {color}; '
             'padding: 0.3em 0 0.3em 0.9em; margin: 0.6em 0; max-width: 46em; line-height: 1.5">',
             f"<div><strong>{sign} {html.escape(self.contract)}: {verdict}</strong>",
             *(f" <code>{html.escape(name)}</code>" for name in self.mistakes),

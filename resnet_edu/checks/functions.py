@@ -214,7 +214,7 @@ RECEPTIVE_FIELD = Formula(
     (
         Slip(
             "stride-ignored",
-            "The strides are ignored. Behind a stride of 2 neighbouring cells lie 2 input pixels apart, so each "
+            "The strides are ignored. Behind a stride of 2 neighboring cells lie 2 input pixels apart, so each "
             "further kernel widens the view twice as fast.",
         ),
         Slip(

@@ -535,7 +535,7 @@ _START_MESSAGES = {
     "normalizing only.",
     "batch-norm-shift-not-zero": "The batch norms' `bias` is not 0. Set it to 0, so that they start by "
     "normalizing only.",
-    "off-centre": "The convolutions' weights have a mean far from 0. Draw them around 0.",
+    "off-center": "The convolutions' weights have a mean far from 0. Draw them around 0.",
     "not-finite": "Some weights are not finite (NaN or infinity).",
 }
 
@@ -603,7 +603,7 @@ def _convolutions(model: nn.Module, before: Mapping[int, Tensor]) -> list[str]:
     fans = [(w[0].numel(), w.shape[0] * w[0, 0].numel()) for w in weights]
     right = [(2 / o) ** 0.5 for _, o in fans]
     if any(abs(float(w.mean())) > 0.2 * s for w, s in zip(weights, right, strict=True)):
-        found.append("off-centre")
+        found.append("off-center")
     if all(_uniform(w) for w in weights):
         found.append("uniform-not-normal")
     if not _close(spreads, right):
@@ -622,8 +622,8 @@ def _convolutions(model: nn.Module, before: Mapping[int, Tensor]) -> list[str]:
 
 
 def _uniform(w: Tensor) -> bool:
-    centred = w - w.mean()
-    return float((centred**4).mean() / (centred**2).mean() ** 2) < 2.2  # 3 for a normal distribution, 1.8 for a uniform
+    centerd = w - w.mean()
+    return float((centerd**4).mean() / (centerd**2).mean() ** 2) < 2.2  # 3 for a normal distribution, 1.8 for a uniform
 
 
 def _close(a: Sequence[float], b: Sequence[float]) -> bool:
@@ -663,7 +663,7 @@ def start_with(*slips: str) -> Callable[[nn.Module], None]:
             spread = next((_SPREADS[s][0](fan_in, fan_out) for s in slips if s in _SPREADS), (2 / fan_out) ** 0.5)
             bound = 3**0.5 * spread
             w.uniform_(-bound, bound) if "uniform-not-normal" in slips else w.normal_(0, spread)
-            if "off-centre" in slips:
+            if "off-center" in slips:
                 w.add_(spread)
             if "constant-weights" in slips:
                 w.fill_(spread)

@@ -35,7 +35,7 @@ DIRECT = {
     "input": (
         "input-overwritten",
         "The output is right, but your code changes the input tensor that it was given. Whoever holds it, the "
-        "shortcut of a neighbouring block for instance, sees other numbers afterwards. The culprit is an in-place "
+        "shortcut of a neighboring block for instance, sees other numbers afterwards. The culprit is an in-place "
         "operation on the input: `x += …`, or `inplace=True` on the first activation. Write `out = out + x`.",
     ),
     "train": (

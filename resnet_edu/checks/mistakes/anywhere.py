@@ -38,7 +38,7 @@ def norms() -> list[Mistake]:
             "batch-norm-always-training",
             everywhere("bn", mode="train"),
             "In eval mode the batch norm still uses the mean and variance of the batch, so the answer for one image "
-            "depends on its neighbours. Let the mode decide: `nn.BatchNorm2d` does so by itself, `F.batch_norm` needs "
+            "depends on its neighbors. Let the mode decide: `nn.BatchNorm2d` does so by itself, `F.batch_norm` needs "
             "`training=self.training`.",
         ),
         Mistake(

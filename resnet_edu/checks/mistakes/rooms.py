@@ -26,7 +26,7 @@ def stem(pool: str = "pool") -> tuple[Mistake, ...]:
             Mistake(
                 "wrong-padding",
                 change("conv1", padding=padding),
-                f"The 7×7 convolution has `padding={padding}`. With 3 every second pixel is a centre: "
+                f"The 7×7 convolution has `padding={padding}`. With 3 every second pixel is a center: "
                 "⌊(224 + 2·3 − 7)/2⌋ + 1 = 112.",
             )
             for padding in (1, 2, 4)
@@ -58,7 +58,7 @@ def stem(pool: str = "pool") -> tuple[Mistake, ...]:
         Mistake(
             "pool-kernel-2",
             change(pool, kernel=2, padding=0),
-            "The max-pool has a 2×2 kernel. It is 3×3 with stride 2 and padding 1, so that neighbours overlap.",
+            "The max-pool has a 2×2 kernel. It is 3×3 with stride 2 and padding 1, so that neighbors overlap.",
         ),
         Mistake(
             "pool-stride-missing",
