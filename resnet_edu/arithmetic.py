@@ -4,12 +4,17 @@ Sizes follow Dumoulin and Visin 2016, relationship 6; costs are counted as in He
 receptive fields as in Araujo, Norris and Sim 2019, section 2.
 """
 
+from functools import cache
+
 from resnet_edu.recipes import EXPANSION, STEM_KERNEL, Recipe, check_count, check_image, recipe
 from resnet_edu.steps import Shape, Step
 
 # Where the image is on its way: its shape, the side of the square that a cell sees, and how many
 # input pixels lie between two neighboring cells.
 _At = tuple[Shape, int, int]
+
+# What a Step's own constructor does, without the call around it: making rows is most of the work here.
+_row = tuple.__new__
 
 
 def conv_out(size: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:
@@ -102,9 +107,8 @@ def block_steps(
 
 def _stem(rows: list[Step], at: _At, plan: Recipe) -> _At:
     width = plan.widths[0]
-    at = _conv(rows, "conv1", at, width, STEM_KERNEL[plan.stem], 2 if plan.stem == "imagenet" else 1)
-    at = _same(rows, "bn1", "batch norm", at, 2 * width)
-    at = _same(rows, "relu", "ReLU", at)
+    stride = 2 if plan.stem == "imagenet" else 1
+    at = _conv(rows, "conv1", "bn1", at, width, STEM_KERNEL[plan.stem], stride, "relu")
     if plan.stem == "imagenet":
         shape, field, jump = at
         output = (shape[0], (shape[1] - 1) // 2 + 1, (shape[2] - 1) // 2 + 1)
@@ -124,15 +128,12 @@ def _block(rows: list[Step], room: str, at: _At, width: int, stride: int, plan: 
     else:
         convs = ((width, 3, stride), (width, 3, 1))
     for number, (channels, kernel, step) in enumerate(convs, start=1):
-        at = _conv(rows, f"{room}conv{number}", at, channels, kernel, step)
-        at = _same(rows, f"{room}bn{number}", "batch norm", at, 2 * channels)
-        if number < len(convs):
-            at = _same(rows, f"{room}relu", "ReLU", at)
+        relu = f"{room}relu" if number < len(convs) else ""
+        at = _conv(rows, f"{room}conv{number}", f"{room}bn{number}", at, channels, kernel, step, relu)
     if plan.block != "plain":
         changed = stride != 1 or start[0][0] != out_channels
         if plan.shortcut == "C" or (plan.shortcut == "B" and changed):
-            by_projection = _conv(rows, f"{room}downsample.0", start, out_channels, 1, stride)
-            _same(rows, f"{room}downsample.1", "batch norm", by_projection, 2 * out_channels)
+            _conv(rows, f"{room}downsample.0", f"{room}downsample.1", start, out_channels, 1, stride)
         elif changed:
             operation = "zero-pad" if stride == 1 else f"zero-pad/{stride}"
             rows.append(Step(f"{room}downsample", operation, start[0], at[0], 0, 0, start[1]))
@@ -151,7 +152,10 @@ def _head(rows: list[Step], at: _At, num_classes: int) -> None:
     rows.append(Step("fc", "linear", (features,), (num_classes,), weights + num_classes, weights, field))
 
 
-def _conv(rows: list[Step], room: str, at: _At, out_channels: int, kernel: int, stride: int) -> _At:
+def _conv(
+    rows: list[Step], room: str, norm: str, at: _At, out_channels: int, kernel: int, stride: int, relu: str = ""
+) -> _At:
+    """A convolution, its batch norm, and with a name for it the ReLU behind them."""
     shape, field, jump = at
     in_channels, height, width = shape
     if stride != 1:
@@ -160,12 +164,19 @@ def _conv(rows: list[Step], room: str, at: _At, out_channels: int, kernel: int, 
     output = (out_channels, height, width)
     weights = kernel * kernel * in_channels * out_channels
     field += (kernel - 1) * jump
-    operation = f"conv {kernel}×{kernel}" if stride == 1 else f"conv {kernel}×{kernel}/{stride}"
-    rows.append(Step(room, operation, shape, output, weights, weights * height * width, field))
+    rows.append(_row(Step, (room, _conv_name(kernel, stride), shape, output, weights, weights * height * width, field)))
+    rows.append(_row(Step, (norm, "batch norm", output, output, 2 * out_channels, 0, field)))
+    if relu:
+        rows.append(_row(Step, (relu, "ReLU", output, output, 0, 0, field)))
     return output, field, jump * stride
 
 
-def _same(rows: list[Step], room: str, operation: str, at: _At, parameters: int = 0) -> _At:
+@cache  # a network has few kinds of convolutions and many of each
+def _conv_name(kernel: int, stride: int) -> str:
+    return f"conv {kernel}×{kernel}" + (f"/{stride}" if stride != 1 else "")
+
+
+def _same(rows: list[Step], room: str, operation: str, at: _At) -> _At:
     shape = at[0]
-    rows.append(Step(room, operation, shape, shape, parameters, 0, at[1]))
+    rows.append(_row(Step, (room, operation, shape, shape, 0, 0, at[1])))
     return at

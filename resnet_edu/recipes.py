@@ -107,6 +107,8 @@ def recipe(name: str, **changes: Any) -> Recipe:
         base = Recipe(block=block, layers=layers)
     if family.endswith("plain"):
         changes.setdefault("block", "plain")
+    if not changes:
+        return base
     unknown = changes.keys() - Recipe.__dataclass_fields__.keys()
     if unknown:
         raise ValueError(
