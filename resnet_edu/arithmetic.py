@@ -138,8 +138,9 @@ def _block(rows: list[Step], room: str, at: _At, width: int, stride: int, plan: 
             operation = "zero-pad" if stride == 1 else f"zero-pad/{stride}"
             rows.append(Step(f"{room}downsample", operation, start[0], at[0], 0, 0, start[1]))
         # The convolutions see at least as far as the shortcut, so their field is the sum's.
-        at = _same(rows, f"{room}add", "add", at)
-    return _same(rows, f"{room}relu", "ReLU", at)
+        rows.append(_row(Step, (f"{room}add", "add", at[0], at[0], 0, 0, at[1])))
+    rows.append(_row(Step, (f"{room}relu", "ReLU", at[0], at[0], 0, 0, at[1])))
+    return at
 
 
 def _head(rows: list[Step], at: _At, num_classes: int) -> None:
@@ -174,9 +175,3 @@ def _conv(
 @cache  # a network has few kinds of convolutions and many of each
 def _conv_name(kernel: int, stride: int) -> str:
     return f"conv {kernel}×{kernel}" + (f"/{stride}" if stride != 1 else "")
-
-
-def _same(rows: list[Step], room: str, operation: str, at: _At) -> _At:
-    shape = at[0]
-    rows.append(_row(Step, (room, operation, shape, shape, 0, 0, at[1])))
-    return at

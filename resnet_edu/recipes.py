@@ -14,13 +14,46 @@ EXPANSION = {"basic": 1, "bottleneck": 4, "plain": 1}
 #: Kernel size of each stem's convolution.
 STEM_KERNEL = {"imagenet": 7, "cifar": 3}
 
-_IMAGENET: dict[int, tuple[str, tuple[int, ...]]] = {
-    18: ("basic", (2, 2, 2, 2)),
-    34: ("basic", (3, 4, 6, 3)),
-    50: ("bottleneck", (3, 4, 6, 3)),
-    101: ("bottleneck", (3, 4, 23, 3)),
-    152: ("bottleneck", (3, 8, 36, 3)),
-}
+
+def check_choice(name: str, value: object, choices: Any) -> None:
+    """Raise ValueError unless the value is one of the choices, and list them.
+
+    >>> check_choice("stem", "imagnet", STEM_KERNEL)
+    Traceback (most recent call last):
+        ...
+    ValueError: stem must be one of 'imagenet', 'cifar', got 'imagnet'
+    """
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+
+
+def check_count(name: str, value: int) -> None:
+    """Raise ValueError unless the value is a whole number of at least 1.
+
+    >>> check_count("num_classes", 0)
+    Traceback (most recent call last):
+        ...
+    ValueError: num_classes must be a whole number of at least 1, got 0
+    """
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+
+
+def check_layers(layers: tuple[int, ...], widths: tuple[int, ...]) -> None:
+    """Raise ValueError unless there is one count of blocks for each width, all at least 1.
+
+    >>> check_layers((2, 2, 2), (64, 128, 256, 512))
+    Traceback (most recent call last):
+        ...
+    ValueError: layers needs one count of blocks for each of the 4 widths (64, 128, 256, 512), got 3: (2, 2, 2)
+    """
+    if len(layers) != len(widths) or not layers:
+        raise ValueError(
+            f"layers needs one count of blocks for each of the {len(widths)} widths {tuple(widths)}, "
+            f"got {len(layers)}: {tuple(layers)}"
+        )
+    for count in (*layers, *widths):
+        check_count("every entry of layers and widths", count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +107,15 @@ class Recipe:
         return 1 + CONVS_IN_BLOCK[self.block] * sum(self.layers) + 1
 
 
+_IMAGENET = {
+    18: Recipe("basic", (2, 2, 2, 2)),
+    34: Recipe("basic", (3, 4, 6, 3)),
+    50: Recipe("bottleneck", (3, 4, 6, 3)),
+    101: Recipe("bottleneck", (3, 4, 23, 3)),
+    152: Recipe("bottleneck", (3, 8, 36, 3)),
+}
+
+
 def recipe(name: str, **changes: Any) -> Recipe:
     """The recipe with this name, with changes.
 
@@ -99,12 +141,11 @@ def recipe(name: str, **changes: Any) -> Recipe:
     if family in ("cifar", "cifar_plain"):
         base = cifar_recipe(depth)
     else:
-        valid = [d for d, (block, _) in _IMAGENET.items() if family == "resnet" or block == "basic"]
+        valid = [d for d, plan in _IMAGENET.items() if family == "resnet" or plan.block == "basic"]
         if depth not in valid:
             nearest = min(valid, key=lambda d: abs(d - depth))
             raise ValueError(f"{family} has depths {', '.join(map(str, valid))}, got {depth}; the nearest is {nearest}")
-        block, layers = _IMAGENET[depth]
-        base = Recipe(block=block, layers=layers)
+        base = _IMAGENET[depth]
     if family.endswith("plain"):
         changes.setdefault("block", "plain")
     if not changes:
@@ -134,47 +175,6 @@ def cifar_recipe(depth: int) -> Recipe:
             f"and the classifier. {depth} is not of that form; the nearest: {nearest}"
         )
     return Recipe("basic", (n, n, n), (16, 32, 64), stem="cifar", shortcut="A", num_classes=10)
-
-
-def check_choice(name: str, value: object, choices: Any) -> None:
-    """Raise ValueError unless the value is one of the choices, and list them.
-
-    >>> check_choice("stem", "imagnet", STEM_KERNEL)
-    Traceback (most recent call last):
-        ...
-    ValueError: stem must be one of 'imagenet', 'cifar', got 'imagnet'
-    """
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
-
-
-def check_count(name: str, value: int) -> None:
-    """Raise ValueError unless the value is a whole number of at least 1.
-
-    >>> check_count("num_classes", 0)
-    Traceback (most recent call last):
-        ...
-    ValueError: num_classes must be a whole number of at least 1, got 0
-    """
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-
-
-def check_layers(layers: tuple[int, ...], widths: tuple[int, ...]) -> None:
-    """Raise ValueError unless there is one count of blocks for each width, all at least 1.
-
-    >>> check_layers((2, 2, 2), (64, 128, 256, 512))
-    Traceback (most recent call last):
-        ...
-    ValueError: layers needs one count of blocks for each of the 4 widths (64, 128, 256, 512), got 3: (2, 2, 2)
-    """
-    if len(layers) != len(widths) or not layers:
-        raise ValueError(
-            f"layers needs one count of blocks for each of the {len(widths)} widths {tuple(widths)}, "
-            f"got {len(layers)}: {tuple(layers)}"
-        )
-    for count in (*layers, *widths):
-        check_count("every entry of layers and widths", count)
 
 
 def check_image(shape: tuple[int, ...], in_channels: int, stem_kernel: int) -> None:
