@@ -76,7 +76,7 @@ def degradation(
     ]
     rows = _in_processes(_train_one, jobs, workers, progress)
     rows.sort(key=lambda row: (row["net"], row["depth"], row["seed"]))
-    return Results(rows)
+    return Results(rows, "Errors in %")
 
 
 def gradients(
@@ -123,7 +123,7 @@ def gradients(
                         for number, room in enumerate(convolutions):
                             norm = float(torch.linalg.vector_norm(_gradient(room)))
                             rows.append(about | {"convolution": number, "gradient": norm})
-    return Results(rows)
+    return Results(rows, "Gradients of the 3×3 convolutions")
 
 
 def first_over_last(gradient: Results) -> Results:
@@ -141,7 +141,8 @@ def first_over_last(gradient: Results) -> Results:
     for row in gradient:
         ends.setdefault(tuple(row[name] for name in names), []).append(row["gradient"])
     return Results(
-        [dict(zip(names, key, strict=True)) | {"ratio": values[0] / values[-1]} for key, values in ends.items()]
+        [dict(zip(names, key, strict=True)) | {"ratio": values[0] / values[-1]} for key, values in ends.items()],
+        "Gradient of the first convolution over that of the last",
     )
 
 
@@ -169,7 +170,7 @@ def removal(
     ]
     found = _in_processes(_train_and_remove, jobs, workers, progress)
     found.sort(key=lambda rows: (rows[0]["net"], rows[0]["seed"]))
-    return Results([row for rows in found for row in rows])
+    return Results([row for rows in found for row in rows], "Test error in %, with one block taken out")
 
 
 def split_batch(seed: int = 0, processes: int = 2) -> Results:
@@ -192,7 +193,7 @@ def split_batch(seed: int = 0, processes: int = 2) -> Results:
             F.cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]
             mine = _flat_gradient(model)
             rows.append({"norm": norm, "difference": float((theirs - mine).norm() / mine.norm())})
-    return Results(rows)
+    return Results(rows, "First gradient of several processes against that of one")
 
 
 def _train_one(net: str, depth: int, config: TrainConfig) -> dict[str, Any]:
@@ -320,7 +321,8 @@ def beside_the_paper(table: Results) -> Results:
     [8.75]
     """
     return Results(
-        [row | {"paper's test error": PAPER.get(row["depth"]) if row["net"] == "residual" else None} for row in table]
+        [row | {"paper's test error": PAPER.get(row["depth"]) if row["net"] == "residual" else None} for row in table],
+        table.caption,
     )
 
 

@@ -1,6 +1,5 @@
 """What an experiment returns: a tidy table, one row for each measurement."""
 
-import html
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,20 +7,26 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from resnet_edu.tables import Table
+
 
 @dataclass(frozen=True)
 class Results:
-    """Rows with the same columns.
+    """Rows with the same columns, and a caption.
 
-    >>> table = Results([{"net": "plain", "seed": 0, "error": 40.0}, {"net": "plain", "seed": 1, "error": 18.0}])
+    >>> rows = [{"net": "plain", "seed": 0, "error": 40.0}, {"net": "plain", "seed": 1, "error": 18.0}]
+    >>> table = Results(rows, "Errors in %")
     >>> table.where(seed=1)["error"]
     [18.0]
     >>> print(table.summary("error", by=("net",)))
-    net    error, all  median
-    plain  40 18           29
+    Errors in %: error of every run, and the median
+    net   │ every run │ median
+    ──────┼───────────┼───────
+    plain │ 40 · 18   │     29
     """
 
     rows: Sequence[dict[str, Any]]
+    caption: str = "Results"
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -35,7 +40,8 @@ class Results:
 
     def where(self, **values: Any) -> "Results":
         """The rows in which these columns have these values."""
-        return Results([row for row in self.rows if all(row[key] == value for key, value in values.items())])
+        chosen = [row for row in self.rows if all(row[key] == value for key, value in values.items())]
+        return Results(chosen, self.caption)
 
     def unique(self, column: str) -> list[Any]:
         """The different values of a column, in the order in which they appear."""
@@ -52,9 +58,10 @@ class Results:
         return Results(
             [
                 dict(zip(by, key, strict=True))
-                | {f"{value}, all": " ".join(map(_text, values)), "median": middle(values)}
+                | {"every run": " · ".join(map(_text, values)), "median": middle(values)}
                 for key, values in groups.items()
-            ]
+            ],
+            f"{self.caption}: {value.replace('_', ' ')} of every run, and the median",
         )
 
     def save(self, path: str | Path) -> None:
@@ -62,36 +69,16 @@ class Results:
         Path(path).write_text("".join(json.dumps(row) + "\n" for row in self.rows))
 
     def __str__(self) -> str:
-        if not self.rows:
-            return "(no rows)"
-        columns = list(self.rows[0])
-        cells = [columns, *([_text(row[column]) for column in columns] for row in self.rows)]
-        widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
-        right = [isinstance(self.rows[0][column], int | float) for column in columns]
-        lines = (
-            "  ".join(
-                cell.rjust(width) if number else cell.ljust(width)
-                for cell, width, number in zip(line, widths, right, strict=True)
-            )
-            for line in cells
-        )
-        return "\n".join(line.rstrip() for line in lines)
+        return str(self._table()) if self.rows else "(no rows)"
 
     def _repr_html_(self) -> str:
-        if not self.rows:
-            return "<p>(no rows)</p>"
+        return self._table()._repr_html_() if self.rows else "<p>(no rows)</p>"
+
+    def _table(self) -> Table:
         columns = list(self.rows[0])
-        # Written into each cell: a notebook has no style sheet of ours.
-        styles = {
-            column: f"padding:.15em .8em;text-align:{'right' if isinstance(value, int | float) else 'left'}"
-            for column, value in self.rows[0].items()
-        }
-        head = "".join(f'<th scope="col" style="{styles[c]}">{html.escape(c)}</th>' for c in columns)
-        body = "".join(
-            "<tr>" + "".join(f'<td style="{styles[c]}">{html.escape(_text(row[c]))}</td>' for c in columns) + "</tr>"
-            for row in self.rows
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        numbers = [isinstance(value, int | float) for value in self.rows[0].values()]
+        words = numbers.index(True) if True in numbers[1:] else len(columns)
+        return Table(self.caption, columns, [[_text(row[name]) for name in columns] for row in self.rows], words=words)
 
 
 def _text(value: Any) -> str:

@@ -379,6 +379,19 @@ def test_the_formula_is_solved_for_the_setting_that_explains_a_size():
     assert sizes.explains(112, 1, kernel=3, stride=2, padding=1) is None
 
 
+def test_a_message_speaks_of_the_learners_own_arguments():
+    def stacked(kind, start, width, n, step):
+        return nn.Sequential(*(kind(start if i == 0 else width * kind.expansion, width, step) for i in range(n)))
+
+    feedback = checks.make_layer(stacked)
+    assert feedback.mistake == "stride-in-every-block"
+    assert "`step`" in feedback.message
+    assert "`stride`" not in feedback.message
+
+    shrinking_only = block(("in_channels", "a"), ("out_channels", "b"), (" or a != b", ""))
+    assert "test `stride != 1 or a != b`" in checks.basic_block(shrinking_only).message
+
+
 def test_the_line_is_shown_and_no_name_that_the_learner_did_not_write():
     feedback = checks.basic_block(block(("self.c2(out)", "self.c2(out.flatten(1))")))
     assert "ine 18" in feedback.message or "ine 17" in feedback.message, feedback

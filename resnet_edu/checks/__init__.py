@@ -234,7 +234,7 @@ def zero_init_residual(theirs: Callable[..., Any]) -> Feedback:
 
     >>> from resnet_edu import checks
     >>> checks.zero_init_residual(lambda model: None).mistake
-    'a-copy-changed'
+    'nothing-changed'
     """
     return _run("zero_init_residual", lambda: weights.judge_effect(weights.ZERO, theirs))
 

@@ -34,6 +34,14 @@ class Mistake:
 
 
 @dataclass(frozen=True)
+class Slip:
+    """A known mistake in a formula: a switch of the reference, and what to tell the learner."""
+
+    name: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Case:
     """One way to call the learner's code: the arguments, and the shapes of the inputs."""
 

@@ -64,8 +64,8 @@ class Feedback:
         sign = "✓" if self.passed else "✗"
         verdict = "passed" if self.passed else "not yet"
         parts = [
-            f'<div class="re-feedback" role="status" style="border-left: 0.35em solid {color}; '
-            'padding: 0.3em 0 0.3em 0.9em; margin: 0.6em 0; max-width: 46em; line-height: 1.5">',
+            f'<div class="re-feedback" role="status" style="border-left: 0.35em solid {color}; padding: 0.3em 0 0.3em '
+            '0.9em; margin: 0.6em 0; max-width: 46em; line-height: 1.5">',
             f"<div><strong>{sign} {html.escape(self.contract)}: {verdict}</strong>",
             *(f" <code>{html.escape(name)}</code>" for name in self.mistakes),
             "</div>",
@@ -75,8 +75,8 @@ class Feedback:
                 parts.append(f'<p style="margin: 0.4em 0">{_inline(paragraph)}</p>')
         if self.printed:
             parts.append(
-                '<details><summary>What your code printed</summary><pre style="white-space: pre-wrap">'
-                f"{html.escape(self.printed)}</pre></details>"
+                '<details><summary>What your code printed</summary><pre style="white-space: '
+                f'pre-wrap">{html.escape(self.printed)}</pre></details>'
             )
         parts.append("</div>")
         return "".join(parts)

@@ -7,16 +7,10 @@ from itertools import combinations
 from typing import Any
 
 from resnet_edu.checks import words
+from resnet_edu.checks.contract import Slip
 from resnet_edu.checks.judge import Verdict, failed, passed
+from resnet_edu.checks.naming import in_their_names
 from resnet_edu.checks.observe import LearnerError, attempt
-
-
-@dataclass(frozen=True)
-class Slip:
-    """A known mistake in a formula: a switch of the reference, and what to tell the learner."""
-
-    name: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -62,7 +56,8 @@ def judge_formula(formula: Formula, theirs: Any) -> Verdict:
         return passed(formula.passed)
     call = call_of(formula, formula.cases[first])
     ending = f"It shows in `{call}`: you get {_print(got[first])}, {right[first]} is right."
-    for slips in (*combinations(formula.slips, 1), *combinations(formula.slips, 2)):
+    known = in_their_names(formula.slips, formula.signature, theirs)
+    for slips in (*combinations(known, 1), *combinations(known, 2)):
         names = frozenset(slip.name for slip in slips)
         values = [_value(formula, names, case) for case in formula.cases]
         if all(_equal(a, b) for a, b in zip(got, values, strict=True)):
@@ -72,8 +67,8 @@ def judge_formula(formula: Formula, theirs: Any) -> Verdict:
             return failed(f"Two things at once.\n{listed}\n{ending}", *(slip.name for slip in slips))
     fine = sum(_equal(a, b) for a, b in zip(got, right, strict=True))
     return failed(
-        f"I do not recognize this formula. It is right in {fine} of {len(got)} calls. {ending} "
-        "Work this one out by hand, step by step, and compare with each line of your code."
+        f"I do not recognize this formula. It is right in {fine} of {len(got)} calls. {ending} Work this one out by "
+        "hand, step by step, and compare with each line of your code."
     )
 
 
@@ -168,10 +163,14 @@ CONV_OUT = Formula(
         ),
         Slip(
             "dilation-times-kernel",
-            "The dilated kernel is too wide. There are kernel − 1 gaps, not kernel: it reaches over "
-            "dilation·(kernel − 1) + 1 pixels.",
+            "The dilated kernel is too wide. There are kernel − 1 gaps, not kernel: it reaches over dilation·(kernel "
+            "− 1) + 1 pixels.",
         ),
-        Slip("kernel-ignored", "The kernel's size is ignored. It takes its own width from the room to move in."),
+        Slip(
+            "kernel-ignored",
+            "The kernel's size is ignored. Subtract it from the padded size: the kernel stands only where all of it "
+            "fits.",
+        ),
         Slip("one-added-before-dividing", "The 1 is added before the division. Divide first, then add 1."),
     ),
     "Right in every case, with odd sizes, padding, stride and dilation.",
@@ -219,14 +218,13 @@ RECEPTIVE_FIELD = Formula(
         ),
         Slip(
             "kernels-summed",
-            "The kernels are added up. Each layer adds kernel − 1 steps to the one pixel of the start, and each "
-            "step is as "
-            "wide as the product of all strides before.",
+            "The kernels are added up. Each layer adds kernel − 1 steps to the one pixel of the start, and each step "
+            "is as wide as the product of all strides before.",
         ),
         Slip(
             "stride-too-early",
-            "A layer's own stride is counted before its kernel. A kernel sees cells as far apart as the "
-            "earlier strides made them: widen first, then multiply the distance by this stride.",
+            "A layer's own stride is counted before its kernel. A kernel sees cells as far apart as the earlier "
+            "strides made them: widen first, then multiply the distance by this stride.",
         ),
         Slip(
             "kernel-not-minus-one", "Each layer adds kernel − 1 steps, not kernel: its middle pixel is in view already."
@@ -246,13 +244,13 @@ RECEPTIVE_FIELD = Formula(
         ),
         Slip(
             "dilation-ignored",
-            "The dilation, the third number where there is one, is ignored: a dilated kernel reaches "
-            "dilation·(kernel − 1) + 1 far.",
+            "The dilation, the third number where there is one, is ignored: a dilated kernel reaches dilation·(kernel "
+            "− 1) + 1 far.",
         ),
         Slip(
             "largest-only",
-            "This gives the widest single kernel. Views add up: each layer looks at cells that each see a "
-            "region already.",
+            "This gives the widest single kernel. Views add up: each layer looks at cells that each see a region "
+            "already.",
         ),
     ),
     "Right for plain, strided and dilated stacks.",

@@ -1,7 +1,7 @@
 """Holding a learner's module against a contract, and finding the known mistake that explains a difference."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, takewhile
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from resnet_edu.checks import words
 from resnet_edu.checks.contract import Candidate, Case, Contract, Mistake, pairs
+from resnet_edu.checks.naming import in_their_names
 from resnet_edu.checks.observe import (
     LearnerError,
     Observed,
@@ -63,6 +64,7 @@ def judge(contract: Contract, theirs: Any) -> Verdict:
     wrong = words.not_callable(theirs, contract.signature)
     if wrong is not None:
         return failed(wrong, "not-a-class")
+    contract = replace(contract, mistakes=in_their_names(contract.mistakes, contract.signature, theirs))
     trials: list[Trial] = []
     for case in contract.cases:
         trial = _trial(contract, theirs, case, torch.float64)
@@ -254,8 +256,8 @@ def _unnamed(
         return failed(f"{direct[1]}\nIt shows in `{trial.call}`.", direct[0])
     if seen.other_norm is not None:
         return failed(
-            f"Your code normalizes with a {seen.other_norm}, this network uses batch norm (`nn.BatchNorm2d`): "
-            "mean and variance are taken over the batch and the map, for each channel.",
+            f"Your code normalizes with a {seen.other_norm}, this network uses batch norm (`nn.BatchNorm2d`): mean "
+            "and variance are taken over the batch and the map, for each channel.",
             "other-normalization",
         )
     return failed(*words.first_difference(trial.call, program, seen, theirs))
@@ -303,7 +305,7 @@ def _unregistered(trial: Trial, theirs: Any, contract: Contract) -> Verdict:
     return failed(
         f"`{trial.call}` uses {kind} that PyTorch does not know as part of your module, so an optimizer would never "
         "train it and `.to(device)` would leave it behind. Make every layer in `__init__` and set it as an attribute "
-        f"of the module (`self.… = …`), and keep lists of layers in `nn.ModuleList` or `nn.Sequential`."
-        f"{words.at(unit.line, theirs)}",
+        "of the module (`self.… = …`), and keep lists of layers in `nn.ModuleList` or "
+        f"`nn.Sequential`.{words.at(unit.line, theirs)}",
         "weights-not-registered",
     )

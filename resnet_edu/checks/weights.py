@@ -17,8 +17,9 @@ from torch.nn import functional as F
 
 from resnet_edu.blocks import BasicBlock, Bottleneck
 from resnet_edu.checks import compare, words
-from resnet_edu.checks.functions import Slip
+from resnet_edu.checks.contract import Slip
 from resnet_edu.checks.judge import Verdict, failed, passed
+from resnet_edu.checks.naming import in_their_names
 from resnet_edu.checks.observe import LearnerError, attempt
 from resnet_edu.resnet import ResNet
 
@@ -63,7 +64,8 @@ def judge_effect(effect: Effect, theirs: Any) -> Verdict:
     if not different:
         return passed(effect.passed)
     scene = different[0]
-    for slips in (*combinations(effect.slips, 1), *combinations(effect.slips, 2)):
+    known = in_their_names(effect.slips, effect.signature, theirs)
+    for slips in (*combinations(known, 1), *combinations(known, 2)):
         made = _outcomes(effect, frozenset(slip.name for slip in slips))
         if all(_alike(got[name], made[name]) for name in got):
             if len(slips) == 1:
@@ -223,19 +225,18 @@ FOLD = Effect(
         Slip("bias-forgotten", "The new convolution has no bias. What the batch norm adds must go there: β − s·μ."),
         Slip(
             "settings-lost",
-            "The new convolution has lost the stride, the padding or the dilation of the old one. Copy the old one, or "
-            "pass all of them on.",
+            "The new convolution has lost the stride, the padding or the dilation of the old one. Copy the old one, "
+            "or pass all of them on.",
         ),
         Slip(
             "changes-its-arguments",
-            "The convolution that was handed over is changed. Whoever still uses it gets wrong numbers: work on "
-            "a copy.",
+            "The convolution that was handed over is changed. Whoever still uses it gets wrong numbers: work on a "
+            "copy.",
         ),
         Slip(
             "nothing-folded",
-            "This is the convolution as it was; the batch norm's work is lost. Put s = γ / √(σ² + ε) into its "
-            "weight and "
-            "s·(bias − μ) + β into its bias.",
+            "This is the convolution as it was; the batch norm's work is lost. Put s = γ / √(σ² + ε) into its weight "
+            "and s·(bias − μ) + β into its bias.",
         ),
         Slip(
             "batch-norm-kept",
@@ -265,7 +266,7 @@ def _state_outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> 
 
 
 def _zero(slips: frozenset[str], model: nn.Module) -> None:
-    if "a-copy-changed" in slips:
+    if "nothing-changed" in slips:
         return
     seen = 0
     for module in model.modules():
@@ -316,8 +317,9 @@ ZERO = Effect(
     _zero,
     (
         Slip(
-            "a-copy-changed",
-            "The model is as it was. Change it in place, for instance with `nn.init.zeros_(….weight)`.",
+            "nothing-changed",
+            "The model that was handed over has not changed. Change it in place, for instance with "
+            "`nn.init.zeros_(….weight)`.",
         ),
         Slip(
             "first-not-last",
@@ -325,27 +327,30 @@ ZERO = Effect(
         ),
         Slip(
             "second-of-three",
-            "In a bottleneck the second batch norm is set to 0. It has three: the last one before the addition "
-            "is the third.",
+            "In a bottleneck the second batch norm is set to 0. It has three: the last one before the addition is the "
+            "third.",
         ),
-        Slip("only-basic-blocks", "Bottlenecks are left out. Their third batch norm gets the 0."),
-        Slip("only-bottlenecks", "Basic blocks are left out. Their second batch norm gets the 0."),
+        Slip("only-basic-blocks", "Bottlenecks are left out. Set their third batch norm's `weight` to 0."),
+        Slip("only-bottlenecks", "Basic blocks are left out. Set their second batch norm's `weight` to 0."),
         Slip(
             "every-batch-norm",
             "Every batch norm of the network is set to 0, so nothing gets through at all, and no gradient comes back. "
-            "Only the last one of each block.",
+            "Set only the last one of each block.",
         ),
         Slip(
             "every-batch-norm-of-the-block",
-            "Every batch norm of a block is set to 0, so no gradient reaches its convolutions. Only the last one.",
+            "Every batch norm of a block is set to 0, so no gradient reaches its convolutions. Set only the last one.",
         ),
         Slip(
             "projection-too",
-            "The projection's batch norm is set to 0 too, so nothing gets through such a block. Only the last one of "
-            "the main path.",
+            "The projection's batch norm is set to 0 too, so nothing gets through such a block. Set only the last one "
+            "of the main path.",
         ),
-        Slip("shift-not-scale", "The shift β (`bias`) is set to 0. It must be the scale γ (`weight`)."),
-        Slip("shift-too", "The shift β (`bias`) is set to 0 as well. Only the scale γ (`weight`) is."),
+        Slip("shift-not-scale", "The shift β (`bias`) is set to 0. Set the scale γ (`weight`) instead."),
+        Slip(
+            "shift-too",
+            "The shift β (`bias`) is set to 0 as well. Leave it as it is: only the scale γ (`weight`) changes.",
+        ),
         Slip(
             "first-block-only",
             "Only the first block is changed. Go through all modules of the model: `model.modules()`.",
@@ -440,13 +445,12 @@ LOAD = Effect(
     _load,
     (
         Slip(
-            "nothing-loaded", "The model's weights are as they were. Load the state dict into the model that was given."
+            "nothing-loaded", "The model's weights have not changed. Load the state dict into the model that was given."
         ),
         Slip(
             "not-strict",
-            "Weights that are missing or left over pass in silence (`strict=False`), and part of the model "
-            "stays random "
-            "without a word. Load with `strict=True`.",
+            "Weights that are missing or left over pass in silence (`strict=False`), and part of the model stays "
+            "random without a word. Load with `strict=True`.",
         ),
         Slip(
             "missing-ignored",
@@ -454,8 +458,8 @@ LOAD = Effect(
         ),
         Slip(
             "extra-ignored",
-            "Weights that the model has no place for are dropped in silence. Raise an error: "
-            "it is another architecture.",
+            "Weights that the model has no place for are dropped in silence. Raise an error: it is another "
+            "architecture.",
         ),
         Slip(
             "other-shapes-skipped",
@@ -486,26 +490,23 @@ LOAD = Effect(
 _SPREADS: dict[str, tuple[Callable[[int, int], float], str]] = {
     "fan-in-not-fan-out": (
         lambda i, o: (2 / i) ** 0.5,
-        "The convolutions' spread is √(2/fan_in). Here it is √(2/fan_out), which keeps the gradient's size on "
-        "its way "
-        'back: pass `mode="fan_out"`.',
+        "The convolutions' standard deviation is √(2/fan_in). It should be √(2/fan_out), which keeps the gradient's "
+        'size on its way back: pass `mode="fan_out"`.',
     ),
     "xavier-not-kaiming": (
         lambda i, o: (2 / (i + o)) ** 0.5,
-        "The convolutions' spread is Xavier's, √(2/(fan_in + fan_out)). It takes no ReLU into account: use Kaiming's, "
-        "√(2/fan_out).",
+        "The convolutions' standard deviation is Xavier's, √(2/(fan_in + fan_out)). It takes no ReLU into account: "
+        "use Kaiming's, √(2/fan_out).",
     ),
     "relu-gain-forgotten": (
         lambda i, o: (1 / o) ** 0.5,
-        "The convolutions' spread is √(1/fan_out). A ReLU loses half of the variance, so it should be "
-        "√(2/fan_out): pass "
-        '`nonlinearity="relu"`.',
+        "The convolutions' standard deviation is √(1/fan_out). A ReLU loses half of the variance, so it should be "
+        '√(2/fan_out): pass `nonlinearity="relu"`.',
     ),
     "fan-in-and-gain-forgotten": (
         lambda i, o: (1 / i) ** 0.5,
-        "The convolutions' spread is √(1/fan_in). It should be √(2/fan_out): fan_out keeps the gradient's size, "
-        "and the "
-        "2 makes up for the ReLU.",
+        "The convolutions' standard deviation is √(1/fan_in). It should be √(2/fan_out): fan_out keeps the gradient's "
+        "size, and the 2 makes up for the ReLU.",
     ),
     "spread-is-variance": (
         lambda i, o: 2 / o,
@@ -513,15 +514,15 @@ _SPREADS: dict[str, tuple[Callable[[int, int], float], str]] = {
     ),
     "fixed-spread": (
         lambda i, o: 0.01,
-        "Every convolution has the same spread of 0.01. It depends on the layer: √(2/fan_out).",
+        "Every convolution has a standard deviation of 0.01. It depends on the layer: √(2/fan_out).",
     ),
 }
 _START_MESSAGES = {
     **{name: message for name, (_, message) in _SPREADS.items()},
-    "fixed-spread": "Every convolution has the same spread. It depends on the layer's size: √(2/fan_out).",
-    "convolutions-untouched": "The convolutions are as they were. Change them in place: "
+    "fixed-spread": "Every convolution has the same standard deviation. It depends on the layer's size: √(2/fan_out).",
+    "convolutions-untouched": "The convolutions' weights have not changed. Draw them anew, in place: "
     "`nn.init.kaiming_normal_(….weight, …)`.",
-    "some-convolutions-untouched": "Some convolutions are as they were. Go through all modules of the model, "
+    "some-convolutions-untouched": "Some convolutions' weights have not changed. Go through all modules of the model, "
     "however deep: "
     "`model.modules()`.",
     "uniform-not-normal": "The convolutions' weights are uniform between two bounds. Draw them from a normal "
@@ -529,7 +530,7 @@ _START_MESSAGES = {
     "`nn.init.kaiming_normal_`.",
     "constant-weights": "All weights of a convolution are equal, so all its filters learn the same. Draw them "
     "at random.",
-    "batch-norms-untouched": "The batch norms are as they were. Set their `weight` to 1 and their `bias` to 0.",
+    "batch-norms-untouched": "The batch norms have not changed. Set their `weight` to 1 and their `bias` to 0.",
     "batch-norm-scale-zero": "The batch norms' `weight` is 0, so nothing gets through. Set it to 1.",
     "batch-norm-scale-not-one": "The batch norms' `weight` is not 1. Set it to 1, so that they start by "
     "normalizing only.",

@@ -20,8 +20,8 @@ _ROOMS = (str(Path(__file__).parent.parent), str(Path(torch.__file__).parent))
 
 FIXED_TYPE = (
     "The numbers are right in single precision, but your code makes or converts a tensor to a type of its own, so it "
-    "fails or changes type on an input of another one. Make new tensors like the input: "
-    "`torch.zeros(…, dtype=x.dtype, device=x.device)` or `x.new_zeros(…)`, and leave out `.float()`."
+    "fails or changes type on an input of another one. Make new tensors like the input: `torch.zeros(…, "
+    "dtype=x.dtype, device=x.device)` or `x.new_zeros(…)`, and leave out `.float()`."
 )
 
 #: What differs although the output of a first call is right: the name, and what to say.
@@ -29,8 +29,8 @@ DIRECT = {
     "again": (
         "state-between-calls",
         "The second call with the same input, in eval mode, gives another output. Something is kept or drawn anew "
-        "between calls: a layer made inside `forward`, a random number, a tensor changed in place. "
-        "Make all layers once, in `__init__`, and let `forward` only compute.",
+        "between calls: a layer made inside `forward`, a random number, a tensor changed in place. Make all layers "
+        "once, in `__init__`, and let `forward` only compute.",
     ),
     "input": (
         "input-overwritten",
@@ -46,8 +46,8 @@ DIRECT = {
     ),
     "random": (
         "random-in-training",
-        "In training mode the same input gives another output each time, so there is something random inside. "
-        "These networks have no dropout and no noise: take it out.",
+        "In training mode the same input gives another output each time, so there is something random inside. These "
+        "networks have no dropout and no noise: take it out.",
     ),
     "statistics": (
         "statistics-differ",
@@ -74,7 +74,7 @@ def not_callable(theirs: Any, signature: str) -> str | None:
         return f"There is nothing here yet. Write `{signature}` and hand over its name."
     if isinstance(theirs, nn.Module):
         return (
-            f"You handed over one finished module. Hand over the class (or function) itself, without the brackets, so "
+            "You handed over one finished module. Hand over the class (or function) itself, without the brackets, so "
             f"that the check can build it in several shapes: `{name}`, not `{name}(…)`."
         )
     if isinstance(theirs, Tensor) or not callable(theirs):
@@ -203,8 +203,8 @@ def _in_words(error: BaseException, signature: str, trouble: LearnerError, progr
     ):
         if trouble.doing == "construct":
             return (
-                f"It is called as `{signature}`, by position, and Python says: {text}. Compare your arguments "
-                f"with that.",
+                f"It is called as `{signature}`, by position, and Python says: {text}. Compare your arguments with "
+                "that.",
                 "wrong-arguments",
             )
         return (f"Python says: {text}. Compare the call with the arguments that the function takes.",)
@@ -235,29 +235,28 @@ def _shapes_in_words(text: str, trouble: LearnerError, program: Program | None) 
         )
     if "Expected more than 1 value per channel" in text:
         return (
-            "A batch norm in training mode got one single value per channel, which has no variance. The map is "
-            "1×1 and the batch 1: look for what shrinks the map so far.",
+            "A batch norm in training mode got one single value per channel, which has no variance. The map is 1×1 "
+            "and the batch 1: look for what shrinks the map so far.",
         )
     found = re.search(r"expected input\[(.*?)\] to have (\d+) channels, but got (\d+) channels", text)
     if found:
         return (
-            f"A convolution was made for {found[2]} channels and got {found[3]}, in a tensor of shape "
-            f"({found[1]}). Its first argument must be the number of channels that arrive.{cure}",
+            f"A convolution was made for {found[2]} channels and got {found[3]}, in a tensor of shape ({found[1]}). "
+            f"Its first argument must be the number of channels that arrive.{cure}",
             "channels-do-not-fit",
         )
     found = re.search(r"(?:running_mean|weight) should contain (\d+) elements not (\d+)", text)
     if found:
         return (
-            f"A batch norm was made for {found[2]} channels and got {found[1]}. Give it the number of channels "
-            f"that leave the convolution before it.",
+            f"A batch norm was made for {found[2]} channels and got {found[1]}. Give it the number of channels that "
+            "leave the convolution before it.",
             "channels-do-not-fit",
         )
     found = re.search(r"mat1 and mat2 shapes cannot be multiplied \((\d+)x(\d+) and (\d+)x(\d+)\)", text)
     if found:
         return (
-            f"The linear layer takes {found[3]} features and got {found[2]} in each of {found[1]} rows. Average "
-            f"each channel over the map first, then flatten from dimension 1 on, so that one number per channel "
-            f"is left.",
+            f"The linear layer takes {found[3]} features and got {found[2]} in each of {found[1]} rows. Average each "
+            "channel over the map first, then flatten from dimension 1 on, so that one number per channel is left.",
             "features-do-not-fit",
         )
     if "must match the size of tensor b" in text and len(given) >= 2:
@@ -269,7 +268,7 @@ def _shapes_in_words(text: str, trouble: LearnerError, program: Program | None) 
         )
     if "Sizes of tensors must match" in text:
         return (
-            f"`torch.cat` needs tensors that agree in every other dimension, got "
+            "`torch.cat` needs tensors that agree in every other dimension, got "
             f"{' and '.join(shape(g) for g in given)}.{cure}",
             "shapes-do-not-fit",
         )
@@ -400,19 +399,19 @@ def _walk(call: str, program: Program, seen: Observed, theirs: Any) -> str:
         value = values.get(op.name)
         if value is None:
             return (
-                f"{_so_far(last_words)} I find nothing in your code that does the work "
-                f"of {op.words}. {_next(steps, last_index, theirs)}"
+                f"{_so_far(last_words)} I find nothing in your code that does the work of {op.words}. "
+                f"{_next(steps, last_index, theirs)}"
             )
         index = next((i for i, step in enumerate(steps) if compare.same(step.made, value)), None)
         if index is None:
             distance = _distance(steps, last_index, value)
             return (
-                f"{_so_far(last_words)} The first that I cannot find is {op.words}, of "
-                f"shape {shape(value.shape)}{distance}. {_next(steps, last_index, theirs)}"
+                f"{_so_far(last_words)} The first that I cannot find is {op.words}, of shape "
+                f"{shape(value.shape)}{distance}. {_next(steps, last_index, theirs)}"
             )
         last_words, last_index = op.words, max(last_index, index)
     return (
-        f"Every tensor of the reference appears in your code, but what you return is another. "
+        "Every tensor of the reference appears in your code, but what you return is another. "
         f"{_next(steps, last_index, theirs)}"
     )
 

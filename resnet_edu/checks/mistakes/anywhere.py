@@ -25,9 +25,8 @@ def bias(where: str) -> Mistake:
     return Mistake(
         "conv-bias",
         everywhere("conv", bias="any"),
-        f"{where} a bias. The batch norm behind it subtracts the mean, and any constant with it, so these "
-        f"weights learn "
-        "nothing and only cost parameters. Make convolutions before a batch norm with `bias=False`.",
+        f"{where} a bias. The batch norm behind it subtracts the mean, and any constant with it, so these weights "
+        "learn nothing and only cost parameters. Make convolutions before a batch norm with `bias=False`.",
     )
 
 
@@ -51,8 +50,8 @@ def norms() -> list[Mistake]:
         Mistake(
             "batch-norm-without-statistics",
             everywhere("bn", stats=False),
-            "The batch norm keeps no running mean and variance, so in eval mode it must use the batch at hand. "
-            "Leave out `track_running_stats=False`.",
+            "The batch norm keeps no running mean and variance, so in eval mode it must use the batch at hand. Leave "
+            "out `track_running_stats=False`.",
         ),
         Mistake(
             "batch-norm-without-scale",

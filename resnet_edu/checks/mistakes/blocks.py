@@ -58,20 +58,20 @@ def addition() -> list[Mistake]:
         Mistake(
             "residual-dropped",
             change("add", fn="second-only"),
-            "What comes out is the shortcut alone: the convolutions' output is computed and then lost. "
-            "Add the two: F(x) + x.",
+            "What comes out is the shortcut alone: the convolutions' output is computed and then lost. Add the two: "
+            "F(x) + x.",
         ),
         Mistake(
             "concatenated-not-added",
             change("add", fn="concat"),
-            "The shortcut is concatenated, so the channels double. A residual block adds number to number: "
-            "`out + shortcut`, same shape as before.",
+            "The shortcut is concatenated, so the channels double. A residual block adds number to number: `out + "
+            "shortcut`, same shape as before.",
         ),
         Mistake(
             "shortcut-detached",
             before("add", "act", 1, fn="detach"),
-            "The numbers are right, but no gradient flows back through the shortcut, which is what it is for. Take out "
-            "`.detach()`, `.data` or `torch.no_grad()` around it.",
+            "The numbers are right, but no gradient flows back through the shortcut, which is what it is for. Take "
+            "out `.detach()`, `.data` or `torch.no_grad()` around it.",
         ),
         Mistake(
             "residual-detached",
@@ -89,13 +89,13 @@ def relus(convs: int) -> list[Mistake]:
         Mistake(
             "relu-before-addition",
             all_of(before("add", "act", 0, fn="relu"), drop("out")),
-            "The last ReLU runs before the addition. Then F(x) can never be negative, and the block can only add. "
-            f"Add the shortcut to the output of the {NTH[convs]} batch norm first, and apply the ReLU to the sum.",
+            "The last ReLU runs before the addition. Then F(x) can never be negative, and the block can only add. Add "
+            f"the shortcut to the output of the {NTH[convs]} batch norm first, and apply the ReLU to the sum.",
         ),
         Mistake(
             "relu-on-both-ends",
             all_of(before("add", "act", 0, fn="relu"), before("add", "act", 1, fn="relu"), drop("out")),
-            "Both ends pass a ReLU before the addition. Add first, and apply one ReLU to the sum.",
+            "F(x) and the shortcut each pass a ReLU before the addition. Add first, and apply one ReLU to the sum.",
         ),
         Mistake(
             "final-relu-missing",
@@ -112,8 +112,7 @@ def relus(convs: int) -> list[Mistake]:
             "relu-on-shortcut",
             before("add", "act", 1, fn="relu"),
             "The shortcut passes a ReLU of its own before the addition. It should arrive unchanged (or only "
-            "projected): "
-            "add it as it is, and apply the ReLU to the sum.",
+            "projected): add it as it is, and apply the ReLU to the sum.",
         ),
     ]
     for number in range(1, convs):
@@ -121,9 +120,8 @@ def relus(convs: int) -> list[Mistake]:
             Mistake(
                 f"{NTH[number]}-relu-missing",
                 drop(f"relu{number}"),
-                f"There is no ReLU between the {NTH[number]} batch norm and the {NTH[number + 1]} "
-                f"convolution. Without "
-                "it two convolutions in a row collapse into a single linear step. Put one there.",
+                f"There is no ReLU between the {NTH[number]} batch norm and the {NTH[number + 1]} convolution. "
+                "Without it two convolutions in a row collapse into a single linear step. Put one there.",
             )
         )
     if convs == 3:
@@ -131,17 +129,16 @@ def relus(convs: int) -> list[Mistake]:
             Mistake(
                 "inner-relus-missing",
                 all_of(drop("relu1"), drop("relu2")),
-                "There is no ReLU between the convolutions. Without them the three collapse into a single linear step. "
-                "Put one after the first and one after the second batch norm.",
+                "There is no ReLU between the convolutions. Without them the three collapse into a single linear "
+                "step. Put one after the first and one after the second batch norm.",
             )
         )
     found += [
         Mistake(
             "relu-before-block",
             _relu_on_input,
-            "The input passes a ReLU before anything else, and so the shortcut carries another input than the "
-            "block was "
-            "given. Start with the first convolution, and leave the shortcut alone.",
+            "The input passes a ReLU before anything else, and so the shortcut carries another input than the block "
+            "was given. Start with the first convolution, and leave the shortcut alone.",
         ),
         *(
             Mistake(
@@ -155,9 +152,8 @@ def relus(convs: int) -> list[Mistake]:
         Mistake(
             "relu-before-batch-norm",
             any_of(*(swap_order(f"bn{n}", f"relu{n}") for n in range(1, convs))),
-            "The ReLU runs before the batch norm. The order is convolution, batch norm, ReLU: the norm needs to "
-            "see the "
-            "negative half too.",
+            "The ReLU runs before the batch norm. The order is convolution, batch norm, ReLU: the norm needs to see "
+            "the negative half too.",
         ),
         Mistake(
             "all-relus-missing",
@@ -220,7 +216,7 @@ def batch_norms(convs: int) -> list[Mistake]:
         Mistake(
             "batch-norm-shared",
             share("projbn", f"bn{convs}"),
-            "One batch norm is used in both ends of the addition. Each convolution's output has its own mean and "
+            "One batch norm serves the main path and the projection. Each convolution's output has its own mean and "
             "variance, and needs a batch norm of its own.",
         ),
     ]
@@ -268,9 +264,8 @@ def convolutions(convs: int) -> list[Mistake]:
             Mistake(
                 "padding-missing",
                 change(f"conv{n}", padding=0),
-                f"{which[0].upper()}{which[1:]} has no padding, so a 3×3 kernel takes two pixels from each "
-                f"side's length and the "
-                "two ends of the addition cannot match. Give it `padding=1`: (H + 2·1 − 3)/1 + 1 = H.",
+                f"{which[0].upper()}{which[1:]} has no padding, so a 3×3 kernel takes two pixels from each side's "
+                "length and the two ends of the addition cannot match. Give it `padding=1`: (H + 2·1 − 3)/1 + 1 = H.",
             )
         )
     if len(threes) > 1:
@@ -278,8 +273,8 @@ def convolutions(convs: int) -> list[Mistake]:
             Mistake(
                 "padding-missing",
                 all_of(*(change(f"conv{n}", padding=0) for n in threes)),
-                "The 3×3 convolutions have no padding, so each takes two pixels from the height and the width, and the "
-                "two ends of the addition cannot match. Give both `padding=1`: (H + 2·1 − 3)/1 + 1 = H.",
+                "The 3×3 convolutions have no padding, so each takes two pixels from the height and the width, and "
+                "the two ends of the addition cannot match. Give both `padding=1`: (H + 2·1 − 3)/1 + 1 = H.",
             )
         )
     found += [
@@ -305,9 +300,8 @@ def convolutions(convs: int) -> list[Mistake]:
             Mistake(
                 "convolution-shared",
                 edit,
-                "The same convolution is used twice, so both steps share one set of weights. Make two "
-                "convolutions, and "
-                "call each once.",
+                "The same convolution is used twice, so both steps share one set of weights. Make two convolutions, "
+                "and call each once.",
             )
             for edit in (share("conv2", "conv1"), _call_again("conv2", "conv1"))
         ),
@@ -336,9 +330,8 @@ def convolutions(convs: int) -> list[Mistake]:
         Mistake(
             "grouped-convolution",
             _depthwise(f"conv{convs if convs == 2 else 2}"),
-            "A 3×3 convolution is split into groups, each channel for itself. Leave out `groups`: every filter "
-            "looks at "
-            "all channels.",
+            "A 3×3 convolution is split into groups, each channel for itself. Leave out `groups`: every filter looks "
+            "at all channels.",
         ),
         Mistake(
             f"{NTH[2]}-convolution-missing",
@@ -414,8 +407,8 @@ def _strides(convs: int) -> list[Mistake]:
         Mistake(
             "stride-missing-in-main-path",
             ignored,
-            "The shortcut shrinks the map but the convolutions do not, so the two ends of the addition differ. "
-            "Pass `stride` to " + ("the first convolution." if convs == 2 else "the 3×3 convolution."),
+            "The shortcut shrinks the map but the convolutions do not, so the two ends of the addition differ. Pass "
+            "`stride` to " + ("the first convolution." if convs == 2 else "the 3×3 convolution."),
         ),
     ]
     if convs == 2:
@@ -424,8 +417,8 @@ def _strides(convs: int) -> list[Mistake]:
             Mistake(
                 "stride-in-second-convolution",
                 moved("conv2"),
-                "The stride sits in the second convolution. It belongs to the first, so that everything after it works "
-                "on the smaller map.",
+                "The stride sits in the second convolution. It belongs to the first, so that everything after it "
+                "works on the smaller map.",
             ),
         )
     else:
@@ -494,12 +487,13 @@ def _projections(convs: int) -> list[Mistake]:
 
         return edit
 
+    leaving = "out_channels" if convs == 2 else "4 * channels"
     found = [
         Mistake(
             "projection-without-batch-norm",
             drop("projbn"),
-            "The projection has no batch norm. Its 1×1 convolution is followed by one, like every other convolution of "
-            "the network, so that both ends of the addition arrive at the same scale.",
+            "The projection has no batch norm. Its 1×1 convolution is followed by one, like every other convolution "
+            "of the network, so that both ends of the addition arrive at the same scale.",
         ),
         Mistake(
             "projection-with-relu",
@@ -516,8 +510,8 @@ def _projections(convs: int) -> list[Mistake]:
         Mistake(
             "projection-3x3",
             change("proj", kernel=3, padding=1),
-            "The projection has a 3×3 kernel. It is a 1×1 convolution: it matches channels and skips pixels, and costs "
-            "a ninth.",
+            "The projection has a 3×3 kernel. Make it 1×1: it only has to match channels and skip pixels, and costs a "
+            "ninth.",
         ),
         Mistake(
             "projection-padded",
@@ -528,23 +522,21 @@ def _projections(convs: int) -> list[Mistake]:
         Mistake(
             "projection-after-pooling",
             any_of(pooled("avgpool")),
-            "The shortcut pools first and projects then. That is a later variant (ResNet-D); here the "
-            "projection itself "
-            "takes the stride.",
+            "The shortcut pools first and projects then. That is a later variant (ResNet-D); here the projection "
+            "itself takes the stride.",
         ),
         Mistake(
             "projection-after-pooling",
             any_of(pooled("maxpool")),
-            "The shortcut pools first and projects then. Here the projection itself takes the stride, nothing "
-            "is pooled.",
+            "The shortcut pools first and projects then. Here the projection itself takes the stride, nothing is "
+            "pooled.",
         ),
         Mistake(
             "projection-missing",
             only_if(lambda op, p, b: False),
             "The input is added as it is, although its shape is not that of the convolutions' output. Where the "
-            "stride is "
-            "not 1 or the channels differ, bring it to the same shape: a 1×1 convolution with the same stride, and a "
-            "batch norm.",
+            "stride is not 1 or the channels differ, bring it to the same shape: a 1×1 convolution with the same "
+            "stride, and a batch norm.",
         ),
         Mistake(
             "projection-of-residual",
@@ -558,14 +550,13 @@ def _projections(convs: int) -> list[Mistake]:
             "projection-only-for-stride",
             only_if(lambda op, p, b: op["stride"] != 1),
             "The shortcut is projected only where the stride is not 1. With stride 1 and another number of channels "
-            "the two ends do not match either: test `stride != 1 or in_channels != out_channels`, the channels being "
-            "those that leave the block.",
+            f"the two ends do not match either: test `stride != 1 or in_channels != {leaving}`.",
         ),
         Mistake(
             "projection-only-for-channels",
             only_if(lambda op, p, b: op["ins"] != op["outs"]),
             "The shortcut is projected only where the channels differ. With stride 2 and equal channels the sizes do "
-            "not match either: test `stride != 1 or in_channels != out_channels`.",
+            f"not match either: test `stride != 1 or in_channels != {leaving}`.",
         ),
         Mistake(
             "projection-always",
@@ -610,9 +601,8 @@ def _preactivated() -> list[Mistake]:
         Mistake(
             "pre-activation-order",
             edit,
-            "Batch norm and ReLU come before each convolution. That is the later pre-activation block (He et "
-            "al. 2016). "
-            "Here the order is convolution, batch norm, ReLU, and the last ReLU follows the addition.",
+            "Batch norm and ReLU come before each convolution. That is the later pre-activation block (He et al. "
+            "2016). Here the order is convolution, batch norm, ReLU, and the last ReLU follows the addition.",
         )
     ]
 
@@ -711,9 +701,8 @@ def bottleneck() -> tuple[Mistake, ...]:
         Mistake(
             "channels-taken-as-output",
             channels_are_output,
-            "You take `channels` for the number of channels that leave the block, and squeeze to a quarter of "
-            "it. It is "
-            "the width inside: squeeze to `channels`, and widen to `4 * channels`.",
+            "You take `channels` for the number of channels that leave the block, and squeeze to a quarter of it. It "
+            "is the width inside: squeeze to `channels`, and widen to `4 * channels`.",
         ),
         Mistake(
             "widened-too-early",

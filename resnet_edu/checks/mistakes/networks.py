@@ -166,14 +166,14 @@ _STACKING: tuple[tuple[str, Any, str], ...] = (
     (
         "expansion-ignored",
         _expansion_ignored,
-        "The blocks after the first are made for `channels` input channels. The first ends with "
-        "`channels * block.expansion`, and that is what they get.",
+        "The blocks after the first are made for `channels` input channels. The first ends with `channels * "
+        "block.expansion`, and that is what they get.",
     ),
     (
         "in-channels-not-updated",
         _in_channels_kept,
-        "Every block is made for the `in_channels` of the layer. After the first block the map has "
-        "`channels * block.expansion` channels: pass that to the others.",
+        "Every block is made for the `in_channels` of the layer. After the first block the map has `channels * "
+        "block.expansion` channels: pass that to the others.",
     ),
     (
         "same-block-repeated",
@@ -184,9 +184,8 @@ _STACKING: tuple[tuple[str, Any, str], ...] = (
     (
         "same-block-repeated",
         _shared(0),
-        "All blocks are one and the same object, so they share their weights: `[block] * n` repeats a "
-        "reference. Make a "
-        "new block each time, `[block(…) for _ in range(n)]`.",
+        "All blocks are one and the same object, so they share their weights: `[block] * n` repeats a reference. Make "
+        "a new block each time, `[block(…) for _ in range(n)]`.",
     ),
     (
         "one-block-too-many",
@@ -224,8 +223,8 @@ def make_layer() -> tuple[Mistake, ...]:
         Mistake(
             "batch-norm-after-blocks",
             _norm_behind,
-            "There is a batch norm behind the last block. A layer is its blocks in a row, nothing else: each block has "
-            "its own.",
+            "There is a batch norm behind the last block. A layer is its blocks in a row, nothing else: each block "
+            "has its own.",
         ),
     )
 
@@ -315,9 +314,8 @@ def resnet() -> tuple[Mistake, ...]:
         Mistake(
             "stride-in-layer1",
             _resnet_strides((2, 2, 2, 2)),
-            "The first layer has stride 2 as well. The stem has shrunk the image fourfold already, so layer 1 "
-            "keeps the "
-            "size: strides 1, 2, 2, 2.",
+            "The first layer has stride 2 as well. The stem has shrunk the image fourfold already, so layer 1 keeps "
+            "the size: strides 1, 2, 2, 2.",
         ),
         Mistake(
             "strides-missing",
@@ -350,8 +348,7 @@ def resnet() -> tuple[Mistake, ...]:
             "layer-input-without-expansion",
             _layer_inputs_unexpanded,
             "A layer is made for the width of the one before it, but what arrives is that width times "
-            "`block.expansion`. "
-            "Keep track of the channels: after each layer they are `channels * block.expansion`.",
+            "`block.expansion`. Keep track of the channels: after each layer they are `channels * block.expansion`.",
         ),
         Mistake(
             "widths-all-equal",
@@ -384,8 +381,8 @@ def resnet() -> tuple[Mistake, ...]:
         Mistake(
             "conv-bias",
             _stem_bias,
-            "The stem's convolution has a bias. The batch norm behind it subtracts the mean, and any constant with it. "
-            "Make it with `bias=False`.",
+            "The stem's convolution has a bias. The batch norm behind it subtracts the mean, and any constant with "
+            "it. Make it with `bias=False`.",
         ),
         *norms(),
     )
@@ -499,21 +496,20 @@ def cifar() -> tuple[Mistake, ...]:
         Mistake(
             "projection-not-zeros",
             option_b,
-            "The shortcuts are projections, option B. The paper's network for CIFAR uses option A: skip pixels and pad "
-            "channels with zeros, so that it has exactly as many weights as the plain one.",
+            "The shortcuts are projections, option B. The paper's network for CIFAR uses option A: skip pixels and "
+            "pad channels with zeros, so that it has exactly as many weights as the plain one.",
         ),
         Mistake(
             "projection-not-zeros",
             option_b_bare,
-            "The shortcuts are projections, option B. The paper's network for CIFAR uses option A: skip pixels and pad "
-            "channels with zeros, so that it has exactly as many weights as the plain one.",
+            "The shortcuts are projections, option B. The paper's network for CIFAR uses option A: skip pixels and "
+            "pad channels with zeros, so that it has exactly as many weights as the plain one.",
         ),
         Mistake(
             "wrong-number-of-blocks",
             counted(lambda n: 2 * n),
-            "Each layer has twice as many blocks as it should. The depth counts convolutions: a block has two, "
-            "there are "
-            "three layers, so n = (depth − 2) / 6.",
+            "Each layer has twice as many blocks as it should. The depth counts convolutions: a block has two, there "
+            "are three layers, so n = (depth − 2) / 6.",
         ),
         Mistake(
             "wrong-number-of-blocks",
@@ -528,8 +524,8 @@ def cifar() -> tuple[Mistake, ...]:
         Mistake(
             "wrong-number-of-blocks",
             counted(lambda n: 3 * n),
-            "Each layer has three times the blocks it should. The depth is shared by three layers: n = (depth − "
-            "2) / 6.",
+            "Each layer has three times the blocks it should. The depth is shared by three layers: n = (depth − 2) / "
+            "6.",
         ),
         Mistake(
             "wrong-number-of-blocks",

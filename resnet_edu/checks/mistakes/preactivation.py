@@ -84,9 +84,8 @@ def preactivation() -> tuple[Mistake, ...]:
         Mistake(
             "post-activation-order",
             post,
-            "This is the original block: convolution, batch norm, ReLU. In the pre-activation block each "
-            "convolution is "
-            "preceded by its batch norm and ReLU, and nothing follows the addition.",
+            "This is the original block: convolution, batch norm, ReLU. In the pre-activation block each convolution "
+            "is preceded by its batch norm and ReLU, and nothing follows the addition.",
         ),
         Mistake(
             "first-relu-missing",
@@ -97,8 +96,8 @@ def preactivation() -> tuple[Mistake, ...]:
         Mistake(
             "second-relu-missing",
             drop("relu2"),
-            "There is no ReLU between the second batch norm and the second convolution. The order is batch norm, ReLU, "
-            "convolution, twice.",
+            "There is no ReLU between the second batch norm and the second convolution. The order is batch norm, "
+            "ReLU, convolution, twice.",
         ),
         Mistake(
             "all-relus-missing",
@@ -128,9 +127,8 @@ def preactivation() -> tuple[Mistake, ...]:
         Mistake(
             "identity-of-activated-input",
             shortcut_from_activated,
-            "Where the shapes match, the shortcut carries the normalized and rectified input. It must be the "
-            "bare input: "
-            "that free way is what the block is for. Only a projection takes the pre-activated input.",
+            "Where the shapes match, the shortcut carries the normalized and rectified input. It must be the bare "
+            "input: that free way is what the block is for. Only a projection takes the pre-activated input.",
         ),
         Mistake(
             "projection-of-raw-input",
@@ -141,9 +139,8 @@ def preactivation() -> tuple[Mistake, ...]:
         Mistake(
             "projection-of-raw-input",
             after_first_norm,
-            "The projection takes the input after the batch norm but before the ReLU. It shares the "
-            "pre-activated input "
-            "with the first convolution: after both.",
+            "The projection takes the input after the batch norm but before the ReLU. It shares the pre-activated "
+            "input with the first convolution: after both.",
         ),
         Mistake(
             "projection-with-batch-norm",
@@ -165,22 +162,20 @@ def preactivation() -> tuple[Mistake, ...]:
         Mistake(
             "projection-missing",
             only_if(lambda op: False),
-            "The input is added as it is, although its shape is not that of the convolutions' output. Where the stride "
-            "is not 1 or the channels differ, project it with a 1×1 convolution of the same stride.",
+            "The input is added as it is, although its shape is not that of the convolutions' output. Where the "
+            "stride is not 1 or the channels differ, project it with a 1×1 convolution of the same stride.",
         ),
         Mistake(
             "projection-only-for-stride",
             only_if(lambda op: op["stride"] != 1),
-            "The shortcut is projected only where the stride is not 1. With stride 1 and another number of "
-            "channels the "
-            "two ends do not match either: test `stride != 1 or in_channels != out_channels`.",
+            "The shortcut is projected only where the stride is not 1. With stride 1 and another number of channels "
+            "the two ends do not match either: test `stride != 1 or in_channels != out_channels`.",
         ),
         Mistake(
             "projection-only-for-channels",
             only_if(lambda op: op["ins"] != op["outs"]),
-            "The shortcut is projected only where the channels differ. With stride 2 and equal channels the "
-            "sizes do not "
-            "match either: test `stride != 1 or in_channels != out_channels`.",
+            "The shortcut is projected only where the channels differ. With stride 2 and equal channels the sizes do "
+            "not match either: test `stride != 1 or in_channels != out_channels`.",
         ),
         Mistake(
             "projection-always",
@@ -195,9 +190,8 @@ def preactivation() -> tuple[Mistake, ...]:
         Mistake(
             "stride-in-both-convolutions",
             twice,
-            "Both convolutions have the stride, so the map shrinks twice while the shortcut shrinks once. Only "
-            "the first "
-            "takes `stride`.",
+            "Both convolutions have the stride, so the map shrinks twice while the shortcut shrinks once. Only the "
+            "first takes `stride`.",
         ),
         Mistake(
             "stride-ignored",
@@ -220,8 +214,8 @@ def preactivation() -> tuple[Mistake, ...]:
         Mistake(
             "batch-norm-shared",
             share("bn2", "bn1"),
-            "One batch norm is used twice. Each place has its own mean and variance, and needs a batch norm of "
-            "its own.",
+            "One batch norm is used twice. Each place has its own mean and variance, and needs a batch norm of its "
+            "own.",
         ),
         bias("The convolutions have"),
         *norms(),

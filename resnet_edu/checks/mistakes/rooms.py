@@ -26,8 +26,8 @@ def stem(pool: str = "pool") -> tuple[Mistake, ...]:
             Mistake(
                 "wrong-padding",
                 change("conv1", padding=padding),
-                f"The 7×7 convolution has `padding={padding}`. With 3 every second pixel is a center: "
-                "⌊(224 + 2·3 − 7)/2⌋ + 1 = 112.",
+                f"The 7×7 convolution has `padding={padding}`. With 3 every second pixel is a center: ⌊(224 + 2·3 − "
+                "7)/2⌋ + 1 = 112.",
             )
             for padding in (1, 2, 4)
         ),
@@ -35,7 +35,8 @@ def stem(pool: str = "pool") -> tuple[Mistake, ...]:
             Mistake(
                 "wrong-kernel-size",
                 change("conv1", kernel=kernel, padding=padding),
-                f"The stem's convolution has a {kernel}×{kernel} kernel. It is 7×7, the only large one in the network.",
+                f"The stem's convolution has a {kernel}×{kernel} kernel. Make it 7×7 with `padding=3`: it is the only "
+                "large one in the network.",
             )
             for kernel, padding in ((3, 1), (3, 3), (5, 2), (5, 3), (11, 5))
         ),
@@ -58,7 +59,7 @@ def stem(pool: str = "pool") -> tuple[Mistake, ...]:
         Mistake(
             "pool-kernel-2",
             change(pool, kernel=2, padding=0),
-            "The max-pool has a 2×2 kernel. It is 3×3 with stride 2 and padding 1, so that neighbors overlap.",
+            "The max-pool has a 2×2 kernel. Make it 3×3 with stride 2 and padding 1, so that neighbors overlap.",
         ),
         Mistake(
             "pool-stride-missing",
@@ -84,7 +85,7 @@ def stem(pool: str = "pool") -> tuple[Mistake, ...]:
         Mistake(
             "average-pool",
             lambda p, b: p.swap(pool, replace(p.op(pool), kind="avgpool")),
-            "The pool takes the mean, here it takes the largest: `nn.MaxPool2d`.",
+            "The pool takes the mean of its window. Take the largest value: `nn.MaxPool2d`.",
         ),
         Mistake(
             "relu-missing",
@@ -110,7 +111,7 @@ def stem(pool: str = "pool") -> tuple[Mistake, ...]:
         Mistake(
             "wrong-width",
             _stem_width(32),
-            "The convolution makes 32 channels, the stem ends with 64.",
+            "The convolution makes 32 channels. Give it 64: that is what the first layer takes.",
         ),
         bias("The convolution has"),
         *norms(),
@@ -132,8 +133,8 @@ def head() -> tuple[Mistake, ...]:
         Mistake(
             "max-not-average",
             change("pool", fn="max"),
-            "The largest value of each channel is taken, the head takes the average: `nn.AdaptiveAvgPool2d(1)` or "
-            "`x.mean((2, 3))`.",
+            "The largest value of each channel is taken. Take the average: `nn.AdaptiveAvgPool2d(1)` or `x.mean((2, "
+            "3))`.",
         ),
         Mistake(
             "sum-not-average",
@@ -144,9 +145,8 @@ def head() -> tuple[Mistake, ...]:
         Mistake(
             "softmax-inside",
             after("fc", "act", fn="softmax"),
-            "The head ends in a softmax. It should return plain scores: `nn.CrossEntropyLoss` contains the "
-            "softmax, in a "
-            "stabler form, and a second one flattens the gradients. Take it out.",
+            "The head ends in a softmax. It should return plain scores: `nn.CrossEntropyLoss` contains the softmax, "
+            "in a stabler form, and a second one flattens the gradients. Take it out.",
         ),
         Mistake(
             "softmax-over-batch",
@@ -157,8 +157,8 @@ def head() -> tuple[Mistake, ...]:
         Mistake(
             "log-softmax-inside",
             after("fc", "act", fn="log-softmax"),
-            "The head ends in a log-softmax. It should return plain scores: `nn.CrossEntropyLoss` contains it. "
-            "Take it out.",
+            "The head ends in a log-softmax. It should return plain scores: `nn.CrossEntropyLoss` contains it. Take "
+            "it out.",
         ),
         Mistake(
             "sigmoid-at-end",
@@ -168,9 +168,8 @@ def head() -> tuple[Mistake, ...]:
         Mistake(
             "argmax-at-end",
             after("fc", "act", fn="argmax"),
-            "The head returns the number of the best class. Choosing has no gradient: return all the scores, "
-            "and let the "
-            "caller choose.",
+            "The head returns the number of the best class. Choosing has no gradient: return all the scores, and let "
+            "the caller choose.",
         ),
         Mistake(
             "relu-at-end",
@@ -196,8 +195,8 @@ def head() -> tuple[Mistake, ...]:
         Mistake(
             "arguments-swapped",
             lambda p, b: p.change("fc", ins=p.op("fc")["outs"], outs=p.op("fc")["ins"]),
-            "The linear layer's two numbers have changed places. First the features that arrive, then the classes that "
-            "leave: `nn.Linear(in_features, num_classes)`.",
+            "The linear layer's two numbers have changed places. First the features that arrive, then the classes "
+            "that leave: `nn.Linear(in_features, num_classes)`.",
         ),
         Mistake(
             "pool-over-height-only",
@@ -287,8 +286,8 @@ def zero_pad() -> tuple[Mistake, ...]:
         Mistake(
             "zeros-missing",
             drop("zeros"),
-            "The new channels are missing. Fill up to the wanted number with channels of zeros: `F.pad` on "
-            "dimension 1.",
+            "The new channels are missing. Fill up to the wanted number with channels of zeros: `F.pad` on dimension "
+            "1.",
         ),
         Mistake(
             "pooled-not-skipped",
@@ -308,8 +307,8 @@ def zero_pad() -> tuple[Mistake, ...]:
         Mistake(
             "cropped-not-skipped",
             lambda p, b: p.swap(b + "skip", replace(p.op(b + "skip"), kind="crop")),
-            "The map is cut to its first corner. Skip every second pixel over the whole map instead: "
-            "`x[:, :, ::stride, ::stride]`.",
+            "The map is cut to its first corner. Skip every second pixel over the whole map instead: `x[:, :, "
+            "::stride, ::stride]`.",
         ),
         Mistake(
             "copies-not-zeros",
@@ -330,8 +329,8 @@ def zero_pad() -> tuple[Mistake, ...]:
         Mistake(
             "too-many-zeros",
             both_sides_whole,
-            "There are too many channels: the whole difference is added on both sides. Split it, or add it on "
-            "one side.",
+            "There are too many channels: the whole difference is added on both sides. Split it, or add it on one "
+            "side.",
         ),
         Mistake(
             "projection-not-zeros",
