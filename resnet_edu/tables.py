@@ -50,6 +50,8 @@ _STYLE = (
     ".re-table thead th{font-weight:600;border-bottom:2px solid currentColor}"
     ".re-table tfoot th,.re-table tfoot td{font-weight:600;border-top:2px solid currentColor;border-bottom:0}"
     ".re-table .re-words{text-align:left}.re-table .re-middle{text-align:center}"
+    # Nor does what a cell across several columns says scroll away.
+    ".re-table .re-stay{display:inline-block;position:sticky;left:.5em;right:.5em}"
     ".re-table.re-tight table{font-size:.8rem}.re-table.re-tight th,.re-table.re-tight td{padding:.28em .4em}"
     ".re-table i{display:inline-block;width:.8em;height:.8em;margin-right:.5em;vertical-align:-.05em;"
     "border-radius:2px;border:1px solid}"
@@ -355,8 +357,10 @@ def _cells(row: Sequence[Cell], classes: Sequence[str], merge: bool) -> list[str
         end = start + 1
         while merge and end < len(row) and row[end] == row[start]:
             end += 1
-        span = f' colspan="{end - start}"' if end - start > 1 else ""
-        parts.append(f"<td{span}{classes[start]}>{_html(row[start])}</td>")
+        span, text = "", _html(row[start])
+        if end - start > 1:
+            span, text = f' colspan="{end - start}"', f'<span class="re-stay">{text}</span>'
+        parts.append(f"<td{span}{classes[start]}>{text}</td>")
         start = end
     return parts
 
