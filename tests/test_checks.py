@@ -534,7 +534,24 @@ def test_feedback_reads_as_text_and_as_html():
     assert "<code>padding=3</code> &amp; &lt;look&gt;" in page
     assert "&lt;b&gt;" in page
     assert 'role="status"' in page
+    assert "<code>wrong-padding</code>" in page
+    assert "not yet" in page
     assert feedback.mistakes == ("wrong-padding",)
+
+
+def test_passed_and_not_yet_look_different():
+    passed, failed = (Feedback("Stem", value, "Words.")._repr_html_() for value in (True, False))
+    assert "✓ Stem: passed" in passed
+    assert "✗ Stem: not yet" in failed
+    assert "--re-pass" in passed
+    assert "--re-pass" not in failed
+    assert "--re-fail" in failed
+    assert "--re-fail" not in passed
+
+
+def test_what_the_code_printed_stands_below_the_words():
+    text = str(Feedback("Stem", True, "Well done.", printed="one\ntwo"))
+    assert text.splitlines()[-3:] == ["  Your code printed:", "    one", "    two"]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

@@ -28,3 +28,8 @@ def test_a_strided_1x1_reads_every_second_pixel_only():
     changed[:, :, :, 1::2] = 7
     conv = conv1x1(3, 4, stride=2)
     assert torch.equal(conv(x), conv(changed))
+
+
+@pytest.mark.parametrize("conv", [conv3x3, conv1x1])
+def test_without_a_stride_the_size_stays(conv):
+    assert conv(2, 5)(torch.zeros(1, 2, 8, 6)).shape == (1, 5, 8, 6)

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torchvision import datasets
 
-from resnet_edu import data
+from resnet_edu import data, downloads
 from resnet_edu.downloads import fetch
 
 
@@ -44,6 +44,24 @@ def test_the_same_seed_gives_the_same_images() -> None:
     assert not torch.equal(data.digits(seed=3).train.images, data.digits(seed=4).train.images)
     assert torch.equal(data.shapes(50, 20, seed=3).test.images, data.shapes(50, 20, seed=3).test.images)
     assert not torch.equal(data.shapes(50, 20, seed=3).test.images, data.shapes(50, 20, seed=4).test.images)
+
+
+def test_no_shape_to_test_on_is_one_to_train_on() -> None:
+    loaded = data.shapes(100, 100)
+    assert not {bytes(x.numpy()) for x in loaded.train.images} & {bytes(x.numpy()) for x in loaded.test.images}
+
+
+def test_noise_stops_at_black_and_white() -> None:
+    images = data.shapes(100, 20, difficulty=1).train.images
+    assert ((images == 0) | (images == 255)).float().mean() > 0.01
+    jump = (images[..., 1:].int() - images[..., :-1].int()).abs()
+    assert (jump > 200).float().mean() < 0.001
+
+
+def test_on_another_device_is_all_of_it() -> None:
+    moved = data.shapes(20, 10).to("meta")
+    tensors = (moved.train.images, moved.train.labels, moved.test.images, moved.test.labels, moved.mean, moved.std)
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
 
 
 def test_easy_shapes_are_told_apart_by_their_nearest_neighbor_and_hard_ones_are_not() -> None:
@@ -100,6 +118,38 @@ def test_a_folder_of_pictures_is_split_class_by_class(tmp_path: Path) -> None:
     red = loaded.train.images[loaded.train.labels == 0]
     assert red[:, 0].min() == 250
     assert red[:, 2].max() == 0
+
+
+def test_the_seed_decides_which_pictures_are_tested(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        for number in range(10):
+            _paint(tmp_path / name / f"{number}.png", (20 * number, 0, 0))
+
+    def tested(seed: int) -> list[int]:
+        return data.folder(tmp_path, size=1, seed=seed, test_fraction=0.5).test.images[:, 0].flatten().tolist()
+
+    assert tested(1) == tested(1)
+    assert tested(1) != tested(2)
+
+
+def test_a_wide_picture_is_cut_and_not_squeezed(tmp_path: Path) -> None:
+    pixels = np.zeros((20, 60, 3), np.uint8)
+    pixels[:, 20:40] = 255  # the square in the middle
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
+    assert data.folder(tmp_path, size=20).train.images.min() == 255
+
+
+def test_gray_and_transparent_pictures_get_three_channels_like_the_others(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for mode in ("RGB", "L", "RGBA", "P"):
+            Image.new(mode, (20, 20)).save(tmp_path / name / f"{mode}.png")
+    loaded = data.folder(tmp_path, size=8)
+    assert (len(loaded.train) + len(loaded.test), loaded.shape) == (8, (3, 8, 8))
+    assert loaded.normalize(loaded.train.images).isfinite().all()  # one color only
 
 
 def test_a_folder_with_its_own_split_keeps_it(tmp_path: Path) -> None:
@@ -302,6 +352,45 @@ def test_another_file_under_the_same_name_is_thrown_away(tmp_path: Path, server:
     with pytest.raises(ValueError, match=r"is not the expected file: its MD5 is .* expected .*root="):
         data.cifar10(root=tmp_path, url=_address(server), progress=False)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_archive_is_fetched_again(tmp_path: Path, server: _Server, tiny_cifar: bytes) -> None:
+    server.content = tiny_cifar
+    (tmp_path / "cifar-10-python.tar.gz").write_bytes(tiny_cifar[:-100])
+    assert len(data.cifar10(root=tmp_path, url=_address(server), progress=False).train) == 10
+
+
+def test_a_server_that_falls_silent_is_a_broken_line(
+    tmp_path: Path, server: _Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = threading.Event()
+
+    class Silent(_Answer):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "10")
+            self.end_headers()
+            done.wait(10)
+
+    server.RequestHandlerClass = Silent
+    monkeypatch.setattr(downloads, "TIMEOUT", 0.1)
+    try:
+        with pytest.raises(ConnectionError, match=r"broke off 2 times \(.*timed out\); 0 bytes wait"):
+            fetch(_address(server), tmp_path / "file", "0" * 32, attempts=2, progress=False)
+    finally:
+        done.set()
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_the_bar_of_a_resumed_download_counts_what_was_there(
+    tmp_path: Path, server: _Server, capsys: pytest.CaptureFixture[str], progress: bool
+) -> None:
+    server.content = b"x" * 1000
+    (tmp_path / "file.part").write_bytes(b"x" * 600)
+    fetch(_address(server), tmp_path / "file", hashlib.md5(server.content).hexdigest(), progress=progress)
+    told = capsys.readouterr().err
+    assert ("100%" in told) == progress
+    assert bool(told) == progress
 
 
 def test_nobody_there_is_said_in_one_sentence(tmp_path: Path, tiny_cifar: bytes) -> None:

@@ -7,7 +7,7 @@ import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resnet_edu import arithmetic, diagrams
+from resnet_edu import arithmetic, diagrams, palette
 from resnet_edu.picture import Picture, size_of
 from resnet_edu.recipes import Recipe, recipe
 from resnet_edu.zoo import build
@@ -181,6 +181,25 @@ def test_the_stems_show_their_shapes():
     ]
 
 
+def fills(svg: str) -> dict[str, str]:
+    """The inside of each filled box, by the first line of its text."""
+    nodes = [g for g in ElementTree.fromstring(svg).iter(f"{SVG}g") if "re-node" in g.get("class", "").split()]
+    boxes = {node.find(f"{SVG}text").text.strip(): node.find(f"{SVG}path") for node in nodes}
+    paints = {text: re.search(r"fill:(var[^;]*)", box.get("style")) for text, box in boxes.items() if box is not None}
+    return {text: paint[1] for text, paint in paints.items() if paint}
+
+
+def test_each_box_has_the_color_of_its_room():
+    layers = fills(diagrams.network("resnet34", level="layer").svg)
+    assert layers == {room: palette.fill(room) for room in palette.ROOMS}
+    blocks = fills(diagrams.network("resnet34").svg)
+    for channels, room in ((64, "layer1"), (128, "layer2"), (256, "layer3"), (512, "layer4")):
+        assert blocks[f"conv 3×3, {channels}"] == palette.fill(room)
+        block = fills(diagrams.block("basic", channels, channels).svg)
+        assert block == {"conv 3×3": palette.fill(room)}
+    assert fills(diagrams.stem().svg) == {"conv 7×7/2": palette.fill("stem")}
+
+
 @pytest.mark.parametrize(
     "diagram",
     [
@@ -244,6 +263,14 @@ def test_two_diagrams_stand_side_by_side():
 def test_without_graphviz_one_sentence_says_how_to_get_it(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(RuntimeError, match="Graphviz, and its program dot is not installed: sudo apt-get install"):
+        diagrams.block()
+
+
+def test_what_graphviz_complains_about_is_told(monkeypatch, tmp_path):
+    (tmp_path / "dot").write_text("#!/bin/sh\necho 'no such layout' >&2\nexit 1\n")
+    (tmp_path / "dot").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(RuntimeError, match="dot could not lay out the graph: no such layout"):
         diagrams.block()
 
 

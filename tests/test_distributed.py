@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import distributed, nn
+from torch.multiprocessing.spawn import spawn
 
 from resnet_edu import checkpoints
 from resnet_edu.experiments import split_batch
@@ -101,6 +102,26 @@ def test_gradients_of_a_split_batch_differ_only_through_batch_norm() -> None:
     # float64 rounding is 2e-16; sums over 20 layers leave some multiples of it
     assert difference["frozen"] < 1e-12
     assert difference["synchronized"] < 1e-12
+
+
+def _a_share_of_the_batch(rank: int, folder: str) -> None:
+    distributed.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=2)
+    norm = synchronize_(nn.BatchNorm2d(3))
+    for batch in torch.load(f"{folder}/batches.pt"):
+        norm(batch[rank::2])
+    torch.save(norm.state_dict(), f"{folder}/{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def test_statistics_of_a_split_batch_are_those_of_the_whole(tmp_path: Path) -> None:
+    batches = [5 + 2 * torch.randn(2, 3, 2, 2) for _ in range(3)]
+    torch.save(batches, tmp_path / "batches.pt")
+    spawn(_a_share_of_the_batch, (str(tmp_path),), nprocs=2)
+    alone = nn.BatchNorm2d(3)
+    for batch in batches:
+        alone(batch)
+    for rank in range(2):
+        torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt"), alone.state_dict())
 
 
 def test_alone_a_synchronized_batch_norm_is_the_ordinary_one() -> None:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from resnet_edu import experiments
 from resnet_edu.data import digits
 from resnet_edu.experiments import QUICK, beside_the_paper, degradation, first_over_last, gradients, removal
 from resnet_edu.results import Results
-from resnet_edu.train import make_model
+from resnet_edu.train import evaluate, make_model, train
 
 BRIEF = replace(QUICK, epochs=1, widths=(4, 8, 16))
 
@@ -74,6 +75,39 @@ def test_gradients_are_those_of_the_loss() -> None:
     assert row["gradient"] == pytest.approx(slope.item(), rel=1e-3)
 
 
+def test_gradients_can_be_taken_after_some_steps() -> None:
+    """After one step of SGD, against the same step by hand."""
+    row = gradients((8,), (0,), batch_norm=(True,), steps=1, width=4).where(net="residual", convolution=0).rows[0]
+    data = digits()
+    torch.manual_seed(0)
+    model = experiments.cifar_resnet(8, in_channels=1, widths=(4, 8, 16))
+    order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0))
+    for mine in (order[:128], order[128:256]):
+        loss = nn.functional.cross_entropy(model(data.normalize(data.train.images[mine])), data.train.labels[mine])
+        slopes = torch.autograd.grad(loss, list(model.parameters()))
+        with torch.no_grad():
+            for weight, slope in zip(model.parameters(), slopes, strict=True):
+                weight -= QUICK.lr * slope
+    assert row["gradient"] == pytest.approx(slopes[0].norm().item(), rel=1e-3)
+
+
+def test_the_training_error_is_that_of_the_finished_net() -> None:
+    [row] = degradation((8,), (0,), setting=BRIEF, workers=1, progress=False).where(net="residual")
+    data = digits()
+    model = train(replace(BRIEF, model="cifar8"), progress=False).model
+    assert row["train_error"] == pytest.approx(evaluate(model, data, data.train)[1])
+    assert row["test_error"] == pytest.approx(evaluate(model, data, data.test)[1])
+
+
+def test_a_page_of_the_book_gets_no_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("RESNET_EDU_BOOK", raising=False)
+    degradation((8,), (0,), setting=BRIEF, workers=1)
+    assert "2/2" in capsys.readouterr().err
+    monkeypatch.setenv("RESNET_EDU_BOOK", "1")
+    degradation((8,), (0,), setting=BRIEF, workers=1)
+    assert capsys.readouterr().err == ""
+
+
 def test_removal_takes_out_every_block_that_keeps_its_shape() -> None:
     table = removal(14, (0,), setting=BRIEF, workers=1, progress=False)
     residual = table.where(net="residual")
@@ -123,7 +157,46 @@ def test_the_command_prints_the_table_and_keeps_the_rows(
     assert len(printed) == 7
 
 
+@pytest.mark.parametrize(
+    ("line", "arguments", "options"),
+    [
+        ("degradation", ((20, 32, 44, 56), [0, 1, 2]), {"workers": 2}),
+        ("degradation --depths 8 14 --seeds 5 --workers 1", ([8, 14], [5]), {"workers": 1}),
+        (
+            "degradation --full --root here --url there",
+            ((20, 32, 44, 56, 110), [0, 1, 2]),
+            {"setting": replace(experiments.FULL, root="here", url="there"), "workers": 1},
+        ),
+        ("removal", (20, [0, 1, 2]), {"workers": 2}),
+        ("removal --depths 14 --seeds 5 --workers 3", (14, [5]), {"workers": 3}),
+    ],
+)
+def test_the_command_hands_on_what_it_was_told(
+    monkeypatch: pytest.MonkeyPatch, line: str, arguments: Any, options: Any
+) -> None:
+    asked = []
+
+    def experiment(*given: Any, **named: Any) -> Results:
+        asked.append((given, named))
+        return Results([])
+
+    monkeypatch.setattr(experiments, line.split()[0], experiment)
+    assert experiments.main(line.split()) == 0
+    assert asked == [(arguments, options)]
+
+
 # The table itself
+
+
+def test_columns_stand_under_their_headings_with_numbers_to_the_right() -> None:
+    table = Results([{"net": "plain", "error": 40.0}, {"net": "residual", "error": 1234.5}])
+    rows = [[cell.strip() for cell in row.split("│")] for row in str(table).splitlines() if "│" in row]
+    assert rows == [["net", "error"], ["plain", "40"], ["residual", "1,234"]]
+    assert str(table).splitlines()[-2].endswith("    40")
+
+
+def test_different_values_keep_their_order() -> None:
+    assert Results([{"depth": 20}, {"depth": 8}, {"depth": 20}]).unique("depth") == [20, 8]
 
 
 def test_a_table_shows_every_value_and_escapes_html() -> None:

@@ -30,3 +30,7 @@ def test_names_and_parameters():
 def test_a_count_below_one_is_named(counts, wrong):
     with pytest.raises(ValueError, match=f"{wrong} must be a whole number of at least 1, got {min(counts)}"):
         Head(*counts)
+
+
+def test_unless_told_otherwise_there_are_a_thousand_classes():
+    assert Head(6)(torch.zeros(2, 6, 3, 3)).shape == (2, 1000)

@@ -52,6 +52,15 @@ def test_batch_norms_start_at_one_and_zero_or_at_the_variants_numbers(scramble):
     assert norm.bias.tolist() == [0.125] * 4
 
 
+def test_group_norms_start_at_one_and_zero_too():
+    norm = nn.GroupNorm(2, 4)
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    kaiming_normal_(norm)
+    assert norm.weight.tolist() == [1] * 4
+    assert norm.bias.tolist() == [0] * 4
+
+
 def test_what_has_no_start_of_its_own_is_left_alone():
     linear = nn.Linear(4, 3)
     weight, bias = linear.weight.clone(), linear.bias.clone()

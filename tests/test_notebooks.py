@@ -128,6 +128,12 @@ def test_a_choice_and_an_order_are_told_by_letters(write):
     assert "".join(sorted(letters, key=letters.get)) != "abc", "the order gives itself away"
 
 
+def test_a_question_with_several_right_choices_says_so(write):
+    ask = ":::{{predict}} Which?\n:type: {}\n\n- [x] a\n- [ ] b\n:::"
+    assert "More than one may be right." in source(write(ask.format("multiple")))
+    assert "More than one" not in source(write(ask.format("choice")))
+
+
 EXERCISE = (
     "::::{exercise} Double it\n:minutes: 5\n:difficulty: 1\n\nTwice.\n\n:::{hint} Use `*`\nBy two.\n:::\n::::\n\n"
     "```{code-cell} python\n:tags: [exercise]\ndef f(x):\n    # solution\n    return 2 * x\n\nf(2)\n```\n"
@@ -140,7 +146,9 @@ def test_an_exercise_is_a_starter_and_a_folded_solution(write):
     assert "<summary>Hint: Use <code>*</code></summary>\n\nBy two." in text.source
     assert starter.source == "def f(x):\n    ...  # your turn\n\nf(2)"
     assert solution.source == "#@title Solution\ndef f(x):\n    return 2 * x\n\nf(2)"
-    assert solution.metadata["cellView"] == "form"
+    assert solution.metadata["cellView"] == "form"  # closed in Colab, and in JupyterLab
+    assert solution.metadata["jupyter"]["source_hidden"]
+    assert "jupyter" not in starter.metadata
 
 
 def test_hidden_tests_stay_behind_and_figures_fold(write):
@@ -202,12 +210,34 @@ def test_check_names_the_stale_notebook_and_what_to_run(tmp_path, write, capsys)
     assert "book/03_trial.ipynb" in said
     assert "old.ipynb (it has no source)" in said
     assert "04_other" not in said
+    assert notebooks.main(arguments) == 0
+    assert "removed book/old.ipynb" in capsys.readouterr().out
+    assert not (tmp_path / "book/old.ipynb").exists()
+
+
+def test_a_broken_chapter_is_named_and_keeps_its_notebook(tmp_path, write, capsys):
+    write("# Trial\n")
+    arguments = ["--source", str(tmp_path)]
+    assert notebooks.main(arguments) == 0
+    before = (tmp_path / "book/03_trial.ipynb").read_text(encoding="utf-8")
+    (tmp_path / "book/03_trial.md").write_text(f"{FRONT}# Trial\n\n:::{{unknown}}\n:::\n", encoding="utf-8")
+    assert notebooks.main(arguments) == 1
+    assert "book/03_trial.md:6: notebooks cannot show the directive {unknown}" in capsys.readouterr().err
+    assert (tmp_path / "book/03_trial.ipynb").read_text(encoding="utf-8") == before
+
+
+def test_another_branch_is_linked_and_installed(tmp_path, write):
+    config = tmp_path / "_config.yml"
+    config.write_text(config.read_text(encoding="utf-8").replace("branch: main", "branch: spring"), encoding="utf-8")
+    setup, text = write("[source](../_config.yml)")
+    assert "@spring" in setup.source
+    assert text.source == "[source](https://github.com/owner/name/blob/spring/_config.yml)"
 
 
 # ------------------------------------------------------------------------------------------ the set-up cell
 
 
-def run_setup(tmp_path, url, *, here=False):
+def run_setup(tmp_path, url, *, here=False, returncode=0):
     """Run the set-up cell in a process where resnet_edu is not, or is; every command it would run is recorded."""
     log = tmp_path / "commands"
     hide = (
@@ -217,7 +247,7 @@ def run_setup(tmp_path, url, *, here=False):
     prelude = (
         "import subprocess, sys\n"
         f"{'' if here else hide}"
-        "class Done: returncode = 0\n"
+        f"class Done: returncode = {returncode}\n"
         f"subprocess.run = lambda command, **_: open({str(log)!r}, 'a').write(' '.join(command) + '\\n') and Done\n"
     )
     code = prelude + notebooks.SETUP.format(url=url, branch="main")
@@ -241,6 +271,12 @@ def test_an_address_is_installed_with_pytorch_pinned_to_what_is_there(tmp_path):
     assert "git+https://github.com/owner/name@main" in commands[0]
     assert f"torch=={version('torch')} torchvision=={version('torchvision')}" in commands[0]
     assert "installed" in said
+
+
+def test_an_installation_that_fails_says_what_to_look_at(tmp_path):
+    said, _ = run_setup(tmp_path, "https://github.com/owner/name", returncode=1)
+    assert "pip could not install from https://github.com/owner/name" in said
+    assert "is installed" not in said
 
 
 def test_where_the_package_is_nothing_happens(tmp_path):

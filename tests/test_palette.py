@@ -123,6 +123,13 @@ def test_the_style_sheet_defines_every_color_for_every_mode():
     assert ':root:not([data-theme="light"])' in found, "a light page stays light on a dark system"
 
 
+def test_each_mode_has_a_page_and_text_that_can_be_read_on_it():
+    for mode, page in PAGES.items():
+        found = dict(re.findall(r"--re-(page|ink): (#\w{6});", palette.declarations(mode)))
+        assert found["page"] == page
+        assert contrast(found["ink"], page) >= 7
+
+
 @pytest.mark.parametrize(
     "draw",
     [

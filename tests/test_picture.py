@@ -1,3 +1,4 @@
+import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -19,6 +20,18 @@ def test_a_picture_names_itself_whatever_the_words():
     assert root.get("aria-label") == alt
     assert root.get("class") == "re-picture"
     assert Picture(SMALL, alt).alt == alt
+
+
+def test_the_narrow_arrangement_has_the_same_name():
+    root = ElementTree.fromstring(Picture(WIDE, "A <line>.", narrow=SMALL).narrow)
+    assert (root.get("role"), root.get("aria-label")) == ("img", "A <line>.")
+
+
+def test_a_picture_shrinks_a_little_and_never_until_its_text_is_lost():
+    style = ElementTree.fromstring(Picture(WIDE, "A line.").svg).get("style")
+    assert "max-width:100%" in style
+    least = int(re.search(r"min-width:(\d+)px", style)[1])
+    assert 0.8 * 900 <= least < 900
 
 
 def test_only_a_picture_wider_than_a_phone_scrolls_and_by_keyboard_too():

@@ -60,6 +60,12 @@ def test_a_second_time_needs_no_download(served, checkpoints):
     zoo.resnet18("DEFAULT", False, **NARROW)
 
 
+@pytest.mark.parametrize("progress", [True, False])
+def test_a_bar_is_shown_where_it_is_wanted(served, checkpoints, capsys, progress):
+    zoo.resnet18("DEFAULT", progress, **NARROW)
+    assert ("100%" in capsys.readouterr().err) == progress
+
+
 def test_a_file_with_another_hash_is_refused(served, checkpoints):
     _, file = served
     file.write_bytes(file.read_bytes() + b" ")

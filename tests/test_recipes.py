@@ -26,6 +26,11 @@ def test_a_plain_net_is_the_same_net_without_shortcuts(plain, residual):
     assert recipe(plain).shortcut == "none"
 
 
+def test_classes_of_the_data_that_the_paper_trained_on():
+    assert {recipe(name).num_classes for name in ("resnet18", "resnet152", "plain34")} == {1000}
+    assert {recipe(name).num_classes for name in ("cifar20", "cifar_plain110")} == {10}
+
+
 def test_changes():
     assert recipe("resnet50", num_classes=7, stride_in="1x1", layers=[1, 1, 1, 1]) == Recipe(
         "bottleneck", (1, 1, 1, 1), num_classes=7, stride_in="1x1"

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.nn import functional as F
 
 from resnet_edu.arithmetic import conv_out
 from resnet_edu.stem import STEMS, CifarStem, ImageNetStem
@@ -11,6 +12,13 @@ def test_imagenet_stem_shrinks_fourfold(size):
     after_conv = conv_out(size, kernel=7, stride=2, padding=3)
     assert stem[0](torch.zeros(1, 1, size, size)).shape[2:] == (after_conv, after_conv)
     assert stem(torch.zeros(1, 1, size, size)).shape == (1, 2, -(-size // 4), -(-size // 4))
+
+
+def test_imagenet_stem_is_the_papers_formula(scramble):
+    stem = scramble(ImageNetStem(3, 4)).eval()
+    x = torch.randn(2, 3, 33, 40)
+    out = F.relu(stem.bn1(F.conv2d(x, stem.conv1.weight, stride=2, padding=3)))
+    assert torch.equal(stem(x), F.max_pool2d(out, 3, stride=2, padding=1))
 
 
 @pytest.mark.parametrize("size", [3, 32, 33])

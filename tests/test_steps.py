@@ -27,6 +27,13 @@ def test_sums_lose_nothing(name, summed):
         assert before.output == after.input
 
 
+@pytest.mark.parametrize(("summed", "part_of"), [(by_layer, layer_of), (by_block, block_of)])
+def test_a_part_sees_what_its_last_operation_sees(summed, part_of):
+    steps = steps_of("resnet18")
+    last = {part_of(step.room): step.receptive_field for step in steps}  # a later one takes the place of an earlier
+    assert {row.room: row.receptive_field for row in summed(steps)} == last
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_rows_are_the_parts_of_the_network(name):
     steps = steps_of(name)

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from resnet_edu import arithmetic, tables
+from resnet_edu import arithmetic, palette, tables
 from resnet_edu.recipes import Recipe
 from resnet_edu.steps import by_block, by_layer
 from resnet_edu.zoo import build
@@ -73,6 +74,16 @@ def test_html_can_be_read_aloud_and_scrolled_by_keyboard():
     swatches = root.findall(".//i")
     assert len(swatches) == 6
     assert all(swatch.get("aria-hidden") == "true" for swatch in swatches)
+
+
+@pytest.mark.parametrize("table", [tables.table("resnet18", level="layer"), tables.paper()])
+def test_each_row_is_marked_with_the_color_of_its_room(table):
+    for row in html(table).findall(".//tbody/tr"):
+        swatch, room = row.find(".//i"), re.search(r"stem|layer\d|head", words(row[0]))
+        if room:
+            assert swatch.get("style") == f"background:{palette.fill(room[0])};border-color:{palette.line(room[0])}"
+        else:
+            assert swatch is None
 
 
 def test_a_table_escapes_what_it_is_given():

@@ -2,27 +2,31 @@
 
 import errno
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.modules.module import register_module_forward_hook
 
-from resnet_edu import checkpoints
+from resnet_edu import checkpoints, curves
 from resnet_edu import train as room
 from resnet_edu.augmentation import pad_crop_flip
 from resnet_edu.checkpoints import CheckpointError
 from resnet_edu.data import digits, shapes
-from resnet_edu.processes import Team, pick_device
+from resnet_edu.processes import Team, pick_device, threads
 from resnet_edu.schedules import learning_rate
 from resnet_edu.train import TrainConfig, evaluate, make_model, train
 
@@ -55,21 +59,27 @@ def test_it_learns_handwriting() -> None:
     assert run.history[-1]["test_error"] < 15 < run.history[0]["test_error"]
 
 
-def test_it_takes_the_steps_of_a_loop_written_by_hand() -> None:
-    config = replace(TINY, epochs=2, augment="none", schedule="cosine", warmup=1, label_smoothing=0.1)
+@pytest.mark.parametrize("augment", ["none", "crop", "crop-flip"])
+def test_it_takes_the_steps_of_a_loop_written_by_hand(augment: str) -> None:
+    config = replace(TINY, epochs=2, augment=augment, schedule="cosine", warmup=1, label_smoothing=0.1)
+    config = replace(config, momentum=0.8, weight_decay=1e-2)
     run = quiet(config)
 
     data = digits()
     torch.manual_seed(config.seed)
     model = make_model(config, data)
-    optimizer = torch.optim.SGD(model.parameters(), 1.0, momentum=0.9, weight_decay=1e-4)
+    optimizer = torch.optim.SGD(model.parameters(), 1.0, momentum=0.8, weight_decay=1e-2)
     for epoch in range(2):
         order = torch.randperm(1437, generator=room.seeded(config.seed, epoch))
         for step in range(11):
             rate = learning_rate(11 * epoch + step, 22, 0.03, schedule="cosine", warmup=11)
             optimizer.param_groups[0]["lr"] = rate
             mine = order[128 * step : 128 * (step + 1)]
-            scores = model(data.normalize(data.train.images[mine]))
+            x = data.normalize(data.train.images[mine])
+            if augment != "none":
+                draws = torch.rand(128, 3, generator=room.seeded(config.seed, epoch, step))
+                x = pad_crop_flip(x, draws, padding=4, flip=augment == "crop-flip")
+            scores = model(x)
             optimizer.zero_grad()
             F.cross_entropy(scores, data.train.labels[mine], label_smoothing=0.1).backward()
             optimizer.step()
@@ -97,6 +107,12 @@ def test_evaluation_counts_every_image_once_and_leaves_the_model_as_it_was() -> 
     assert loss == pytest.approx(F.cross_entropy(scores, data.train.labels).item(), rel=1e-5)
 
 
+def test_images_per_second_are_images_over_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([10.0, 14.0])
+    monkeypatch.setattr(room, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    assert quiet(replace(TINY, epochs=1)).history[0]["images_per_second"] == 1408 / 4
+
+
 @pytest.mark.parametrize("changes", [{"precision": "bfloat16"}, {"channels_last": True}, {"data": "shapes", "size": 8}])
 def test_other_numbers_layouts_and_data_train_too(changes: dict[str, Any]) -> None:
     data = shapes(256, 64, size=8) if "data" in changes else None
@@ -110,6 +126,18 @@ def test_channels_last_changes_the_layout_and_hardly_the_numbers() -> None:
     torch.testing.assert_close(weights(plain), weights(last), rtol=1e-2, atol=1e-3)
 
 
+def test_lower_precision_is_used_in_training_and_in_evaluation() -> None:
+    seen = []
+
+    def look(module: nn.Module, _: Any, output: torch.Tensor) -> None:
+        if isinstance(module, nn.Conv2d):
+            seen.append((module.training, output.dtype))
+
+    with register_module_forward_hook(look):
+        quiet(replace(TINY, epochs=1, precision="bfloat16"))
+    assert set(seen) == {(True, torch.bfloat16), (False, torch.bfloat16)}
+
+
 @pytest.mark.parametrize("schedule", ["linear", "step", "cosine", "constant"])
 def test_a_schedule_climbs_to_its_peak_and_never_beyond(schedule: str) -> None:
     rates = [learning_rate(step, 100, 0.1, schedule=schedule, warmup=10) for step in range(100)]
@@ -118,6 +146,16 @@ def test_a_schedule_climbs_to_its_peak_and_never_beyond(schedule: str) -> None:
     assert max(rates) <= 0.1
     assert all(earlier >= later for earlier, later in pairwise(rates[10:]))
     assert (rates[-1] > 0.09) == (schedule == "constant")
+
+
+def test_the_schedules_go_where_they_say() -> None:
+    def rates(schedule: str) -> list[float]:
+        return [learning_rate(step, 8, 1.0, schedule=schedule) for step in range(8)]
+
+    assert rates("linear") == pytest.approx([1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8])
+    assert rates("step") == pytest.approx([1] * 4 + [0.1] * 2 + [0.01] * 2)
+    assert rates("cosine") == pytest.approx([(1 + math.cos(math.pi * step / 8)) / 2 for step in range(8)])
+    assert rates("constant") == [1] * 8
 
 
 def test_every_crop_is_a_window_of_the_padded_image() -> None:
@@ -193,6 +231,26 @@ def test_ctrl_c_finishes_the_step_and_leaves_a_checkpoint_that_goes_on(
     resumed = quiet(replace(config, resume=True))
     assert torch.equal(weights(whole), weights(resumed))
     assert same_numbers(resumed.history) == same_numbers(whole.history)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_to_stop_and_the_second_acts_as_always(number: signal.Signals) -> None:
+    heard: list[int] = []
+    before = signal.signal(number, lambda sent, _: heard.append(sent))
+    try:
+        with room.ctrl_c(True) as stop:
+            signal.raise_signal(number)
+            assert stop.is_set()
+            assert heard == []
+            signal.raise_signal(number)
+            assert heard == [number]
+    finally:
+        signal.signal(number, before)
+
+
+def test_a_run_in_another_thread_leaves_the_signals_alone(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(quiet, replace(TINY, epochs=1, out=str(tmp_path))).result().epoch == 1
 
 
 def test_the_command_stops_on_ctrl_c_and_goes_on(tmp_path: Path) -> None:
@@ -326,6 +384,7 @@ def test_a_checkpoint_with_code_in_it_is_refused_and_not_run(tmp_path: Path) -> 
         ({"lr": 0.0}, "lr must be more than 0, got 0"),
         ({"lr": float("nan")}, "lr must be more than 0, got nan"),
         ({"warmup": 4.0}, r"warmup must be between 0 and the 3 epochs of the run, got 4\.0"),
+        ({"warmup": -1.0}, "warmup must be between 0 and"),
         ({"momentum": 1.0}, "momentum must be at least 0 and below 1"),
         ({"weight_decay": -1.0}, "weight_decay must be 0 or more"),
         ({"label_smoothing": 1.0}, "label_smoothing must be"),
@@ -333,6 +392,7 @@ def test_a_checkpoint_with_code_in_it_is_refused_and_not_run(tmp_path: Path) -> 
         ({"augment": "mixup"}, "augment must be one of"),
         ({"precision": "int8"}, "precision must be one of"),
         ({"threads": 0}, "threads must be a whole number"),
+        ({"seed": -1}, "seed must be 0 or more, got -1"),
         ({"resume": True}, "resume needs out"),
         ({"out": __file__}, "out must be a folder, and .* is a file"),
     ],
@@ -350,6 +410,19 @@ def test_a_batch_larger_than_the_data_is_refused() -> None:
 def test_a_batch_that_the_processes_cannot_share_is_refused() -> None:
     with pytest.raises(ValueError, match="multiple of the 3 processes, got 128"):
         room.check_fit(TINY, digits(), Team(torch.device("cpu"), size=3))
+
+
+@pytest.mark.parametrize(("there", "device"), [(True, "cuda"), (False, "cpu")])
+def test_auto_takes_a_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch, there: bool, device: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    assert pick_device("auto") == torch.device(device)
+
+
+def test_a_run_leaves_the_number_of_threads_as_it_was() -> None:
+    before = torch.get_num_threads()
+    with threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
@@ -379,6 +452,15 @@ def test_the_command_answers_in_one_sentence_when_the_run_fails(capsys: pytest.C
     told = capsys.readouterr().err
     assert told.startswith("error: batch is 5000")
     assert "Traceback" not in told
+
+
+def test_help_tells_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        room.parse(["--help"])
+    assert caught.value.code == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "the largest learning rate (default: 0.03)" in told
+    assert "images in one step, over all processes (default: 128)" in told
 
 
 def test_every_choice_of_the_config_is_on_the_command_line() -> None:
@@ -419,3 +501,31 @@ def test_float16_goes_through_the_scaler() -> None:
     assert half.scaler.is_enabled()
     assert isinstance(half.model, nn.Module)
     assert abs(half.history[0]["train_loss"] - single.history[0]["train_loss"]) < 0.2
+
+
+# The curves
+
+
+HISTORY = [
+    {"epoch": 1, "train_error": 50.0, "test_error": 60.0, "lr": 0.1},
+    {"epoch": 2, "train_error": 20.0, "test_error": 30.0, "lr": 0.05},
+]
+
+
+def test_each_curve_shows_its_own_column() -> None:
+    error, rate = curves.draw(HISTORY).axes
+    shown = {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in error.lines}
+    assert shown == {"training": ([1, 2], [50, 20]), "test": ([1, 2], [60, 30])}
+    assert list(rate.lines[0].get_ydata()) == [0.1, 0.05]
+    assert (error.get_ylabel(), rate.get_xlabel()) == ("error, %", "epoch")
+
+
+def test_curves_are_files_of_the_kind_that_their_names_say(tmp_path: Path) -> None:
+    curves.save(HISTORY, tmp_path)
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (tmp_path / "curves.svg").read_text()
+
+
+def test_without_a_finished_epoch_there_is_nothing_to_draw(tmp_path: Path) -> None:
+    curves.save([], tmp_path)
+    assert list(tmp_path.iterdir()) == []

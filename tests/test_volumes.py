@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resnet_edu import arithmetic, volumes
+from resnet_edu import arithmetic, palette, volumes
 from resnet_edu.picture import Picture, size_of
 from resnet_edu.recipes import Recipe, recipe
 from resnet_edu.steps import by_block, by_layer
@@ -141,6 +141,7 @@ def test_compared_networks_share_one_scale():
     for svg in (picture.svg, picture.narrow):
         found = labels(svg)
         assert not any(one.meets(other) for (one, _), (other, _) in itertools.combinations(found, 2))
+        assert [text for _, text in found if text.startswith("ResNet")] == ["ResNet-18", "ResNet-50"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -155,6 +156,14 @@ def test_a_wide_image_is_deeper_not_higher():
     tall, wide = volumes.draw("resnet18", (3, 224, 64)), volumes.draw("resnet18", (3, 64, 224))
     assert fronts(tall.svg)[0][1] == 150
     assert fronts(wide.svg)[0][1] == pytest.approx(150 * 64 / 224, abs=0.06)
+    back = [float(re.search(r"M[\d.-]+ [\d.-]+l([\d.]+) -[\d.]+h", picture.svg)[1]) for picture in (tall, wide)]
+    assert back[0] / back[1] == pytest.approx(64 / 224, rel=0.01)
+
+
+def test_each_box_has_the_color_of_its_room():
+    for svg in (drawn("resnet18").svg, drawn("resnet18").narrow):
+        painted = [g.get("style") for g in ElementTree.fromstring(svg).iter(f"{SVG}g") if g.get("style")]
+        assert painted == [f"fill:{palette.fill(room)};stroke:{palette.line(room)}" for room in palette.ROOMS]
 
 
 def test_words_state_the_way_and_the_scale():

@@ -69,18 +69,18 @@ def shortcut_ops(b: str, source: str, ins: int, outs: int, stride: int, option: 
     return [], source
 
 
-def basic_ops(b: str, source: str, ins: int, outs: int, stride: int, option: str = "B") -> list[Op]:
-    """conv, BN, ReLU, conv, BN, plus the shortcut, ReLU."""
+def basic_ops(b: str, source: str, ins: int, outs: int, stride: int, option: str = "B", where: str = "") -> list[Op]:
+    """conv, BN, ReLU, conv, BN, plus the shortcut, ReLU; ``where`` tells the block in a network."""
     around, end = shortcut_ops(b, source, ins, outs, stride, option)
     return [
-        conv(f"{b}conv1", source, ins, outs, 3, stride, "the first convolution"),
-        bn(f"{b}bn1", f"{b}conv1", outs, "the first batch norm"),
-        act(f"{b}relu1", f"{b}bn1", "the first ReLU"),
-        conv(f"{b}conv2", f"{b}relu1", outs, outs, 3, 1, "the second convolution"),
-        bn(f"{b}bn2", f"{b}conv2", outs, "the second batch norm"),
+        conv(f"{b}conv1", source, ins, outs, 3, stride, f"the first convolution{where}"),
+        bn(f"{b}bn1", f"{b}conv1", outs, f"the first batch norm{where}"),
+        act(f"{b}relu1", f"{b}bn1", f"the first ReLU{where}"),
+        conv(f"{b}conv2", f"{b}relu1", outs, outs, 3, 1, f"the second convolution{where}"),
+        bn(f"{b}bn2", f"{b}conv2", outs, f"the second batch norm{where}"),
         *around,
-        add(f"{b}add", f"{b}bn2", end),
-        act(f"{b}out", f"{b}add", "the last ReLU"),
+        add(f"{b}add", f"{b}bn2", end, f"the addition{where}"),
+        act(f"{b}out", f"{b}add", f"the last ReLU{where}"),
     ]
 
 

@@ -47,10 +47,10 @@ BOTTLENECK = Contract(
     "Bottleneck",
     "Bottleneck(in_channels, channels, stride=1)",
     (
-        _maps("Bottleneck", 12, 3),
+        _maps("Bottleneck", 16, 4),
         _maps("Bottleneck", 10, 4, 2),
-        _maps("Bottleneck", 5, 3),
-        _maps("Bottleneck", 12, 3, 2),
+        _maps("Bottleneck", 4, 4),
+        _maps("Bottleneck", 16, 4, 2),
     ),
     (blocks.bottleneck, blocks.bottleneck_v1),
     mistakes.bottleneck(),
@@ -115,6 +115,7 @@ MAKE_LAYER = Contract(
             (networks.WideProbe, (8, 3, 2, 1)),
             (networks.Probe, (6, 6, 3, 1)),
             (networks.Probe, (6, 7, 1, 2)),
+            (networks.Probe, (6, 6, 2, 2)),
         )
     ),
     (networks.layer,),

@@ -28,7 +28,8 @@ class Mistake:
                 program, made = self.edit(program, block), True
             except (NotHereError, LookupError, ValueError):  # or what it speaks of was edited away
                 continue
-        if not made:
+        # An edit of an edited program may have taken away what another operation needs.
+        if not made or not program.is_sound():
             raise NotHereError(self.name)
         return program
 

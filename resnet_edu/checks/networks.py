@@ -117,7 +117,8 @@ def cifar_program(
     for number, (width, first) in enumerate(zip(widths, strides, strict=True), start=1):
         for index in range(n):
             b = f"layer{number}.{index}."
-            ops += blocks.basic_ops(b, source, ins, width, first if index == 0 else 1, option)
+            where = f" of block {index + 1} in layer {number}"
+            ops += blocks.basic_ops(b, source, ins, width, first if index == 0 else 1, option, where)
             source, ins = f"{b}out", width
             prefixes.append(b)
     return Program((*ops, *blocks.head_ops(source, ins, num_classes)), tuple(prefixes))

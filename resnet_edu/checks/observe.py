@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from resnet_edu.checks import compare, sandbox
-from resnet_edu.checks.pairing import Pairing, weights
+from resnet_edu.checks.pairing import Pairing, partial, weights
 from resnet_edu.checks.program import Memory, Op, Program, ProgramError, Weights, blank, needs, run
 from resnet_edu.checks.watch import Failed, Step, Unit, Watch
 
@@ -321,11 +321,28 @@ def fails_alike(program: Program, seen: Observed) -> bool:
     if theirs - mine:
         return False
     for error in errors:
-        if _same_function(error.op, failed) and _same_shapes(error, failed):
+        shared = error.op.get("slot", error.op.name) != error.op.name
+        if shared == failed.again and _same_function(error.op, failed) and _same_shapes(error, failed):
             needed = _before_it(program, error.op)
-            if not Counter(entry for op, entry in done if op.name in needed) - theirs:
+            if Counter(entry for op, entry in done if op.name in needed) - theirs:
+                continue
+            if _same_source(program, error.op, needed, trouble):
                 return True
     return False
+
+
+def _same_source(program: Program, last: Op, needed: set[str], trouble: LearnerError) -> bool:
+    """Whether the numbers that came to the failing layer are those that come to it in the program."""
+    taken = trouble.failed.taken if trouble.failed is not None else None
+    if taken is None or trouble.given is None or last.kind not in {"conv", "bn", "linear"}:
+        return True
+    part = Program(tuple(op for op in program.ops if op.name in needed), program.blocks)
+    try:
+        with _no_grad():
+            values = run(part, trouble.given.clone(), weights(partial(part, trouble.units)))
+    except ProgramError:
+        return True
+    return compare.same(values[last.inputs[0]], taken)
 
 
 def shared_shapes(program: Program, seen: Observed) -> float:

@@ -24,6 +24,8 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "silu": F.silu,
     "elu": F.elu,
+    "selu": F.selu,
+    "mish": F.mish,
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
     "softplus": F.softplus,
@@ -105,6 +107,15 @@ class Program:
     def has(self, name: str) -> bool:
         """Whether there is an operation of this name."""
         return any(op.name == name for op in self.ops)
+
+    def is_sound(self) -> bool:
+        """Whether each operation takes what an earlier one makes."""
+        made = {"x"}
+        for op in self.ops:
+            if not made.issuperset(op.inputs):
+                return False
+            made.add(op.name)
+        return True
 
     def _with(self, ops: Iterable[Op]) -> "Program":
         return Program(tuple(ops), self.blocks)
@@ -308,7 +319,7 @@ def run_op(op: Op, inputs: list[Tensor], weights: Weights | None = None, trainin
     """What one operation makes of its inputs. Raises ProgramError where they do not fit."""
     try:
         return _one(op, inputs, weights, training)
-    except (RuntimeError, IndexError, ValueError, TypeError) as error:
+    except (RuntimeError, LookupError, ValueError, TypeError) as error:
         raise ProgramError(op, tuple(tuple(t.shape) for t in inputs), error) from error
 
 
@@ -333,7 +344,10 @@ def _one(op: Op, inputs: list[Tensor], weights: Weights | None, training: bool) 
             x, padding = _pad(x, (padding,) * 4, mode=op["padding_mode"]), 0
         weight, bias = _given(weights).weight, _given(weights).bias
         stride, dilation, groups = op.get("stride", 1), op.get("dilation", 1), op.get("groups", 1)
-        return _conv(x, _there(weight), bias, stride, padding, dilation, groups)
+        weight = _there(weight)
+        if weight.dim() == 2:  # of a linear layer over the channels, which is a 1×1 convolution
+            weight = weight[:, :, None, None]
+        return _conv(x, weight, bias, stride, padding, dilation, groups)
     if kind == "bn":
         own = _given(weights)
         training = {"train": True, "eval": False}.get(op.get("mode", ""), training) or own.mean is None

@@ -19,6 +19,7 @@ Place = tuple[str, int]  # a file and a line
 
 # This package and torch: not the learner's code.
 _ROOMS = (str(Path(__file__).parent.parent), str(Path(torch.__file__).parent))
+_CHECKS = str(Path(__file__).parent)
 
 # The functions that use weights, held since import.
 _CONV = (F.conv2d, torch.conv2d)
@@ -46,9 +47,13 @@ class Unit:
     def key(self) -> tuple[Any, ...]:
         """What must agree for these weights to stand for a slot of a program."""
         if self.kind == "bn":
-            tensor = self.weight if self.weight is not None else self.mean
-            return (self.kind, tuple(tensor.shape) if tensor is not None else ())
+            return (self.kind, tuple(self.identity.shape) if self.identity is not None else ())
         return (self.kind, tuple(self.weight.shape) if self.weight is not None else ())
+
+    @property
+    def identity(self) -> Tensor | None:
+        """The tensor that tells one layer from another."""
+        return self.weight if self.weight is not None else self.mean
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -74,7 +79,10 @@ class Failed:
     function: str
     given: tuple[tuple[int, ...], ...]
     line: Place | None
-    settings: dict[str, Any] = field(default_factory=dict)
+    again: bool = False
+    """Whether it was called with weights that an earlier call had used."""
+    taken: Tensor | None = None
+    """The first tensor that it was given."""
 
 
 class Watch(TorchFunctionMode):
@@ -104,7 +112,10 @@ class Watch(TorchFunctionMode):
         try:
             out = func(*args, **kwargs)
         except BaseException:
-            self.failed = Failed(_kind(func, name), name, given, _line(), _settings(func, args, kwargs))
+            unit = _unit(func, args, kwargs)
+            again = unit is not None and id(unit.identity) in self._known
+            taken = inputs[0].detach().clone() if inputs else None
+            self.failed = Failed(_kind(func, name), name, given, _line(), again, taken)
             raise
         if func in _OTHER_NORMS:
             self.other_norm = _OTHER_NORMS[func]
@@ -117,7 +128,7 @@ class Watch(TorchFunctionMode):
         return out
 
     def _note(self, unit: Unit) -> None:
-        identity = unit.weight if unit.weight is not None else unit.mean
+        identity = unit.identity
         known = self._known.get(id(identity)) if identity is not None else None
         if known is not None and known.kind == unit.kind:
             known.calls += 1
@@ -186,10 +197,12 @@ def _kind(func: Callable[..., Any], name: str) -> str:
 
 
 def _line() -> Place | None:
-    """Where the innermost frame stands that is neither torch's nor ours."""
+    """Where the innermost frame stands that is neither torch's nor ours, if the check has called one."""
     frame: Any = sys._getframe(2)
     while frame is not None:
         file = frame.f_code.co_filename
+        if file.startswith(_CHECKS):
+            return None  # further out stands whoever called the check
         if not file.startswith(_ROOMS):
             return file, int(frame.f_lineno)
         frame = frame.f_back

@@ -13,6 +13,8 @@ _ACTIVATIONS = {
     "gelu": "GELU",
     "silu": "SiLU",
     "elu": "ELU",
+    "selu": "SELU",
+    "mish": "Mish",
     "sigmoid": "a sigmoid",
     "tanh": "tanh",
     "softplus": "softplus",
@@ -20,13 +22,13 @@ _ACTIVATIONS = {
 }
 
 
-def bias(where: str) -> Mistake:
+def bias() -> Mistake:
     """Convolutions with a bias before a batch norm."""
     return Mistake(
         "conv-bias",
         everywhere("conv", bias="any"),
-        f"{where} a bias. The batch norm behind it subtracts the mean, and any constant with it, so these weights "
-        "learn nothing and only cost parameters. Make convolutions before a batch norm with `bias=False`.",
+        "A convolution has a bias. The batch norm that comes next subtracts the mean, and any constant with it, so a "
+        "bias learns nothing and only costs parameters. Make every convolution with `bias=False`.",
     )
 
 

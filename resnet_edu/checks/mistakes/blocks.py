@@ -10,6 +10,52 @@ from resnet_edu.checks.mistakes.edits import after, all_of, any_of, before, but,
 from resnet_edu.checks.program import NotHereError, Op, Program
 
 
+def _sum(fn: str) -> Edit:
+    """Another operation in place of the sum."""
+
+    def edit(p: Program, b: str) -> Program:
+        if p.op(b + "add").kind != "add":
+            raise NotHereError("add")
+        return p.change(b + "add", fn=fn)
+
+    return edit
+
+
+def _shortcut_run_twice(p: Program, b: str) -> Program:
+    """The projection called two times, and both results added."""
+    total, proj, norm = p.op(b + "add"), p.op(b + "proj"), p.op(b + "projbn")
+    if total.kind != "add":
+        raise NotHereError("add")
+    again = [
+        replace(proj, name=f"{b}proj2", options={**proj.options, "slot": proj.get("slot", proj.name)}),
+        replace(
+            norm,
+            name=f"{b}projbn2",
+            inputs=(f"{b}proj2",),
+            options={**norm.options, "slot": norm.get("slot", norm.name)},
+        ),
+    ]
+    more = Op(f"{b}add2", "add", (total.name, f"{b}projbn2"), "the second addition", {"fn": "plus"})
+    ops: list[Op] = []
+    for op in p.ops:
+        if op is total:
+            ops += [*again, total, more]
+        else:
+            ops.append(replace(op, inputs=tuple(more.name if i == total.name else i for i in op.inputs)))
+    return Program(tuple(ops), p.blocks)
+
+
+def _where_identity(edit: Edit) -> Edit:
+    """The edit, in blocks whose shortcut is the bare input."""
+
+    def only(p: Program, b: str) -> Program:
+        if p.has(b + "proj") or p.has(b + "zeros"):
+            raise NotHereError("no identity")
+        return edit(p, b)
+
+    return only
+
+
 def addition() -> list[Mistake]:
     """What can be wrong with the plus sign."""
     return [
@@ -21,49 +67,56 @@ def addition() -> list[Mistake]:
         ),
         Mistake(
             "shortcut-subtracted",
-            change("add", fn="minus"),
+            _sum("minus"),
             "The shortcut is subtracted, F(x) − x. A residual block adds: F(x) + x.",
         ),
         Mistake(
             "residual-subtracted",
-            change("add", fn="reverse"),
+            _sum("reverse"),
             "The convolutions' output is subtracted from the shortcut, x − F(x). A residual block adds: F(x) + x.",
         ),
         Mistake(
             "shortcut-multiplied",
-            change("add", fn="times"),
+            _sum("times"),
             "The shortcut is multiplied with F(x). A residual block adds: F(x) + x.",
         ),
         Mistake(
             "shortcut-averaged",
-            change("add", fn="mean"),
+            _sum("mean"),
             "You take the mean of F(x) and the shortcut. A residual block takes the sum, nothing is halved.",
         ),
         Mistake(
             "shortcut-twice",
-            change("add", fn="twice"),
-            "The shortcut is added twice, F(x) + 2x. Once is enough: look for a `+=` and a `+` that both do it.",
+            _sum("twice"),
+            "The shortcut is added twice, F(x) + 2x. Once is enough: look for a factor 2, or for a `+=` and a `+` that "
+            "both do it.",
+        ),
+        Mistake(
+            "shortcut-twice",
+            any_of(_shortcut_run_twice, _where_identity(_sum("twice"))),
+            "The shortcut is computed and added twice, F(x) + 2x. Once is enough: look for a `+=` and a `+` that both "
+            "do it.",
         ),
         Mistake(
             "residual-twice",
-            change("add", fn="first-twice"),
+            _sum("first-twice"),
             "F(x) is added twice, 2·F(x) + x. Once is enough: look for a `+=` and a `+` that both do it, or an "
             "addition to itself.",
         ),
         Mistake(
             "maximum-not-sum",
-            change("add", fn="max"),
+            _sum("max"),
             "You take the larger of F(x) and the shortcut at each place. A residual block takes their sum.",
         ),
         Mistake(
             "residual-dropped",
-            change("add", fn="second-only"),
+            _sum("second-only"),
             "What comes out is the shortcut alone: the convolutions' output is computed and then lost. Add the two: "
             "F(x) + x.",
         ),
         Mistake(
             "concatenated-not-added",
-            change("add", fn="concat"),
+            _sum("concat"),
             "The shortcut is concatenated, so the channels double. A residual block adds number to number: `out + "
             "shortcut`, same shape as before.",
         ),
@@ -79,6 +132,26 @@ def addition() -> list[Mistake]:
             "The numbers are right, but no gradient reaches the convolutions, so they never learn. Take out "
             "`.detach()`, `.data` or `torch.no_grad()`.",
         ),
+    ]
+
+
+def lost_input(convs: int) -> list[Mistake]:
+    """The input's name given to what the convolutions made."""
+    last = f"bn{convs}"
+    message = (
+        "F(x) is added to itself: the name of the input was given to what the convolutions made. Keep the input "
+        "first, `shortcut = x`, and add that."
+    )
+
+    def doubled(p: Program, b: str) -> Program:
+        return p.rewire(b + "add", 1, b + last)
+
+    def projected(p: Program, b: str) -> Program:
+        return p.rewire(b + "proj", 0, b + last)
+
+    return [
+        Mistake("input-lost", doubled, message),
+        Mistake("input-lost", any_of(projected, _where_identity(doubled)), message),
     ]
 
 
@@ -203,6 +276,17 @@ def batch_norms(convs: int) -> list[Mistake]:
     everything = any_of(*(drop(f"bn{n}") for n in range(1, convs + 1)), drop("projbn"))
     found += [
         Mistake(
+            "batch-norm-without-scale",
+            any_of(*(change(f"bn{n}", affine=False) for n in numbers)),
+            f"{which} no scale and shift to learn. Leave out `affine=False`.",
+        )
+        for numbers, which in (
+            *(((n,), f"The {NTH[n]} batch norm has") for n in range(1, convs + 1)),
+            (range(1, convs + 1), "The batch norms of the main path have"),
+        )
+    ]
+    found += [
+        Mistake(
             "batch-norms-missing",
             everything,
             "There is no batch norm. Every convolution of the block is followed by one.",
@@ -308,10 +392,11 @@ def convolutions(convs: int) -> list[Mistake]:
         *(
             Mistake(
                 "padding-not-zero",
-                any_of(*(change(f"conv{n}", padding_mode=mode) for n in threes)),
+                any_of(*(change(f"conv{n}", padding_mode=mode) for n in numbers)),
                 "The border is not padded with zeros: `padding_mode` is set. Leave the default.",
             )
             for mode in ("reflect", "replicate", "circular")
+            for numbers in (threes, *((n,) for n in threes if len(threes) > 1))
         ),
         Mistake(
             "dilated-convolution",
@@ -382,8 +467,19 @@ def _strides(convs: int) -> list[Mistake]:
         p = ignored(p, b)
         return p.change(b + "proj", stride=1) if p.has(b + "proj") else p
 
+    def always(p: Program, b: str) -> Program:
+        if any(op["stride"] != 1 for op in p.ops if op.kind == "conv"):
+            raise NotHereError("strided already")
+        p = p.change(b + ("conv1" if convs == 2 else "conv2"), stride=2)
+        return p.change(b + "proj", stride=2) if p.has(b + "proj") else p
+
     last = f"conv{convs}"
     found = [
+        Mistake(
+            "stride-fixed",
+            always,
+            "The stride is always 2, whatever the argument says. Pass `stride` on.",
+        ),
         Mistake(
             "stride-in-both-convolutions",
             doubled("conv1", "conv2"),
@@ -456,6 +552,21 @@ def _same_channels(edit: Edit) -> Edit:
     return only
 
 
+def _projected_everywhere(convs: int) -> Edit:
+    """A projection where the identity would do."""
+
+    def edit(p: Program, b: str) -> Program:
+        if p.has(b + "proj") or p.has(b + "zeros"):
+            raise NotHereError("there already")
+        source = p.op(b + "add").inputs[1]
+        ins, outs = p.op(b + "conv1")["ins"], p.op(f"{b}conv{convs}")["outs"]
+        ops = projection(b, source, ins, outs, 1)
+        place = [op.name for op in p.ops].index(b + "add")
+        return Program((*p.ops[:place], *ops, *p.ops[place:]), p.blocks).rewire(b + "add", 1, b + "projbn")
+
+    return edit
+
+
 def _projections(convs: int) -> list[Mistake]:
     """What can be wrong with a projection shortcut."""
 
@@ -467,15 +578,6 @@ def _projections(convs: int) -> list[Mistake]:
             return _identity(p, b)
 
         return edit
-
-    def everywhere(p: Program, b: str) -> Program:
-        if p.has(b + "proj") or p.has(b + "zeros"):
-            raise NotHereError("there already")
-        source = p.op(b + "add").inputs[1]
-        ins, outs = p.op(b + "conv1")["ins"], p.op(f"{b}conv{convs}")["outs"]
-        ops = projection(b, source, ins, outs, 1)
-        place = [op.name for op in p.ops].index(b + "add")
-        return Program((*p.ops[:place], *ops, *p.ops[place:]), p.blocks).rewire(b + "add", 1, b + "projbn")
 
     def pooled(kind: str) -> Edit:
         def edit(p: Program, b: str) -> Program:
@@ -560,7 +662,7 @@ def _projections(convs: int) -> list[Mistake]:
         ),
         Mistake(
             "projection-always",
-            everywhere,
+            _projected_everywhere(convs),
             "The shortcut is projected even where the shapes match. There it must be the identity: nothing to learn, "
             "nothing in the gradient's way. Project only where the stride is not 1 or the channels differ.",
         ),
@@ -638,13 +740,14 @@ def basic_block() -> tuple[Mistake, ...]:
     """
     return (
         *addition(),
+        *lost_input(2),
         *relus(2),
         *batch_norms(2),
         *_strides(2),
         *_projections(2),
         *late_shortcut(2),
         *convolutions(2),
-        bias("The convolutions have"),
+        bias(),
         *norms(),
         *activations(),
         *_preactivated(),
@@ -676,11 +779,12 @@ def bottleneck() -> tuple[Mistake, ...]:
         return p
 
     def by_width(p: Program, b: str) -> Program:
-        op = p.op(b + "proj")
-        width = p.op(b + "conv1")["outs"]
-        if op["stride"] != 1 or op["ins"] != width:
-            raise NotHereError("kept")
-        return _identity(p, b)
+        ins, width = p.op(b + "conv1")["ins"], p.op(b + "conv1")["outs"]
+        if not p.has(b + "proj") and ins != width:
+            return _projected_everywhere(3)(p, b)
+        if p.has(b + "proj") and p.op(b + "proj")["stride"] == 1 and ins == width:
+            return _identity(p, b)
+        raise NotHereError("kept")
 
     def wide_middle(p: Program, b: str) -> Program:
         outs = p.op(b + "conv3")["outs"]
@@ -689,6 +793,7 @@ def bottleneck() -> tuple[Mistake, ...]:
 
     return (
         *addition(),
+        *lost_input(3),
         *relus(3),
         *batch_norms(3),
         *_strides(3),
@@ -710,10 +815,16 @@ def bottleneck() -> tuple[Mistake, ...]:
             "The 3×3 convolution already widens to four times the channels, where it costs most. Keep it narrow, and "
             "let the last 1×1 widen.",
         ),
+        Mistake(
+            "expansion-forgotten-in-condition",
+            by_width,
+            "The shortcut is projected where `in_channels` and `channels` differ. What counts are the channels that "
+            "leave: test `stride != 1 or in_channels != 4 * channels`.",
+        ),
         *_projections(3),
         *late_shortcut(3),
         *convolutions(3),
-        bias("The convolutions have"),
+        bias(),
         *norms(),
         *activations(),
     )

@@ -105,11 +105,11 @@ def _shared(start: int) -> Any:
 
 
 def _one_more(p: Program, layer: str) -> Program:
-    last = _blocks_of(p, layer)[-1]
-    new = replace(last, name=f"{layer}extra.conv", options={**last.options, "ins": last["outs"], "stride": 1})
-    relu = last.name.removesuffix("conv") + "relu"
-    p = p.after(relu, new)
-    return p.after(new.name, Op(f"{layer}extra.relu", "act", (), "", {"fn": "relu"}))
+    ops = _blocks_of(p, layer)
+    last, name = ops[-1], f"{layer}{len(ops)}."
+    relu = p.op(last.name.removesuffix("conv") + "relu")
+    new = replace(last, name=f"{name}conv", options={**last.options, "ins": last["outs"], "stride": 1})
+    return p.after(relu.name, new).after(new.name, replace(relu, name=f"{name}relu"))
 
 
 def _one_less(p: Program, layer: str) -> Program:
@@ -121,23 +121,40 @@ def _one_less(p: Program, layer: str) -> Program:
 
 
 def _only_one(p: Program, layer: str) -> Program:
-    if len(_blocks_of(p, layer)) < 3:
-        raise NotHereError("too few")
+    if len(_blocks_of(p, layer)) < 2:
+        raise NotHereError("one block")
     while len(_blocks_of(p, layer)) > 1:
         p = _one_less(p, layer)
     return p
 
 
-def _channels_multiplied(p: Program, layer: str) -> Program:
-    ops = _blocks_of(p, layer)
-    factor = ops[0]["outs"] // ops[0]["channels"]
-    if factor == 1:
-        raise NotHereError("no expansion")
-    return _on_blocks(
-        p,
-        layer,
-        lambda i, op: {"outs": op["outs"] * factor, "ins": op["ins"] if i == 0 else op["ins"] * factor},
-    )
+def _channels_multiplied(again: bool) -> Any:
+    def edit(p: Program, layer: str) -> Program:
+        ops = _blocks_of(p, layer)
+        factor = ops[0]["outs"] // ops[0]["channels"]
+        if factor == 1 or (len(ops) < 2 and not again):
+            raise NotHereError("no expansion")
+        return _on_blocks(
+            p,
+            layer,
+            lambda i, op: {"outs": op["outs"] * factor, "ins": op["ins"] * (factor if i and again else 1)},
+        )
+
+    return edit
+
+
+def _stride_fixed(p: Program, layer: str) -> Program:
+    first = _blocks_of(p, layer)[0]
+    if first["stride"] != 1:
+        raise NotHereError("strided already")
+    return p.change(first.name, stride=2)
+
+
+def _stride_tied(p: Program, layer: str) -> Program:
+    first = _blocks_of(p, layer)[0]
+    if first["stride"] == 1 or first["ins"] != first["outs"]:
+        raise NotHereError("other channels")
+    return p.change(first.name, stride=1)
 
 
 _STACKING: tuple[tuple[str, Any, str], ...] = (
@@ -203,11 +220,14 @@ _STACKING: tuple[tuple[str, Any, str], ...] = (
         _only_one,
         "A layer has one block only. After the first come `blocks - 1` others, each with stride 1.",
     ),
-    (
-        "expansion-twice",
-        _channels_multiplied,
-        "The blocks are given `channels * block.expansion` as their width, and multiply by the expansion again. Pass "
-        "`channels`: the block itself expands.",
+    *(
+        (
+            "expansion-twice",
+            _channels_multiplied(again),
+            "The blocks are given `channels * block.expansion` as their width, and multiply by the expansion again. "
+            "Pass `channels`: the block itself expands.",
+        )
+        for again in (True, False)
     ),
 )
 
@@ -220,6 +240,17 @@ def make_layer() -> tuple[Mistake, ...]:
     """
     return (
         *(Mistake(name, _each_layer(edit), message) for name, edit, message in _STACKING),
+        Mistake(
+            "stride-fixed",
+            _each_layer(_stride_fixed),
+            "The stride is always 2, whatever the argument says. Pass `stride` on.",
+        ),
+        Mistake(
+            "stride-tied-to-channels",
+            _each_layer(_stride_tied),
+            "The stride is lost where the number of channels stays the same. The first block takes `stride`, whatever "
+            "the channels are.",
+        ),
         Mistake(
             "batch-norm-after-blocks",
             _norm_behind,
@@ -292,7 +323,7 @@ def _counts_fixed(counts: tuple[int, ...]) -> Edit:
         for layer, count in zip(_layers_of(p), counts, strict=True):
             while len(_blocks_of(p, layer)) > count:
                 p = _one_less(p, layer)
-            if len(_blocks_of(p, layer)) < count:
+            while len(_blocks_of(p, layer)) < count:
                 p = _one_more(p, layer)
         return p
 
@@ -367,6 +398,11 @@ def resnet() -> tuple[Mistake, ...]:
         ),
         Mistake(
             "layers-ignored",
+            _counts_fixed((3, 4, 6, 3)),
+            "The layers have 3, 4, 6 and 3 blocks, whatever `layers` says. Take the numbers from there.",
+        ),
+        Mistake(
+            "layers-ignored",
             _counts_fixed((1, 1, 1, 1)),
             "Every layer has 1 block, whatever `layers` says. Take the number of blocks of each layer from there.",
         ),
@@ -375,7 +411,14 @@ def resnet() -> tuple[Mistake, ...]:
             _counts_reversed,
             "The numbers of blocks are used in reverse. The first number belongs to the first layer.",
         ),
-        *but(make_layer(), "stride-ignored", "only-one-block", "batch-norm-after-blocks"),
+        *but(
+            make_layer(),
+            "stride-ignored",
+            "stride-fixed",
+            "stride-tied-to-channels",
+            "only-one-block",
+            "batch-norm-after-blocks",
+        ),
         *(_prefixed("stem", m) for m in but(stem("stempool"), *_SHARED)),
         *(_prefixed("head", m) for m in but(head(), "relu-before-linear")),
         Mistake(
@@ -574,7 +617,7 @@ def cifar() -> tuple[Mistake, ...]:
         *batch_norms(2)[:3],
         *named(zero_pad(), "pooled-not-skipped", "skips-the-wrong-pixels", "copies-not-zeros", "cropped-not-skipped"),
         *late_shortcut(2),
-        bias("The convolutions have"),
+        bias(),
         *norms(),
         *activations(),
     )

@@ -217,7 +217,7 @@ def preactivation() -> tuple[Mistake, ...]:
             "One batch norm is used twice. Each place has its own mean and variance, and needs a batch norm of its "
             "own.",
         ),
-        bias("The convolutions have"),
+        bias(),
         *norms(),
         *activations(),
     )

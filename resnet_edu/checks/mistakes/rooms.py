@@ -62,6 +62,11 @@ def stem(pool: str = "pool") -> tuple[Mistake, ...]:
             "The max-pool has a 2×2 kernel. Make it 3×3 with stride 2 and padding 1, so that neighbors overlap.",
         ),
         Mistake(
+            "pool-kernel-5",
+            change(pool, kernel=5, padding=2),
+            "The max-pool has a 5×5 kernel. Make it 3×3 with stride 2 and padding 1.",
+        ),
+        Mistake(
             "pool-stride-missing",
             change(pool, stride=1),
             "The max-pool has stride 1, so it does not shrink the map. Give it `stride=2`.",
@@ -69,13 +74,14 @@ def stem(pool: str = "pool") -> tuple[Mistake, ...]:
         Mistake(
             "pool-stride-is-kernel",
             change(pool, stride=3),
-            "The max-pool has stride 3: without `stride`, PyTorch takes the kernel's size. Give it `stride=2`.",
+            "The max-pool has stride 3, which PyTorch also takes where no `stride` is given: the kernel's size. Give "
+            "it `stride=2`.",
         ),
         Mistake(
             "pool-stride-is-kernel",
             change(pool, stride=3, padding=0),
-            "The max-pool has stride 3 and no padding: without `stride`, PyTorch takes the kernel's size. Give it "
-            "`stride=2, padding=1`.",
+            "The max-pool has no padding and stride 3, which PyTorch also takes where no `stride` is given: the "
+            "kernel's size. Give it `stride=2, padding=1`.",
         ),
         Mistake(
             "pool-rounds-up",
@@ -108,12 +114,23 @@ def stem(pool: str = "pool") -> tuple[Mistake, ...]:
             "The max-pool runs before the batch norm. With a negative scale the norm would turn the largest into the "
             "smallest, so the order matters: convolution, batch norm, ReLU, max-pool.",
         ),
-        Mistake(
-            "wrong-width",
-            _stem_width(32),
-            "The convolution makes 32 channels. Give it 64: that is what the first layer takes.",
+        *(
+            Mistake(
+                "wrong-width",
+                _stem_width(width),
+                f"The convolution makes {width} channels. Give it 64: that is what the first layer takes.",
+            )
+            for width in (16, 32, 96, 128)
         ),
-        bias("The convolution has"),
+        *(
+            Mistake(
+                "padding-not-zero",
+                change("conv1", padding_mode=mode),
+                "The border is not padded with zeros: `padding_mode` is set. Leave the default.",
+            )
+            for mode in ("reflect", "replicate", "circular")
+        ),
+        bias(),
         *norms(),
         *activations(),
     )
@@ -217,7 +234,7 @@ def head() -> tuple[Mistake, ...]:
         Mistake(
             "fixed-pool-size",
             lambda p, b: p.swap("pool", Op("pool", "avgpool", p.op("pool").inputs, "", {"kernel": 7, "stride": 7})),
-            "The pool has a fixed 7×7 window, so only images of one size work. Average over whatever size arrives: "
+            "The pool has a window of fixed size, so only images of one size work. Average over whatever size arrives: "
             "`nn.AdaptiveAvgPool2d(1)`.",
         ),
         Mistake(
@@ -274,8 +291,16 @@ def zero_pad() -> tuple[Mistake, ...]:
                 kept.append(replace(op, inputs=tuple(b + "projbn" if i == zeros.name else i for i in op.inputs)))
         return Program(tuple(kept), p.blocks)
 
+    def with_bias(p: Program, b: str) -> Program:
+        return projected(p, b).change(b + "proj", bias="any")
+
     def without_norm(p: Program, b: str) -> Program:
-        return projected(p, b).drop(b + "projbn")
+        return with_bias(p, b).drop(b + "projbn")
+
+    def always(p: Program, b: str) -> Program:
+        if p.op(b + "skip")["stride"] != 1:
+            raise NotHereError("strided already")
+        return p.change(b + "skip", stride=2)
 
     return (
         Mistake(
@@ -333,8 +358,13 @@ def zero_pad() -> tuple[Mistake, ...]:
             "side.",
         ),
         Mistake(
+            "stride-fixed",
+            always,
+            "The stride is always 2, whatever the argument says: `x[:, :, ::stride, ::stride]`.",
+        ),
+        Mistake(
             "projection-not-zeros",
-            projected,
+            with_bias,
             "This is a projection, option B: it has weights to learn. Option A skips pixels and pads with zeros.",
         ),
         Mistake(
