@@ -1,6 +1,7 @@
 """The checks on code that a learner might write: right in unusual ways, wrong in known and unknown ways, hostile."""
 
 import os
+import select
 import time
 
 import pytest
@@ -240,7 +241,40 @@ def test_a_stem_that_pools_before_the_relu_computes_the_same_and_passes():
         ("shortcut-detached", [("out + shortcut", "out + shortcut.detach()")]),
         ("other-activation", [("F.relu(out + shortcut)", "F.gelu(out + shortcut)"), ("F.relu(self", "F.gelu(self")]),
         ("batch-norm-momentum", [("nn.BatchNorm2d(out_channels)", "nn.BatchNorm2d(out_channels, momentum=0.9)")]),
-        ("random-in-training", [("F.relu(out + shortcut)", "F.relu(F.dropout(out, 0.5, self.training) + shortcut)")]),
+        ("dropout-inside", [("F.relu(out + shortcut)", "F.relu(F.dropout(out, 0.5, self.training) + shortcut)")]),
+        (
+            "random-in-training",
+            [("F.relu(out + shortcut)", "F.relu(out + shortcut + 0.1 * self.training * torch.randn_like(out))")],
+        ),
+        ("other-activation", [("F.relu(self.n1", "F.hardswish(self.n1")]),
+        ("sum-weighted", [("F.relu(out + shortcut)", "F.relu(0.1 * out + shortcut)")]),
+        (
+            "input-lost",
+            [("shortcut = x if self.around is None else self.around(x)", "pass"), ("out + shortcut", "out + out")],
+        ),
+        (
+            "shortcut-twice",
+            [("F.relu(out + shortcut)", "F.relu(out + shortcut + (x if self.around is None else self.around(x)))")],
+        ),
+        (
+            "extra-parameter",
+            [
+                ("self.around = None", "self.around, self.gate = None, nn.Parameter(torch.ones(1))"),
+                ("out + sh", "self.gate * out + sh"),
+            ],
+        ),
+        ("weights-frozen", [("self.around = None", "self.around = self.c1.requires_grad_(False) and None")]),
+        ("channels-do-not-fit", [("nn.Conv2d(out_channels, out_channels", "nn.Conv2d(in_channels, out_channels")]),
+        (
+            "shortcut-detached",
+            [
+                (
+                    "shortcut = x if self.around is None else self.around(x)",
+                    "shortcut = x\n        if self.around:\n            with torch.no_grad():\n                "
+                    "shortcut = self.around(x)",
+                )
+            ],
+        ),
         ("overwritten-for-backward", [("out + shortcut", "out + shortcut + 0 * x.add_(1)")]),
         ("unused-weights", [("self.around = None", "self.around, self.spare = None, nn.Linear(3, 3)")]),
         ("fixed-type", [("F.relu(out + shortcut)", "F.relu(out + shortcut).float()")]),
@@ -276,6 +310,20 @@ def test_a_mistake_in_a_learners_block_is_named(mistake, changes):
 def test_a_projection_that_is_made_but_never_used_counts_as_never_added():
     feedback = checks.basic_block(block(("self.around(x)", "x"), ("out + shortcut", "out")))
     assert feedback.mistake == "shortcut-never-added", feedback
+
+
+@pytest.mark.parametrize("zeros", ["0, out.shape[1] - x.shape[1]", "out.shape[1] - x.shape[1], 0"])
+def test_option_a_in_a_block_of_option_b_is_named(zeros):
+    source = (
+        BLOCK.split("        self.around = None")[0]
+        + f"""
+    def forward(self, x):
+        out = self.n2(self.c2(F.relu(self.n1(self.c1(x)))))
+        x = x[:, :, :: self.c1.stride[0], :: self.c1.stride[1]]
+        return F.relu(out + F.pad(x, (0, 0, 0, 0, {zeros})))
+"""
+    )
+    assert checks.basic_block(written(source, "Block")).mistake == "zeros-not-projection"
 
 
 def test_two_mistakes_are_both_named():
@@ -357,6 +405,75 @@ def test_float_division_in_conv_out_is_told_apart_from_a_wrong_value():
 
 
 # ---- wrong in ways that are not known -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "projection", ["torch.einsum('oc,nchw->nohw', self.w, x)", "(x.movedim(1, 3) @ self.w.T).movedim(3, 1)"]
+)
+def test_a_1x1_convolution_written_as_a_product_is_followed(projection):
+    source = BLOCK.replace(
+        "nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)", "Mixed(in_channels, out_channels, stride)"
+    )
+    mixed = f"""
+class Mixed(nn.Module):
+    def __init__(self, i, o, stride):
+        super().__init__()
+        self.w, self.stride = nn.Parameter(torch.randn(o, i)), stride
+
+    def forward(self, x):
+        x = x[:, :, :: self.stride, :: self.stride]
+        return {projection}
+"""
+    assert checks.basic_block(written(mixed + source, "Block"))
+
+
+def test_what_cannot_be_followed_is_said_and_not_called_wrong():
+    source = BLOCK.replace("self.n2(", "self.gamma.view(1, -1, 1, 1) * (").replace(
+        "self.n2 = nn.BatchNorm2d(out_channels)", "self.gamma = nn.Parameter(torch.ones(out_channels))"
+    )
+    feedback = checks.basic_block(written(source, "Block"))
+    assert feedback.mistake == "not-followed"
+    assert "cannot tell whether your numbers are right" in feedback.message
+
+
+@pytest.mark.parametrize("width", [24, 96])
+def test_a_stem_of_another_width_is_told_its_width_and_nothing_of_its_pool(width):
+    feedback = checks.stem(lambda: ImageNetStem(3, width))
+    assert not feedback
+    assert str(width) in feedback.message
+    assert "max-pool" not in feedback.message
+
+
+def test_a_stride_that_is_lost_where_the_channels_stay_is_caught():
+    def stacked(block, in_channels, channels, blocks, stride):
+        return make_layer(
+            block, in_channels, channels, blocks, 1 if in_channels == channels * block.expansion else stride
+        )
+
+    assert checks.make_layer(stacked).mistake == "stride-tied-to-channels"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ("nn.Conv2d(in_channels, out_channels, 3, stride, 1, bais=False)", "bais"),
+        ("nn.BatchNorm1d(out_channels)", "BatchNorm2d"),
+    ],
+)
+def test_an_error_inside_the_learners_code_is_not_blamed_on_the_arguments(wrong, says):
+    right = (
+        "nn.BatchNorm2d(out_channels)\n        self.c2"
+        if "Batch" in wrong
+        else "nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)"
+    )
+    feedback = checks.basic_block(block((right, wrong + ("\n        self.c2" if "Batch" in wrong else ""))))
+    assert says in feedback.message
+    assert "called as" not in feedback.message
+
+
+def test_no_line_is_shown_that_is_not_the_learners():
+    feedback = checks.stem(lambda: nn.Sequential(nn.Conv2d(3, 64, 9, 2, 4, bias=False), *list(ImageNetStem())[1:]))
+    assert "checks.stem" not in feedback.message
 
 
 def test_an_unknown_mistake_is_not_guessed_but_located():
@@ -465,6 +582,19 @@ def test_code_that_leaves_or_crashes_yields_feedback(line, mistake):
     assert feedback.message
     if mistake != "endless-recursion":
         assert feedback.mistake == mistake, feedback
+
+
+def test_the_stop_button_does_not_reach_the_learners_code():
+    assert checks.basic_block(hostile("import os, signal; os.kill(os.getpid(), signal.SIGINT)")).passed
+
+
+def test_what_the_code_started_ends_with_the_check():
+    read, write = os.pipe()
+    checks.basic_block(hostile(f"import subprocess; subprocess.Popen(['sleep', '60'], pass_fds=[{write}])"))
+    os.close(write)
+    ended, _, _ = select.select([read], [], [], 20)  # readable as soon as nobody holds the other end
+    os.close(read)
+    assert ended
 
 
 def test_a_megabyte_of_print_is_kept_short():

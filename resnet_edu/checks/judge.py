@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnet_edu.checks import words
+from resnet_edu.checks import compare, words
 from resnet_edu.checks.contract import Candidate, Case, Contract, Mistake, pairs
 from resnet_edu.checks.naming import in_their_names
 from resnet_edu.checks.observe import (
@@ -204,6 +204,11 @@ def _diagnose(
     for candidate in chain.from_iterable(every):
         if candidate.changes(first) and _explains(candidate, trials, order):
             return _named(candidate.mistakes, trials, order)
+    # It explains every call that differs; in the others the learner's code does what it should.
+    wrong = [i for i in order if differs[i] is not None]
+    for candidate in chain.from_iterable(every) if len(wrong) < len(order) else ():
+        if candidate.changes(first) and _explains(candidate, trials, wrong):
+            return _named(candidate.mistakes, trials, wrong)
     nearest = _nearest(contract, trials[first].seen, first)
     leading = _leading(contract.programs(nearest)[first], every[nearest], trials[first], first)
     for candidate in pairs(leading, every[nearest], first):
@@ -237,8 +242,8 @@ def _partly(
     )
     mistake = candidate.mistakes[0]
     return failed(
-        f"{mistake.message}\nIt shows in `{trials[order[0]].call}`. With that mended, `{trials[other].call}` still "
-        f"differs in another way. {rest['message']}",
+        f"{mistake.message}\nIt shows in `{trials[order[0]].call}`. Mend that first, and check again: "
+        f"`{trials[other].call}` is not right either, perhaps for another reason. {rest['message']}",
         mistake.name,
         *rest["mistakes"],
     )
@@ -251,15 +256,24 @@ def _unnamed(
     seen = trial.seen
     if seen.trouble is not None:
         return failed(*words.raised(seen.trouble, theirs, trial.call, contract.signature, program))
-    direct = words.DIRECT.get(differs[order[0]] or "")
-    if direct is not None:
-        return failed(f"{direct[1]}\nIt shows in `{trial.call}`.", direct[0])
     if seen.other_norm is not None:
         return failed(
-            f"Your code normalizes with a {seen.other_norm}, this network uses batch norm (`nn.BatchNorm2d`): mean "
-            "and variance are taken over the batch and the map, for each channel.",
+            f"Your code normalizes with a {seen.other_norm}, this network uses batch norm (`nn.BatchNorm2d`): "
+            "mean and variance are taken over the batch and the map, for each channel.",
             "other-normalization",
         )
+    what = differs[order[0]] or ""
+    if what == "output" and all(compare.finite(out) for out in seen.outputs):
+        if not compare.same(seen.outputs[0], seen.again):
+            what = "again"
+        known = words.extra_parameters(trial.call, program, seen) or words.clue(program, seen, theirs)
+    elif what == "gradients":
+        known = words.extra_parameters(trial.call, program, seen)
+    else:
+        known = words.foreign(program, seen, theirs) if what in {"train", "random"} else None
+    known = known or words.DIRECT.get(what)
+    if known is not None:
+        return failed(f"{known[0]}\nIt shows in `{trial.call}`.", known[1])
     return failed(*words.first_difference(trial.call, program, seen, theirs))
 
 
@@ -271,6 +285,14 @@ def _beyond_numbers(contract: Contract, theirs: Any, trials: Sequence[Trial], pr
                 f"The numbers are right, but `{trial.call}` holds weights that its forward pass never uses: {names}. "
                 "They cost memory, count as parameters and never learn. Build a layer only where it is used.",
                 "unused-weights",
+            )
+    for trial in trials:
+        frozen = [name for name, p in trial.module.named_parameters() if not p.requires_grad] if trial.module else []
+        if frozen:
+            names = ", ".join(f"`{name}`" for name in frozen[:4])
+            return failed(
+                f"The numbers are right, but part of `{trial.call}` never learns: `requires_grad` is off for {names}.",
+                "weights-frozen",
             )
     for trial in trials:
         if trial.seen.inputs[0].dtype != torch.float64:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from resnet_edu.checks.blocks import preactivation_ops, projection
+from resnet_edu.checks.blocks import preactivation_ops, projection, zero_pad
 from resnet_edu.checks.contract import Edit, Mistake
 from resnet_edu.checks.mistakes.anywhere import NTH, activations, bias, norms
 from resnet_edu.checks.mistakes.edits import after, all_of, any_of, before, but, change, drop, rewire, swap_order
@@ -297,6 +297,15 @@ def batch_norms(convs: int) -> list[Mistake]:
             "One batch norm is used in several places. Each convolution's output has its own mean and variance, and "
             "needs a batch norm of its own.",
         ),
+        *(
+            Mistake(
+                "batch-norm-shared",
+                share("bn2", "bn1"),
+                "The first two convolutions share one batch norm. Each convolution's output has its own mean and "
+                "variance, and needs a batch norm of its own.",
+            )
+            for _ in range(convs - 2)
+        ),
         Mistake(
             "batch-norm-shared",
             share("projbn", f"bn{convs}"),
@@ -589,6 +598,18 @@ def _projections(convs: int) -> list[Mistake]:
 
         return edit
 
+    def padded(sides: str) -> Edit:
+        def edit(p: Program, b: str) -> Program:
+            op = p.op(b + "proj")
+            if op["ins"] > op["outs"]:
+                raise NotHereError("fewer channels")
+            ops = zero_pad(b, op.inputs[0], op["ins"], op["outs"], op["stride"], sides)
+            place = p.ops.index(op)
+            whole = Program((*p.ops[:place], *ops, *p.ops[place:]), p.blocks)
+            return whole.rewire(b + "add", 1, f"{b}zeros").without(b + "proj", b + "projbn")
+
+        return edit
+
     leaving = "out_channels" if convs == 2 else "4 * channels"
     found = [
         Mistake(
@@ -639,6 +660,15 @@ def _projections(convs: int) -> list[Mistake]:
             "The input is added as it is, although its shape is not that of the convolutions' output. Where the "
             "stride is not 1 or the channels differ, bring it to the same shape: a 1×1 convolution with the same "
             "stride, and a batch norm.",
+        ),
+        *(
+            Mistake(
+                "zeros-not-projection",
+                any_of(padded(sides)),
+                "The shortcut skips pixels and fills new channels with zeros, which is option A. Here it is option B, "
+                "a projection: a 1×1 convolution with the same stride, and a batch norm.",
+            )
+            for sides in ("back", "both", "front")
         ),
         Mistake(
             "projection-of-residual",
