@@ -516,6 +516,13 @@ def test_the_line_is_shown_and_no_name_that_the_learner_did_not_write():
         assert ours not in feedback.message
 
 
+def test_a_depth_that_does_not_exist_is_worth_a_word_and_no_failure():
+    careless = checks.cifar_resnet(lambda depth, classes=10: cifar_resnet(6 * ((depth - 2) // 6) + 2, classes))
+    assert careless
+    assert "cifar_resnet(21)" in careless.message
+    assert "cifar_resnet(21)" not in checks.cifar_resnet(cifar_resnet).message
+
+
 @pytest.mark.parametrize("nothing", [None, ..., 3, torch.ones(2), nn.ReLU()])
 @pytest.mark.parametrize("check", [checks.basic_block, checks.conv_out, checks.init_weights, checks.fold_conv_bn])
 def test_what_is_no_class_or_function_gets_a_word_and_no_error(check, nothing):

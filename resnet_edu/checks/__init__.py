@@ -271,7 +271,7 @@ _FAULTS: dict[str, tuple[str | None, str]] = {
     "loop": (
         "too-slow",
         "Your code did not come back within {cpu:g} seconds of computing, on inputs of a few pixels. Look for a loop "
-        "whose condition never becomes false, or a module that calls itself.",
+        "whose condition never becomes false, a module that calls itself, or a network far larger than asked for.",
     ),
     "sleep": (
         "too-slow",

@@ -143,4 +143,5 @@ CIFAR = Contract(
     (networks.cifar("A both"), networks.cifar("A back"), networks.cifar("A front")),
     mistakes.cifar(),
     "Your network computes what the reference computes: 6n + 2 layers, and shortcuts that cost nothing.",
+    _case("cifar_resnet", 21, inputs=()),
 )

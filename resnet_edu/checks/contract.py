@@ -62,6 +62,8 @@ class Contract:
     references: tuple[Callable[..., Program], ...]
     mistakes: tuple[Mistake, ...]
     passed: str
+    #: A call that should raise ValueError; one that does not is worth a word, and no mistake.
+    refused: Case | None = None
 
     def singles(self, reference: int) -> list["Candidate"]:
         """The reference with each mistake, one at a time."""

@@ -300,7 +300,20 @@ def _beyond_numbers(contract: Contract, theirs: Any, trials: Sequence[Trial], pr
         note = _half(trial)
         if note is not None:
             return note
-    return passed(contract.passed)
+    return passed(contract.passed + _not_refused(contract, theirs))
+
+
+def _not_refused(contract: Contract, theirs: Any) -> str:
+    """A word on a call that cannot mean anything and is taken all the same."""
+    case = contract.refused
+    if case is None:
+        return ""
+    try:
+        attempt("construct", lambda: theirs(*case.args))
+    except LearnerError as trouble:
+        if isinstance(trouble.error, ValueError):
+            return ""
+    return f"\nOne thing more: let `{case.call}` raise a `ValueError`. There is no such network."
 
 
 def _half(trial: Trial) -> Verdict | None:

@@ -48,7 +48,7 @@ class Observed:
     trained_again: Any = None
     probe: Tensor | None = None
     gradients: list[Tensor | None] | None = None
-    parameters: list[Tensor] = field(default_factory=list)
+    parameters: dict[str, Tensor] = field(default_factory=dict)
     before: dict[int, tuple[Tensor | None, Tensor | None]] = field(default_factory=dict)
     statistics: list[Tensor] = field(default_factory=list)
     trouble: LearnerError | None = None
@@ -72,6 +72,11 @@ class Observed:
             table = weights({"": unit}, {id(unit): before_training(self, unit)})
             self._weights[id(unit)] = table[""]
         return self._weights[id(unit)]
+
+    def learning(self) -> dict[str, bool]:
+        """For each parameter whether a gradient reached it; empty if there were none."""
+        grads = (self.gradients or [])[1:]
+        return {name: grad is not None for name, grad in zip(self.parameters, grads, strict=False)}
 
     def appears(self, result: int) -> bool:
         """Whether a remembered result on the first input is among the tensors of the learner's code."""
@@ -160,7 +165,7 @@ def _observe(module: nn.Module, seen: Observed, seed: int, train: bool) -> None:
             return
         seen.again, watch = _forward(module, seen.inputs[0].clone(), keep=True)
         seen.steps = watch.steps
-    seen.parameters = list(module.parameters())
+    seen.parameters = dict(module.named_parameters())
     if train:
         _train(module, seen, seed)
 
@@ -190,7 +195,7 @@ def _train(module: nn.Module, seen: Observed, seed: int) -> None:
             seen.probe = _randn(seen.trained.shape, generator=generator, dtype=torch.float64).to(seen.trained.dtype)
             try:
                 seen.gradients = attempt(
-                    "backward", lambda: gradients(seen.trained, seen.probe, [leaf, *seen.parameters])
+                    "backward", lambda: gradients(seen.trained, seen.probe, [leaf, *seen.parameters.values()])
                 )
             except LearnerError as error:
                 # Autograd's threads for a GPU, once started, do not survive a fork. Then all but the
@@ -301,7 +306,7 @@ def _agrees_in_training(program: Program, pairing: Pairing, seen: Observed) -> s
             return "statistics"
         if seen.gradients is not None:
             try:
-                grads = gradients(mine, seen.probe, [leaf, *seen.parameters])
+                grads = gradients(mine, seen.probe, [leaf, *seen.parameters.values()])
             except RuntimeError:
                 return "gradients"
             if not compare.all_same(seen.gradients, grads):
