@@ -2,7 +2,9 @@
 
 import linecache
 import re
+import sysconfig
 import traceback
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnet_edu.checks import compare, sizes
+from resnet_edu.arithmetic import conv_out
+from resnet_edu.checks import clues, compare, sizes
 from resnet_edu.checks.observe import LearnerError, Observed, before_training, outcome_shape, shapes
 from resnet_edu.checks.pairing import Pairing, pairings, partial, weights
-from resnet_edu.checks.program import Op, Program, ProgramError, run
+from resnet_edu.checks.program import Op, Program, ProgramError, needs, run
 from resnet_edu.checks.watch import Place, Step, Unit
 
 _ROOMS = (str(Path(__file__).parent.parent), str(Path(torch.__file__).parent))
+_PYTHON = sysconfig.get_paths()["stdlib"]
 
 FIXED_TYPE = (
     "The numbers are right in single precision, but your code makes or converts a tensor to a type of its own, so it "
@@ -24,42 +28,46 @@ FIXED_TYPE = (
     "dtype=x.dtype, device=x.device)` or `x.new_zeros(…)`, and leave out `.float()`."
 )
 
-#: What differs although the output of a first call is right: the name, and what to say.
+#: What differs although the output of a first call is right: what to say, and the name.
 DIRECT = {
     "again": (
-        "state-between-calls",
         "The second call with the same input, in eval mode, gives another output. Something is kept or drawn anew "
-        "between calls: a layer made inside `forward`, a random number, a tensor changed in place. Make all layers "
-        "once, in `__init__`, and let `forward` only compute.",
+        "between calls: a layer made inside `forward`, a random number, a tensor that is changed in place or never "
+        "filled (`torch.empty`). Make all layers once, in `__init__`, and let `forward` only compute.",
+        "state-between-calls",
     ),
     "input": (
-        "input-overwritten",
         "The output is right, but your code changes the input tensor that it was given. Whoever holds it, the "
         "shortcut of a neighboring block for instance, sees other numbers afterwards. The culprit is an in-place "
         "operation on the input: `x += …`, or `inplace=True` on the first activation. Write `out = out + x`.",
+        "input-overwritten",
     ),
     "train": (
-        "training-differs",
         "In eval mode your numbers are right, in training mode they differ. Look at what behaves differently there: "
         "batch norm and dropout. Batch norm uses the batch's own mean and variance while training, and dropout does "
         "not belong here.",
+        "training-differs",
     ),
     "random": (
-        "random-in-training",
         "In training mode the same input gives another output each time, so there is something random inside. These "
         "networks have no dropout and no noise: take it out.",
+        "random-in-training",
     ),
     "statistics": (
-        "statistics-differ",
         "The outputs are right, but after one step of training the running mean and variance of a batch norm are not "
         "the ones expected. Each batch norm must see each batch exactly once, with PyTorch's own momentum of 0.1.",
+        "statistics-differ",
     ),
     "gradients": (
-        "gradients-differ",
         "The outputs are right, but the gradients are not: somewhere the way back is cut or doubled. Look for "
         "`.detach()`, `.data`, `torch.no_grad()` or a hand-written backward.",
+        "gradients-differ",
     ),
 }
+
+
+# What Python says of `super.__init__()`.
+_BARE_SUPER = "descriptor '__init__' of 'super' object"
 
 
 def shape(of: Iterable[int]) -> str:
@@ -142,7 +150,7 @@ def where(error: BaseException) -> Place | None:
     frames = [
         (frame.filename, frame.lineno or 0)
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(_ROOMS) and "site-packages" not in frame.filename
+        if not frame.filename.startswith((*_ROOMS, _PYTHON, "<frozen")) and "site-packages" not in frame.filename
     ]
     return frames[-1] if frames else None
 
@@ -181,7 +189,8 @@ def _in_words(error: BaseException, signature: str, trouble: LearnerError, progr
         )
     if isinstance(error, RecursionError):
         return (
-            "It calls itself without end. Does `forward` call `self(x)` or the module build itself inside `__init__`?",
+            "It calls itself without end. A function needs a case in which it does not, and `forward` must not call "
+            "`self(x)`.",
             "endless-recursion",
         )
     if isinstance(error, EOFError) and "input()" in text:
@@ -190,24 +199,41 @@ def _in_words(error: BaseException, signature: str, trouble: LearnerError, progr
             "waits-for-input",
         )
     if isinstance(error, NotImplementedError):
+        if "ModuleList" in text or "ModuleDict" in text:
+            return (
+                "A list of modules cannot be called. Return `nn.Sequential(*blocks)`, which runs them in a row.",
+                "list-returned",
+            )
         if 'missing the required "forward"' in text:
             return ("The class has no `forward(self, x)` yet: a module needs one to be called.", "not-written")
         return ("Something is not written yet: `NotImplementedError` was raised.", "not-written")
-    if "before Module.__init__() call" in text or "has no attribute '_modules'" in text:
+    if "before Module.__init__() call" in text or "has no attribute '_modules'" in text or _BARE_SUPER in text:
         return (
-            "The first line of `__init__` must be `super().__init__()`, before any layer is set.",
+            "The first line of `__init__` must be `super().__init__()`, with both pairs of brackets, before any layer "
+            "is set.",
             "super-init-missing",
         )
     if isinstance(error, TypeError) and re.search(
         r"(positional argument|required positional|unexpected keyword|takes no arguments|missing \d+ required)", text
     ):
-        if trouble.doing == "construct":
+        if "Probe.__init__()" in text:
+            return (
+                "The `block` that you are given takes `(in_channels, channels, stride)`. It makes its own shortcut, so "
+                "hand over these three.",
+                "wrong-arguments",
+            )
+        if trouble.doing == "construct" and where(error) is None:
             return (
                 f"It is called as `{signature}`, by position, and Python says: {text}. Compare your arguments with "
                 "that.",
                 "wrong-arguments",
             )
         return (f"Python says: {text}. Compare the call with the arguments that the function takes.",)
+    if "is not a Module subclass" in text:
+        return (
+            "A list was given where modules are expected. Unpack it with a star: `nn.Sequential(*blocks)`.",
+            "list-not-unpacked",
+        )
     if isinstance(error, TypeError) and ("ellipsis" in text or "NoneType" in text):
         return (f"A part is not written yet, or returns nothing: {text}.", "not-written")
     if isinstance(error, AttributeError) and ("'ellipsis'" in text or "'NoneType'" in text):
@@ -227,7 +253,13 @@ def _in_words(error: BaseException, signature: str, trouble: LearnerError, progr
 def _shapes_in_words(text: str, trouble: LearnerError, program: Program | None) -> tuple[str, ...] | None:
     given = trouble.failed.given if trouble.failed is not None else ()
     cure = _cure(trouble, program)
-    if "modified by an inplace operation" in text or "leaf Variable that requires grad" in text:
+    if "leaf Variable that requires grad" in text:
+        return (
+            "A weight is changed in place while its gradient is recorded. Do it inside `with torch.no_grad():`, or "
+            "with the functions of `nn.init`.",
+            "weight-changed-with-gradient",
+        )
+    if "modified by an inplace operation" in text:
         return (
             "An in-place operation has overwritten numbers that the backward pass needs. Replace `+=` or "
             "`inplace=True` by an operation that makes a new tensor, such as `out = out + x`.",
@@ -238,6 +270,16 @@ def _shapes_in_words(text: str, trouble: LearnerError, program: Program | None) 
             "A batch norm in training mode got one single value per channel, which has no variance. The map is 1×1 "
             "and the batch 1: look for what shrinks the map so far.",
         )
+    if "expected 2D or 3D input" in text or "expected 5D input" in text:
+        return ("A map has four dimensions, (N, C, H, W): use `nn.BatchNorm2d`.", "other-normalization")
+    if "normalized_shape" in text:
+        return (
+            "Your code uses layer norm, this network uses batch norm (`nn.BatchNorm2d`): mean and variance are taken "
+            "over the batch and the map, for each channel.",
+            "other-normalization",
+        )
+    if "expected weight to be at least 1 at dimension 0" in text:
+        return ("A convolution was made with 0 channels. Look at how you compute their number.", "channels-do-not-fit")
     found = re.search(r"expected input\[(.*?)\] to have (\d+) channels, but got (\d+) channels", text)
     if found:
         return (
@@ -255,8 +297,8 @@ def _shapes_in_words(text: str, trouble: LearnerError, program: Program | None) 
     found = re.search(r"mat1 and mat2 shapes cannot be multiplied \((\d+)x(\d+) and (\d+)x(\d+)\)", text)
     if found:
         return (
-            f"The linear layer takes {found[3]} features and got {found[2]} in each of {found[1]} rows. Average each "
-            "channel over the map first, then flatten from dimension 1 on, so that one number per channel is left.",
+            f"The linear layer takes {found[3]} features and got {found[2]} in each of {found[1]} rows. "
+            + _features(int(found[1]), int(found[2]), trouble),
             "features-do-not-fit",
         )
     if "must match the size of tensor b" in text and len(given) >= 2:
@@ -280,6 +322,18 @@ def _shapes_in_words(text: str, trouble: LearnerError, program: Program | None) 
     return None
 
 
+def _features(rows: int, got: int, trouble: LearnerError) -> str:
+    given = trouble.given
+    if given is not None and rows == given.shape[0] and got in {given.shape[1], *(u.made[1] for u in trouble.units)}:
+        return (
+            "One number arrives for each channel: either the layer should take so many, or one before it was left out."
+        )
+    return (
+        "Average each channel over the map first, then flatten from dimension 1 on, so that one number per channel "
+        "is left."
+    )
+
+
 def _unequal(a: tuple[int, ...], b: tuple[int, ...]) -> str:
     if len(a) != len(b):
         return f"{len(a)} dimensions and {len(b)}"
@@ -298,8 +352,10 @@ def _cure(trouble: LearnerError, program: Program | None) -> str:
 
 def size_fault(program: Program, x: Tensor, units: Iterable[Unit]) -> str | None:
     """The first convolution whose size differs from that of the reference's with the same weights, solved."""
-    done, _ = shapes(program, x)
-    left = [entry for _, entry in done]
+    units = list(units)
+    if Counter(unit.key for unit in units) - Counter(needs(op) for op in program.slots()):
+        return None  # other weights than the reference's: nothing to compare with
+    left = [entry for _, entry in shapes(program, x)[0]]
     for unit in units:
         same_weights = [entry for entry in left if entry[:2] == unit.key]
         if not same_weights or unit.kind != "conv":
@@ -307,29 +363,79 @@ def size_fault(program: Program, x: Tensor, units: Iterable[Unit]) -> str | None
         match = next((entry for entry in same_weights if entry[2] == unit.made), None)
         left.remove(match or same_weights[0])
         if match is None and len(unit.given) == 4:
-            wanted = same_weights[0][2]
-            kernel = unit.key[1][-1]
-            stride, padding = (_first(unit.settings.get(key)) for key in ("stride", "padding"))
-            if not isinstance(padding, int) or not isinstance(stride, int):
-                return None
-            op = next(op for op in program.ops if op.kind == "conv" and op["kernel"] == kernel)
-            size, want = unit.given[2], wanted[2]
-            start = (
-                f"The convolution with a kernel of {kernel} makes {unit.given[2]} → {unit.made[2]}, {want} was expected"
-            )
-            try:
-                now = sizes.formula(size, kernel, stride, padding)
-                right = sizes.formula(size, kernel, op["stride"], op["padding"])
-            except ValueError:
-                return start + "."
-            if (stride, padding) != (op["stride"], op["padding"]) and right.endswith(f"= {want}"):
-                return f"{start}: now {now}; with stride {op['stride']} and padding {op['padding']}, {right}."
-            return f"{start}: {now}."
+            op = next(op for op in program.ops if op.kind == "conv" and needs(op) == unit.key)
+            return _size_solved(unit, op, same_weights[0][2])
     return None
+
+
+def _size_solved(unit: Unit, op: Op, wanted: tuple[int, ...]) -> str | None:
+    axis = 2 if unit.made[2] != wanted[2] else 3
+    settings = [unit.settings.get(key) for key in ("stride", "padding")]
+    stride, padding = (value[axis - 2] if isinstance(value, tuple | list) else value for value in settings)
+    if not isinstance(padding, int) or not isinstance(stride, int):
+        return None
+    size, kernel = unit.given[axis], op["kernel"]
+    side = "" if unit.made[2] != wanted[2] else " in width"
+    start = (
+        f"The convolution with a kernel of {kernel} makes {size} → {unit.made[axis]}{side}, {wanted[axis]} was expected"
+    )
+    try:
+        now = sizes.formula(size, kernel, stride, padding, _first(unit.settings.get("dilation", 1)))
+        right = sizes.formula(size, kernel, op["stride"], op["padding"])
+    except ValueError:
+        return start + "."
+    if (stride, padding) != (op["stride"], op["padding"]) and right.endswith(f"= {wanted[axis]}"):
+        return f"{start}: now {now}; with stride {op['stride']} and padding {op['padding']}, {right}."
+    return f"{start}: {now}."
 
 
 def _first(value: Any) -> Any:
     return value[0] if isinstance(value, tuple | list) else value
+
+
+def extra_parameters(call: str, program: Program, seen: Observed) -> tuple[str, str] | None:
+    """What to say of learnable numbers that no convolution, batch norm or linear layer uses."""
+    by_hand = any(unit.settings.get("by_hand") for unit in seen.units)
+    learning = seen.learning()
+    loose = [name for name in seen.unused if learning.get(name, True)]
+    if not (loose or by_hand):
+        return None
+    names = ", ".join(f"`{name}`" for name in loose[:4]) or "weights"
+    loose_bias = any(unit.kind == "linear" and unit.bias is None for unit in seen.units)
+    if by_hand or loose_bias or len(seen.units) < len(program.slots()):
+        return (
+            f"`{call}` uses {names} in a way that I cannot follow, so I cannot tell whether your numbers are right. I "
+            "follow `nn.Conv2d`, `nn.BatchNorm2d`, `nn.Linear` and their functions in `torch.nn.functional`: write it "
+            "with these.",
+            "not-followed",
+        )
+    return (
+        f"`{call}` learns numbers of its own beside the weights of its layers: {names}. The reference has none: take "
+        "them out.",
+        "extra-parameter",
+    )
+
+
+def foreign(program: Program, seen: Observed, theirs: Any) -> tuple[str, str] | None:
+    """What to say of a function that has no business here."""
+    found = clues.foreign(program, seen)
+    return None if found is None else (f"{found[0]}{at(found[2].line, theirs)}", found[1])
+
+
+def clue(program: Program, seen: Observed, theirs: Any) -> tuple[str, str] | None:
+    """What the learner's code does that the reference never does, or does in another measure."""
+    found = foreign(program, seen, theirs)
+    if found is not None:
+        return found
+    values = run_as_far(program, seen, _best_pairing(program, seen))
+    parts = clues.shares(values, program, seen)
+    if parts is not None:
+        one, other = (f"{share:.3g}" for share in parts)
+        return (
+            f"Your sum is {one}·F(x) + {other}·shortcut. A residual block takes one of each: F(x) + x.",
+            "sum-weighted",
+        )
+    return None
 
 
 def first_difference(call: str, program: Program, seen: Observed, theirs: Any) -> tuple[str, ...]:
@@ -351,7 +457,7 @@ def first_difference(call: str, program: Program, seen: Observed, theirs: Any) -
             f"`{call}` makes {shape(x.shape)} into {shape(out.shape)}; expected {shape(reference_shape)}: "
             f"{_unequal(tuple(out.shape), reference_shape)}."
         ]
-        solved = _solved(program, x, seen) if fault is None else fault
+        solved = _solved(program, seen) if fault is None else fault
         if solved:
             lines.append(solved)
         name: tuple[str, ...] = ("wrong-shape",)
@@ -364,14 +470,15 @@ def first_difference(call: str, program: Program, seen: Observed, theirs: Any) -
     return ("\n".join(line for line in lines if line), *name)
 
 
-def _solved(program: Program, x: Tensor, seen: Observed) -> str:
+def _solved(program: Program, seen: Observed) -> str:
     pool = next((op for op in program.ops if op.kind == "maxpool"), None)
-    out = seen.outputs[0]
-    if pool is None or out.dim() != 4 or not seen.units:
+    theirs = [step for step in seen.steps if step.function == "max_pool2d" and len(step.given[0]) == 4]
+    if pool is None or len(theirs) != 1:
         return ""
-    size = seen.units[-1].made[2] if len(seen.units[-1].made) == 4 else x.shape[2]
-    found = sizes.explains(size, out.shape[2], pool["kernel"], pool["stride"], pool["padding"])
-    return f"What explains {size} → {out.shape[2]} in the max-pool: {found}." if found else ""
+    size, got = theirs[0].given[0][2], theirs[0].made.shape[2]
+    setting = (pool["kernel"], pool["stride"], pool["padding"])
+    found = sizes.explains(size, got, *setting) if conv_out(size, *setting) != got else None
+    return f"What explains {size} → {got} in the max-pool: {found}." if found else ""
 
 
 _KINDS = {"conv": "convolution", "bn": "batch norm", "linear": "linear layer"}
@@ -392,28 +499,67 @@ def _walk(call: str, program: Program, seen: Observed, theirs: Any) -> str:
     steps = seen.steps
     if not steps:
         return "Next, print the shape and the mean of each tensor in `forward`, line by line, against your drawing."
-    pairing = next(iter(pairings(program, seen.units)), None) or partial(program, seen.units)
+    pairing = _best_pairing(program, seen)
     values = run_as_far(program, seen, pairing)
     last_words, last_index = "the input", -1
     for op in program.ops:
         value = values.get(op.name)
         if value is None:
             return (
-                f"{_so_far(last_words)} I find nothing in your code that does the work of {op.words}. "
+                f"{_so_far(last_words)} {_instead(op, pairing, seen) or _nothing_like(op)} "
                 f"{_next(steps, last_index, theirs)}"
             )
-        index = next((i for i, step in enumerate(steps) if compare.same(step.made, value)), None)
+        index = next((i for i, step in enumerate(steps) if _alike(step.made, value)), None)
         if index is None:
-            distance = _distance(steps, last_index, value)
+            distance = _distance(op, steps, last_index, value)
             return (
-                f"{_so_far(last_words)} The first that I cannot find is {op.words}, of shape "
-                f"{shape(value.shape)}{distance}. {_next(steps, last_index, theirs)}"
+                f"{_so_far(last_words)} The first that I cannot find is {op.words}, of "
+                f"shape {shape(value.shape)}{distance}. {_next(steps, last_index, theirs)}"
             )
         last_words, last_index = op.words, max(last_index, index)
     return (
-        "Every tensor of the reference appears in your code, but what you return is another. "
+        f"Every tensor of the reference appears in your code, but what you return is another. "
         f"{_next(steps, last_index, theirs)}"
-    )
+    ).strip()
+
+
+def _best_pairing(program: Program, seen: Observed) -> Pairing:
+    """The pairing under which most of the reference appears in the learner's code."""
+    whole = list(pairings(program, seen.units))
+    if whole:
+        return max(whole, key=lambda pairing: progress(program, seen, pairing))
+    return partial(program, seen.units)
+
+
+def _alike(theirs: Tensor, value: Tensor) -> bool:
+    # An average over the map may come as (N, C, 1, 1) or as (N, C).
+    return compare.same(theirs, value) or (value.shape[2:] == (1, 1) and compare.same(theirs, value.flatten(1)))
+
+
+def _instead(op: Op, pairing: Pairing, seen: Observed) -> str:
+    """The learner's layer that stands where this one should, if there is one of its kind with other weights."""
+    free = [u for u in seen.units if u.kind == op.kind and all(u is not paired for paired in pairing.values())]
+    kind, wanted = needs(op)
+    if not free or not free[0].key[1] or free[0].key[1] == wanted:
+        return ""
+    groups = free[0].settings.get("groups", 1)
+    shown = free[0].key[1]
+    if groups > 1:
+        shown = (shown[0], shown[1] * groups, *shown[2:])
+    theirs = _takes(kind, shown, "s") + (f" in {groups} groups" if groups > 1 else "")
+    return f"{op.words[:1].upper()}{op.words[1:]} should {_takes(kind, wanted)}; the one I find in its place {theirs}."
+
+
+def _takes(kind: str, weights: tuple[int, ...], s: str = "") -> str:
+    if kind == "bn":
+        return f"ha{'s' if s else 've'} {weights[0]} channels"
+    if kind == "linear":
+        return f"make{s} {weights[1]} features into {weights[0]}"
+    return f"make{s} {weights[1]} channels into {weights[0]} with a {weights[2]}×{weights[3]} kernel"
+
+
+def _nothing_like(op: Op) -> str:
+    return f"I find nothing in your code that does the work of {op.words}."
 
 
 def _so_far(last: str) -> str:
@@ -430,16 +576,30 @@ def progress(program: Program, seen: Observed, pairing: Pairing) -> int:
     return count + (last is not None and seen.is_output(0, last))
 
 
-def _distance(steps: list[Step], last: int, value: Tensor) -> str:
-    for step in steps[last + 1 :]:
-        if step.made.shape == value.shape:
-            return f"; yours differs by up to {compare.difference(step.made, value):.2g} (relative)"
-    return ""
+_MADE_BY = {
+    "conv": {"conv2d"},
+    "bn": {"batch_norm"},
+    "linear": {"linear"},
+    "act": {"relu", "relu_"},
+    "add": {"add", "add_", "__add__", "__iadd__", "__radd__"},
+    "maxpool": {"max_pool2d"},
+}
+
+
+def _distance(op: Op, steps: list[Step], last: int, value: Tensor) -> str:
+    """How far the nearest of the learner's tensors is that the same kind of operation made."""
+    functions = _MADE_BY.get(op.kind, set())
+    near = [
+        compare.difference(step.made, value)
+        for step in steps[last + 1 :]
+        if step.function in functions and step.made.shape == value.shape
+    ]
+    return f"; the nearest of yours differs by {min(near):.2g} (relative)" if near else ""
 
 
 def _next(steps: list[Step], last: int, theirs: Any) -> str:
     if last + 1 >= len(steps):
-        return "Look at what comes after it."
+        return ""
     step = steps[last + 1]
     name = step.function.strip("_")
     return f"Look at what your code does next, `{name}`, which makes {shape(step.made.shape)}.{at(step.line, theirs)}"
