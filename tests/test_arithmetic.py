@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchinfo import summary
 from torchinfo.layer_info import LayerInfo
 
-from resnet_edu.arithmetic import conv_out, steps
+from resnet_edu.arithmetic import block_steps, conv_out, steps
 from resnet_edu.blocks import BLOCKS
 from resnet_edu.recipes import Recipe, recipe
 from resnet_edu.steps import Step, by_block
@@ -277,6 +277,12 @@ def test_images_that_the_network_would_refuse_are_refused_with_the_same_words(im
         with pytest.raises(ValueError, match=re.escape(expected)) as theirs:
             build("resnet18").eval()(torch.zeros(1, *image))
         assert str(ours.value) == str(theirs.value)
+
+
+def test_a_block_takes_maps_that_are_no_squares():
+    rows = block_steps("basic", 64, 128, 2, size=(56, 27))
+    assert rows[0].input == (64, 56, 27)
+    assert rows[-1].output == (128, 28, 14)
 
 
 def test_unknown_names_and_fields():

@@ -117,7 +117,9 @@ def test_order_is_shuffled_the_same_way_each_time_and_never_right():
         (":::{predict} A\n:type: order\n\n1. a\n2. b\n- 1 2: No.\n:::", 6, "expected a wrong order of 1 to 2"),
         (":::{exercise}\n:minutes: 1\n:difficulty: 1\n:::", 1, "needs a title"),
         (":::{exercise} A\n:difficulty: 1\n:::", 1, "needs :minutes:"),
+        (":::{exercise} A\n:minutes: 0\n:difficulty: 1\n:::", 1, "a whole number from 1, got '0'"),
         (":::{exercise} A\n:minutes: 5\n:difficulty: hard\n:::", 1, "1, 2 or 3, got 'hard'"),
+        (":::{exercise} A\n:minutes: 5\n:difficulty: 4\n:::", 1, "1, 2 or 3, got '4'"),
         (":::{exercise} A\n:minutes: 5\n:difficulty: 1\n:kind: sing\n:::", 1, "write, predict, repair"),
         (":::{exercise} A\n:minutes: 5\n:difficulty: 1\n:points: 1\n:::", 1, "no option :points:"),
     ],
@@ -126,6 +128,11 @@ def test_bad_markup_says_what_and_where(text, line, said):
     with pytest.raises(markup.MarkupError, match=re.escape(said)) as error:
         read_all(text)
     assert error.value.line == line
+
+
+def test_the_head_of_an_exercise_in_words():
+    head = markup.exercise(only(":::{exercise} A\n:minutes: 1\n:difficulty: 3\n:kind: repair\n:::"))
+    assert head.summary == "1 minute · hard · repair"
 
 
 @pytest.mark.parametrize(

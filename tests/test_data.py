@@ -7,6 +7,7 @@ import tarfile
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from torchvision import datasets
 
 from resnet_edu import data, downloads
 from resnet_edu.downloads import fetch
+from resnet_edu.shapes import draw
 
 
 @pytest.mark.parametrize("loaded", [data.digits(), data.shapes(200, 50)], ids=["digits", "shapes"])
@@ -56,6 +58,32 @@ def test_noise_stops_at_black_and_white() -> None:
     assert ((images == 0) | (images == 255)).float().mean() > 0.01
     jump = (images[..., 1:].int() - images[..., :-1].int()).abs()
     assert (jump > 200).float().mean() < 0.001
+
+
+def test_the_ten_classes_are_ten_shapes() -> None:
+    # The same size, place and colors for each: what is left is the shape.
+    drawn = [draw(torch.tensor([n]), 32, 0.0, torch.Generator().manual_seed(0)).float() for n in range(10)]
+    assert min((one - other).abs().mean().item() for one, other in combinations(drawn, 2)) > 5
+
+
+def test_an_easy_square_stands_upright_in_the_middle() -> None:
+    squares = draw(torch.full((20,), 2), 32, 0.0, torch.Generator().manual_seed(0)).int()
+    for side in (2, 3):
+        assert (squares - squares.flip(side)).abs().max() <= 1  # rounding
+
+
+def test_a_shape_is_lighter_or_darker_than_what_is_around_it() -> None:
+    discs = draw(torch.zeros(200, dtype=torch.long), 32, 0.0, torch.Generator().manual_seed(0)).float().mean(1)
+    assert 70 < (discs[:, 16, 16] > discs[:, 0, 0]).sum() < 130
+
+
+def test_a_shape_lies_inside_its_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "randn", lambda shape, generator: torch.zeros(shape))  # without noise
+    images = draw(torch.arange(500) % 10, 64, 1.0, torch.Generator().manual_seed(0)).int()
+    edge = torch.cat([images[:, :, 0], images[:, :, -1], images[..., 0], images[..., -1]], dim=-1)
+    inside = (images - images[:, :, :1, :1]).abs().amax((1, 2, 3))
+    assert inside.min() > 25
+    assert (edge - images[:, :, 0, :1]).abs().max() < 20
 
 
 def test_on_another_device_is_all_of_it() -> None:

@@ -15,9 +15,10 @@ from torch import distributed, nn
 from torch.multiprocessing.spawn import spawn
 
 from resnet_edu import checkpoints
+from resnet_edu.data import digits
 from resnet_edu.experiments import split_batch
 from resnet_edu.sync_batchnorm import SyncBatchNorm2d, synchronize_
-from resnet_edu.train import TrainConfig, train
+from resnet_edu.train import TrainConfig, evaluate, make_model, train
 
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--nnodes=1", "--nproc-per-node=2", "--rdzv-backend=c10d")
 TORCHRUN += ("--rdzv-endpoint=localhost:0", "--local-addr=localhost")
@@ -78,6 +79,17 @@ def test_what_two_processes_saved_one_can_read(two_processes: Path) -> None:
     state = checkpoints.load(two_processes / "checkpoint.pt")
     assert state["epoch"] == 3
     assert not any(name.startswith("module.") for name in state["model"])
+
+
+def test_both_processes_test_the_network_that_is_saved(tmp_path: Path) -> None:
+    """Each has batch statistics of its own while it trains; the test is of one network."""
+    finish(start("--epochs", "1", "--out", str(tmp_path)))
+    data = digits()
+    model = make_model(TrainConfig(model="cifar8", widths=(4, 8, 16)), data)
+    model.load_state_dict(checkpoints.load(tmp_path / "checkpoint.pt")["model"])
+    loss, error = evaluate(model, data, data.test)
+    assert metrics(tmp_path)[0]["test_loss"] == pytest.approx(loss, rel=1e-4)
+    assert metrics(tmp_path)[0]["test_error"] == pytest.approx(error, abs=0.3)
 
 
 def test_a_killed_process_costs_no_finished_epoch(tmp_path: Path) -> None:

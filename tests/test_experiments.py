@@ -195,6 +195,11 @@ def test_columns_stand_under_their_headings_with_numbers_to_the_right() -> None:
     assert str(table).splitlines()[-2].endswith("    40")
 
 
+def test_where_takes_the_rows_that_match_every_column() -> None:
+    table = Results([{"net": net, "seed": seed} for net in ("plain", "residual") for seed in (0, 1)])
+    assert table.where(net="plain", seed=1).rows == [{"net": "plain", "seed": 1}]
+
+
 def test_different_values_keep_their_order() -> None:
     assert Results([{"depth": 20}, {"depth": 8}, {"depth": 20}]).unique("depth") == [20, 8]
 

@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -62,7 +63,7 @@ def test_it_learns_handwriting() -> None:
 @pytest.mark.parametrize("augment", ["none", "crop", "crop-flip"])
 def test_it_takes_the_steps_of_a_loop_written_by_hand(augment: str) -> None:
     config = replace(TINY, epochs=2, augment=augment, schedule="cosine", warmup=1, label_smoothing=0.1)
-    config = replace(config, momentum=0.8, weight_decay=1e-2)
+    config = replace(config, momentum=0.8, weight_decay=1e-2, seed=3)
     run = quiet(config)
 
     data = digits()
@@ -70,6 +71,7 @@ def test_it_takes_the_steps_of_a_loop_written_by_hand(augment: str) -> None:
     model = make_model(config, data)
     optimizer = torch.optim.SGD(model.parameters(), 1.0, momentum=0.8, weight_decay=1e-2)
     for epoch in range(2):
+        wrong = 0
         order = torch.randperm(1437, generator=room.seeded(config.seed, epoch))
         for step in range(11):
             rate = learning_rate(11 * epoch + step, 22, 0.03, schedule="cosine", warmup=11)
@@ -80,9 +82,15 @@ def test_it_takes_the_steps_of_a_loop_written_by_hand(augment: str) -> None:
                 draws = torch.rand(128, 3, generator=room.seeded(config.seed, epoch, step))
                 x = pad_crop_flip(x, draws, padding=4, flip=augment == "crop-flip")
             scores = model(x)
+            wrong += int((scores.argmax(1) != data.train.labels[mine]).sum())
             optimizer.zero_grad()
             F.cross_entropy(scores, data.train.labels[mine], label_smoothing=0.1).backward()
             optimizer.step()
+        row = run.history[epoch]
+        assert row["train_error"] == pytest.approx(100 * wrong / 1408, abs=0.2)
+        loss, error = evaluate(model, data, data.test)
+        assert row["test_loss"] == pytest.approx(loss, rel=1e-3)
+        assert row["test_error"] == pytest.approx(error, abs=0.6)
     theirs = torch.cat([value.flatten().double() for value in model.state_dict().values()])
     torch.testing.assert_close(weights(run), theirs, rtol=1e-5, atol=1e-6)
 
@@ -161,12 +169,13 @@ def test_the_schedules_go_where_they_say() -> None:
 def test_every_crop_is_a_window_of_the_padded_image() -> None:
     images = torch.rand(40, 3, 6, 5) + 1
     draws = torch.rand(40, 3)
-    moved = pad_crop_flip(images, draws, padding=2)
+    moved, unflipped = (pad_crop_flip(images, draws, padding=2, flip=flip) for flip in (True, False))
     padded = F.pad(images, (2, 2, 2, 2))
     for number in range(40):
         down, across = (int(value * 5) for value in draws[number, :2])
         window = padded[number, :, down : down + 6, across : across + 5]
         assert torch.equal(moved[number], window.flip(2) if draws[number, 2] < 0.5 else window)
+        assert torch.equal(unflipped[number], window)
     assert {int(value * 5) for value in draws[:, 0]} == {0, 1, 2, 3, 4}
 
 
@@ -336,6 +345,7 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path: Path, monkeypatch:
     told = str(caught.value)
     assert os.strerror(errno.ENOSPC) in told
     assert "the checkpoint before it is untouched" in told
+    assert re.search(r"checkpoint\.pt, \d+,\d{3} bytes", told)
     assert "--resume" in told
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.pt", "metrics.jsonl"]
     assert len(metrics(tmp_path)) == checkpoints.load(tmp_path / "checkpoint.pt")["epoch"] == 1
