@@ -155,9 +155,13 @@ def test_hidden_tests_stay_behind_and_figures_fold(write):
     cells = write(
         "```{code-cell} python\n:tags: [remove-cell, test]\nassert True\n```\n\n"
         "```{code-cell} python\n---\ntags: [hide-input]\n---\nprint(1)\n```\n"
+        "```{code-cell} python\n:tags: [hide-input]\ntables.paper()\n```\n"
     )
-    assert [cell.source for cell in cells[1:]] == ["#@title Code of the figure\nprint(1)"]
-    assert cells[1].metadata["cellView"] == "form"
+    assert [cell.source for cell in cells[1:]] == [
+        "#@title Run me to see the figure\nprint(1)",
+        "#@title Run me to see the table\ntables.paper()",
+    ]
+    assert all(cell.metadata["cellView"] == "form" for cell in cells[1:])
 
 
 @pytest.mark.parametrize(

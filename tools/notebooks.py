@@ -28,6 +28,8 @@ ROOT = Path(__file__).parent.parent
 # What a notebook leaves out: tests of the prose.
 DROPPED = "remove-cell"
 FOLDED = {"hide-input", "remove-input", "hide-cell"}
+# What a folded cell shows, told by what it calls: its title is all that a reader of Colab sees before it has run.
+SHOWN = {"explorers.": "explorer", "tables.": "table", "getsource(": "code"}
 ADMONITIONS = ("note", "tip", "important", "warning", "caution", "attention", "danger", "seealso")
 
 SETUP = """\
@@ -345,7 +347,8 @@ class Chapter:
                 )
             elif DROPPED not in cell.tags:
                 if FOLDED & set(cell.tags):
-                    yield folded_code(f"#@title Code of the figure\n{cell.source}")
+                    what = next((what for call, what in SHOWN.items() if call in cell.source), "figure")
+                    yield folded_code(f"#@title Run me to see the {what}\n{cell.source}")
                 else:
                     yield nbformat.v4.new_code_cell(cell.source)
             before = cell
