@@ -173,7 +173,8 @@ def _follows(program: Program, seen: Observed) -> bool:
 def _reach(program: Program, seen: Observed) -> float:
     """How far a program agrees with what was seen."""
     if seen.trouble is not None:
-        return shared_shapes(program, seen) + fails_alike(program, seen)
+        # Of two mistakes the other one may change the numbers on the way.
+        return shared_shapes(program, seen) + fails_alike(program, seen, by_numbers=False)
     best = -1.0 - distance(program, seen.units)  # its weights are not even the right ones
     for variant in (program, program.pruned()):
         for pairing in pairings(variant, seen.units, 2):

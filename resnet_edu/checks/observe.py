@@ -314,8 +314,11 @@ def _agrees_in_training(program: Program, pairing: Pairing, seen: Observed) -> s
     return None
 
 
-def fails_alike(program: Program, seen: Observed) -> bool:
-    """Whether the program fails where the learner's code failed: the same operation and shapes, the same before."""
+def fails_alike(program: Program, seen: Observed, by_numbers: bool = True) -> bool:
+    """Whether the program fails where the learner's code failed: the same operation and shapes, the same before.
+
+    ``by_numbers`` also asks whether the same numbers came there, which tells apart sources of one shape.
+    """
     trouble = seen.trouble
     if trouble is None or trouble.failed is None or trouble.given is None:
         return False
@@ -331,7 +334,7 @@ def fails_alike(program: Program, seen: Observed) -> bool:
             needed = _before_it(program, error.op)
             if Counter(entry for op, entry in done if op.name in needed) - theirs:
                 continue
-            if _same_source(program, error.op, needed, trouble):
+            if not by_numbers or _same_source(program, error.op, needed, trouble):
                 return True
     return False
 
@@ -342,9 +345,11 @@ def _same_source(program: Program, last: Op, needed: set[str], trouble: LearnerE
     if taken is None or trouble.given is None or last.kind not in {"conv", "bn", "linear"}:
         return True
     part = Program(tuple(op for op in program.ops if op.name in needed), program.blocks)
+    # Copies of the statistics: a batch norm that is always in training mode would move on those of the learner.
+    table = weights(partial(part, trouble.units), {id(u): (u.mean, u.var) for u in trouble.units})
     try:
         with _no_grad():
-            values = run(part, trouble.given.clone(), weights(partial(part, trouble.units)))
+            values = run(part, trouble.given.clone(), table)
     except ProgramError:
         return True
     return compare.same(values[last.inputs[0]], taken)
