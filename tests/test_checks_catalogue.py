@@ -8,8 +8,8 @@ import pytest
 from resnet_edu import checks
 from resnet_edu.checks.contract import Contract, made
 from resnet_edu.checks.program import Built
+from resnet_edu.checks.starting import start_with
 from resnet_edu.checks.table import CONTRACTS, known_mistakes, mistakes_table, with_mistakes, with_slips
-from resnet_edu.checks.weights import start_with
 
 BLOCKS = {"stem", "identity_block", "projection_block", "basic_block", "bottleneck", "zero_pad_shortcut", "head"}
 BLOCKS |= {"preactivation_block", "make_layer", "resnet", "cifar_resnet"}

@@ -19,7 +19,7 @@ attributes and arguments are free: what counts is what the code computes.
 from collections.abc import Callable
 from typing import Any
 
-from resnet_edu.checks import catalogue, functions, sandbox, weights
+from resnet_edu.checks import catalogue, effects, folding, functions, loading, sandbox, starting, zeroing
 from resnet_edu.checks.contract import Contract
 from resnet_edu.checks.feedback import Feedback
 from resnet_edu.checks.functions import Formula
@@ -226,7 +226,7 @@ def init_weights(theirs: Callable[..., Any]) -> Feedback:
     >>> "uniform-not-normal" in checks.init_weights(kaiming_uniform_).mistakes
     True
     """
-    return _run("init_weights", lambda: weights.judge_start(theirs))
+    return _run("init_weights", lambda: starting.judge_start(theirs))
 
 
 def zero_init_residual(theirs: Callable[..., Any]) -> Feedback:
@@ -236,7 +236,7 @@ def zero_init_residual(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.zero_init_residual(lambda model: None).mistake
     'nothing-changed'
     """
-    return _run("zero_init_residual", lambda: weights.judge_effect(weights.ZERO, theirs))
+    return _run("zero_init_residual", lambda: effects.judge_effect(zeroing.ZERO, theirs))
 
 
 def fold_conv_bn(theirs: Callable[..., Any]) -> Feedback:
@@ -246,7 +246,7 @@ def fold_conv_bn(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.fold_conv_bn(lambda conv, bn: conv).mistake
     'nothing-folded'
     """
-    return _run("fold_conv_bn", lambda: weights.judge_effect(weights.FOLD, theirs))
+    return _run("fold_conv_bn", lambda: effects.judge_effect(folding.FOLD, theirs))
 
 
 def load_torchvision(theirs: Callable[..., Any]) -> Feedback:
@@ -256,7 +256,7 @@ def load_torchvision(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.load_torchvision(lambda model, state: model.load_state_dict(state, strict=False)).mistake
     'not-strict'
     """
-    return _run("load_torchvision", lambda: weights.judge_effect(weights.LOAD, theirs))
+    return _run("load_torchvision", lambda: effects.judge_effect(loading.LOAD, theirs))
 
 
 def _module(contract: Contract, theirs: Any) -> Feedback:

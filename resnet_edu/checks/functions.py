@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from resnet_edu.checks import words
+from resnet_edu.checks import errors, words
 from resnet_edu.checks.contract import Slip
 from resnet_edu.checks.judge import Verdict, failed, passed
 from resnet_edu.checks.naming import in_their_names
@@ -212,10 +212,10 @@ def _raised(
         if slip is not None and python.startswith(beginning):
             return f"{slip.message}\n{start} Python says: {python}{line}", name
     if any(isinstance(one, list) and not one for one in case):
-        text, *names = words.raised(trouble, theirs, call, formula.signature)
+        text, *names = errors.raised(trouble, theirs, call, formula.signature)
         right = formula.reference(frozenset(), *case)
         return f"{text}\nThe list may be empty. The right answer is {right} then.", *names
-    return words.raised(trouble, theirs, call, formula.signature)
+    return errors.raised(trouble, theirs, call, formula.signature)
 
 
 def call_of(formula: Formula, case: Sequence[Any]) -> str:

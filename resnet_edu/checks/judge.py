@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnet_edu.checks import compare, words
+from resnet_edu.checks import compare, difference, errors, words
 from resnet_edu.checks.contract import Candidate, Case, Contract, Mistake, pairs
 from resnet_edu.checks.naming import in_their_names
 from resnet_edu.checks.observe import (
@@ -70,7 +70,7 @@ def judge(contract: Contract, theirs: Any) -> Verdict:
         trial = _trial(contract, theirs, case, torch.float64)
         if isinstance(trial, dict):
             return trial
-        if trial.seen.trouble is not None and words.is_dtype_error(trial.seen.trouble.error):
+        if trial.seen.trouble is not None and errors.is_dtype_error(trial.seen.trouble.error):
             # The code does not follow the input's type; look at everything else in single precision first.
             trial = _trial(contract, theirs, case, torch.float32)
             if isinstance(trial, dict):
@@ -95,13 +95,13 @@ def _trial(contract: Contract, theirs: Any, case: Case, dtype: torch.dtype) -> T
     try:
         module = attempt("construct", lambda: theirs(*case.args))
     except LearnerError as trouble:
-        return failed(*words.raised(trouble, theirs, case.call, contract.signature))
+        return failed(*errors.raised(trouble, theirs, case.call, contract.signature))
     if not isinstance(module, nn.Module):
         return failed(*words.not_a_module(module, case.call))
     try:
         attempt("construct", lambda: module.to(dtype))
     except LearnerError as trouble:
-        return failed(*words.raised(trouble, theirs, case.call, contract.signature))
+        return failed(*errors.raised(trouble, theirs, case.call, contract.signature))
     generator = torch.Generator().manual_seed(7)
     inputs = [_randn(shape, generator=generator, dtype=torch.float64).to(dtype) for shape in case.inputs]
     return Trial(case, observe(module, inputs), module)
@@ -178,7 +178,7 @@ def _reach(program: Program, seen: Observed) -> float:
     best = -1.0 - distance(program, seen.units)  # its weights are not even the right ones
     for variant in (program, program.pruned()):
         for pairing in pairings(variant, seen.units, 2):
-            best = max(best, words.progress(variant, seen, pairing))
+            best = max(best, difference.progress(variant, seen, pairing))
     return best
 
 
@@ -256,7 +256,7 @@ def _unnamed(
     trial, program = trials[order[0]], contract.programs()[order[0]]
     seen = trial.seen
     if seen.trouble is not None:
-        return failed(*words.raised(seen.trouble, theirs, trial.call, contract.signature, program))
+        return failed(*errors.raised(seen.trouble, theirs, trial.call, contract.signature, program))
     if seen.other_norm is not None:
         return failed(
             f"Your code normalizes with a {seen.other_norm}, this network uses batch norm (`nn.BatchNorm2d`): "
@@ -267,15 +267,15 @@ def _unnamed(
     if what == "output" and all(compare.finite(out) for out in seen.outputs):
         if not compare.same(seen.outputs[0], seen.again):
             what = "again"
-        known = words.extra_parameters(trial.call, program, seen) or words.clue(program, seen, theirs)
+        known = difference.extra_parameters(trial.call, program, seen) or difference.clue(program, seen, theirs)
     elif what == "gradients":
-        known = words.extra_parameters(trial.call, program, seen)
+        known = difference.extra_parameters(trial.call, program, seen)
     else:
-        known = words.foreign(program, seen, theirs) if what in {"train", "random"} else None
+        known = difference.foreign(program, seen, theirs) if what in {"train", "random"} else None
     known = known or words.DIRECT.get(what)
     if known is not None:
         return failed(f"{known[0]}\nIt shows in `{trial.call}`.", known[1])
-    return failed(*words.first_difference(trial.call, program, seen, theirs))
+    return failed(*difference.first_difference(trial.call, program, seen, theirs))
 
 
 def _beyond_numbers(contract: Contract, theirs: Any, trials: Sequence[Trial], programs: Sequence[Program]) -> Verdict:
@@ -327,7 +327,7 @@ def _half(trial: Trial) -> Verdict | None:
         with torch.no_grad():
             out = attempt("forward", lambda: module(x))
     except LearnerError as trouble:
-        if words.is_dtype_error(trouble.error):
+        if errors.is_dtype_error(trouble.error):
             return failed(words.FIXED_TYPE, "fixed-type")
         return None
     if isinstance(out, Tensor) and out.dtype != torch.bfloat16:

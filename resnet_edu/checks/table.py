@@ -6,11 +6,11 @@ from typing import Any
 
 from torch import nn
 
-from resnet_edu.checks import catalogue, functions, weights
+from resnet_edu.checks import catalogue, folding, functions, loading, starting, zeroing
 from resnet_edu.checks.contract import Contract, Mistake, applied, made
+from resnet_edu.checks.effects import Effect
 from resnet_edu.checks.functions import Formula
 from resnet_edu.checks.program import Built
-from resnet_edu.checks.weights import Effect
 from resnet_edu.tables import Table
 
 #: Each contract by the name of its check. ``None`` stands for init_weights, which is measured.
@@ -27,9 +27,9 @@ CONTRACTS: dict[str, Contract | Formula | Effect | None] = {
     "resnet": catalogue.RESNET,
     "cifar_resnet": catalogue.CIFAR,
     "init_weights": None,
-    "zero_init_residual": weights.ZERO,
-    "fold_conv_bn": weights.FOLD,
-    "load_torchvision": weights.LOAD,
+    "zero_init_residual": zeroing.ZERO,
+    "fold_conv_bn": folding.FOLD,
+    "load_torchvision": loading.LOAD,
     "receptive_field": functions.RECEPTIVE_FIELD,
     "preactivation_block": catalogue.PREACTIVATION,
 }
@@ -53,8 +53,8 @@ def known_mistakes(check: str) -> Iterator[Known]:
     """
     contract = CONTRACTS[check]
     if contract is None:
-        for slip in weights.START_SLIPS:
-            yield Known(check, slip.name, slip.message, weights.start_with(slip.name))
+        for slip in starting.START_SLIPS:
+            yield Known(check, slip.name, slip.message, starting.start_with(slip.name))
     elif isinstance(contract, Contract):
         for mistake in contract.mistakes:
             if made([mistake], contract.programs()) is not None:

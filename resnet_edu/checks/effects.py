@@ -1,0 +1,295 @@
+"""Checks of functions that work on finished modules, and are judged by what they leave behind.
+
+A state or an error is held against what the reference leaves behind, and against the reference with
+one known slip or two. Some mistakes are seen directly, whatever the numbers: a copy that was changed in
+place of the model, a setting that was lost. They are told, and the rest is judged without them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import chain, combinations
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resnet_edu.checks import compare, errors, words
+from resnet_edu.checks.contract import Slip
+from resnet_edu.checks.judge import Verdict, failed, passed
+from resnet_edu.checks.naming import in_their_names, their_names
+from resnet_edu.checks.observe import LearnerError, attempt
+
+#: What a call left behind, by name; an error is the string "error". Names with a ! stand beside the comparison.
+Outcome = dict[str, Tensor | str]
+#: A mistake's name, or None, and what to say.
+Told = tuple[str | None, str]
+
+_COUNTS = {2: "Two things at once.", 3: "Three things at once."}
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A function that is judged by what it leaves behind."""
+
+    name: str
+    signature: str
+    #: Each makes the arguments anew; its name says when a difference shows.
+    scenes: Mapping[str, Callable[[], tuple[Any, ...]]]
+    #: Calls a function on a scene's arguments and collects what it left behind.
+    outcome: Callable[[Callable[..., Any], tuple[Any, ...]], Outcome]
+    reference: Callable[..., Any]  # reference(slips, *arguments)
+    slips: tuple[Slip, ...]
+    passed: str
+    #: What to look at where no known slip explains the difference.
+    advice: str
+    #: What the reference leaves behind, without making it where that is quicker; the arguments are shared.
+    predict: Callable[[frozenset[str], tuple[Any, ...]], Outcome] | None = None
+    #: The slips that are seen directly and need no comparison.
+    direct: frozenset[str] = frozenset()
+    #: What is seen directly in the outcomes.
+    seen: Callable[["Trials"], list[Told]] | None = None
+    #: An error that comes as part of what is asked, such as a refusal.
+    refuses: bool = False
+    #: An error in words that this function alone has, or None.
+    error: Callable[["Trials", LearnerError], Told | None] | None = None
+    #: Where no known slip explains the difference: what can be said of it.
+    unknown: Callable[["Trials", str], list[Told]] | None = None
+    #: How many slips at once are tried.
+    most: int = 2
+
+    def made(self, slips: frozenset[str], scene: str) -> Outcome:
+        """What the reference with these slips leaves behind."""
+        if self.predict is not None:
+            return self.predict(slips, shared(self.scenes[scene]))
+        return self.outcome(lambda *arguments: self.reference(slips, *arguments), self.scenes[scene]())
+
+
+@dataclass
+class Trials:
+    """What a learner's function did in each scene: what it left behind, and the error it ended with."""
+
+    effect: Effect
+    theirs: Any
+    known: tuple[Slip, ...] = ()
+    got: dict[str, Outcome] = field(default_factory=dict)
+    troubles: dict[str, LearnerError] = field(default_factory=dict)
+
+    def slip(self, name: str) -> Slip:
+        """A known slip in the learner's words."""
+        return next(slip for slip in self.known if slip.name == name)
+
+    def say(self, text: str) -> str:
+        """A message in the learner's words."""
+        return their_names(self.effect.signature, self.theirs)(text)
+
+    def stopped(self, trouble: LearnerError, text: str) -> str:
+        """An error in these words, with the line."""
+        line = words.at(words.where(trouble.error), self.theirs)
+        start = "The forward pass of " if trouble.doing == "forward" else ""
+        return f"{start}`{self.effect.signature}` stopped with an error. {self.say(text)}{line}"
+
+
+@cache
+def shared(make: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
+    """Arguments that nobody changes, made once."""
+    return make()
+
+
+def judge_effect(effect: Effect, theirs: Any) -> Verdict:
+    """The verdict on a learner's function."""
+    torch.manual_seed(0)
+    wrong = words.not_callable(theirs, effect.signature)
+    if wrong is not None:
+        return failed(wrong, "not-a-function")
+    trials = Trials(effect, theirs, in_their_names(effect.slips, effect.signature, theirs))
+    for scene, make in effect.scenes.items():
+        arguments = make()
+        try:
+            trials.got[scene] = attempt("call", lambda arguments=arguments: effect.outcome(theirs, arguments))  # type: ignore[misc]
+        except LearnerError as trouble:
+            # What the function returned was run too, and may have stopped in its turn.
+            trials.troubles[scene] = trouble.error if isinstance(trouble.error, LearnerError) else trouble
+            if effect.refuses and _is_refusal(trouble.error):
+                trials.got[scene] = {"the call": "an error"}
+    if not trials.got:
+        return told_of([error_told(trials, next(iter(trials.troubles.values())))])
+    told = effect.seen(trials) if effect.seen is not None else []
+    for scene in [scene for scene in trials.troubles if scene not in trials.got]:
+        one = error_told(trials, trials.troubles[scene])
+        if one[0] not in effect.direct:
+            return told_of([*told, one])
+        told += [one] if one[0] not in {name for name, _ in told} else []
+    different = [scene for scene in trials.got if not _alike(trials.got[scene], effect.made(frozenset(), scene))]
+    if not different:
+        return told_of(told) if told else passed(effect.passed)
+    scene = different[0]
+    if trials.got[scene].get("result") == "nothing":
+        return failed("It returned nothing. Write the missing part, and end with `return`.", "not-written")
+    slips = _explaining(trials, scene)
+    if slips:
+        return told_of([*told, *((slip.name, slip.message) for slip in slips)], f"\nIt shows {scene}.")
+    unexpected = trials.troubles.get(scene)
+    if unexpected is not None:
+        return told_of([*told, error_told(trials, unexpected, scene)])
+    found = effect.unknown(trials, scene) if effect.unknown is not None else []
+    if found:
+        return told_of([*told, *found], f"\nIt shows {scene}.")
+    apart = _apart(trials.got[scene], effect.made(frozenset(), scene))
+    if told:
+        return told_of(told, f"\nApart from that it differs first {scene}: {apart}.")
+    return failed(f"I do not recognize this one. It differs first {scene}: {apart}. {trials.say(effect.advice)}")
+
+
+def _explaining(trials: Trials, scene: str) -> tuple[Slip, ...]:
+    """The slips whose reference leaves behind what the learner's function does, as few as possible."""
+    known = [slip for slip in trials.known if slip.name not in trials.effect.direct]
+    scenes = sorted(trials.got, key=lambda one: one != scene)  # the one that differs decides most
+    for slips in chain.from_iterable(combinations(known, count) for count in range(1, trials.effect.most + 1)):
+        names = frozenset(slip.name for slip in slips)
+        if all(_alike(trials.got[one], trials.effect.made(names, one)) for one in scenes):
+            return slips
+    return ()
+
+
+def told_of(told: Sequence[Told], ending: str = "") -> Verdict:
+    """The verdict that says these things."""
+    names = [name for name, _ in told if name is not None]
+    if len(told) == 1:
+        return failed(told[0][1] + ending, *names)
+    listed = "\n".join(f"{number}. {text}" for number, (_, text) in enumerate(told, start=1))
+    return failed(f"{_COUNTS.get(len(told), 'Several things at once.')}\n{listed}{ending}", *names)
+
+
+#: Errors that a function does not end with on purpose.
+_ACCIDENTS = (NameError, AttributeError, TypeError, NotImplementedError, RecursionError, MemoryError, ImportError)
+
+
+def _is_refusal(error: BaseException) -> bool:
+    return isinstance(error, Exception) and not isinstance(error, (*_ACCIDENTS, EOFError, SyntaxError))
+
+
+def error_told(trials: Trials, trouble: LearnerError, scene: str = "") -> Told:
+    """An error of a learner's function in words."""
+    error, signature = trouble.error, trials.effect.signature
+    known = trials.effect.error(trials, trouble) if trials.effect.error is not None else None
+    known = known or _common_error(trials, trouble)
+    if known is None:
+        text, *names = errors.raised(trouble, trials.theirs, signature, signature)
+        if isinstance(error, RecursionError):
+            text = trials.stopped(trouble, "It calls itself without end: it has no base case, or none is ever reached.")
+        known = (names[0] if names else None, text)
+    return (known[0], f"{known[1]}\nIt shows {scene}.") if scene else known
+
+
+def _common_error(trials: Trials, trouble: LearnerError) -> Told | None:
+    """The errors of code that changes modules, in words."""
+    text = str(trouble.error)
+    if "leaf Variable that requires grad" in text:
+        return "in-place-under-autograd", trials.stopped(trouble, IN_PLACE)
+    if "cannot assign" in text and "as parameter" in text:
+        return "tensor-not-parameter", trials.stopped(
+            trouble,
+            "A parameter cannot be replaced by a plain tensor or number. Change its numbers in place, with a function "
+            "of `nn.init` or with `copy_` under `torch.no_grad()`; or wrap the new tensor, `nn.Parameter(…)`.",
+        )
+    if isinstance(trouble.error, AttributeError) and "'NoneType'" not in text and "'ellipsis'" not in text:
+        return "attribute-missing", trials.stopped(
+            trouble, f"Python says: {text.rstrip('.')}. Print the module to see what it has, and by which names."
+        )
+    return None
+
+
+IN_PLACE = (
+    "It changes a parameter in place while autograd keeps the record. Wrap the change in `with torch.no_grad():`, or "
+    "use a function of `nn.init`, which does that itself."
+)
+
+
+def _alike(a: Outcome, b: Outcome) -> bool:
+    keys = {key for key in a if key[0] != "!"}
+    return keys == {key for key in b if key[0] != "!"} and all(same(a[key], b[key]) for key in keys)
+
+
+def same(a: Tensor | str, b: Tensor | str) -> bool:
+    """Whether two things that were left behind are the same."""
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return compare.same(a, b)
+    return isinstance(a, str) and isinstance(b, str) and a == b
+
+
+def _apart(got: Outcome, right: Outcome) -> str:
+    """The first thing that differs, in words."""
+    if "result" in got:
+        return f"it returned {got['result']}"
+    if "the call" in got:
+        return "it ended with an error, and none was expected"
+    if "the call" in right:
+        return "it came back without an error, and one was expected"
+    for key, value in right.items():
+        mine = got.get(key)
+        if key[0] == "!" or (mine is not None and same(mine, value)):
+            continue
+        if mine is None:
+            return f"{key} is as it was"
+        if isinstance(mine, Tensor) and isinstance(value, Tensor):
+            if mine.shape != value.shape:
+                return f"{key} has shape {words.shape(mine.shape)}, expected {words.shape(value.shape)}"
+            return f"{key} is off by up to {compare.difference(mine, value):.2g} (relative)"
+        return f"{key} is {_brief(mine)}, expected {_brief(value)}"
+    return f"{next((key for key in got if key not in right), 'something')} has changed, and should stay as it was"
+
+
+def _brief(value: Tensor | str) -> str:
+    return value if isinstance(value, str) else f"a tensor of shape {words.shape(value.shape)}"
+
+
+def randomized(module: nn.Module, seed: int) -> nn.Module:
+    """Random numbers in every weight and statistic."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, tensor in module.state_dict().items():
+            if tensor.is_floating_point():
+                numbers = torch.rand(tensor.shape, generator=generator, dtype=torch.float64)
+                tensor.copy_(0.5 + numbers if name.endswith("var") else 2 * numbers - 0.7)
+    return module
+
+
+def state_of(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of the state dict."""
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def _is_state(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(compare.same(a[name], b[name]) for name in a)
+
+
+def changed_copy(returned: Any, model: nn.Module, before: Mapping[str, Tensor]) -> nn.Module | None:
+    """The model that was returned where that one was changed, and not the one that was handed over."""
+    if not isinstance(returned, nn.Module) or returned is model or not _is_state(state_of(model), before):
+        return None
+    return None if _is_state(state_of(returned), before) else returned
+
+
+def copies(name: str) -> Callable[[Trials], list[Told]]:
+    """Sees whether a copy was changed."""
+
+    def seen(trials: Trials) -> list[Told]:
+        if any("!copy" in outcome for outcome in trials.got.values()):
+            return [(name, trials.slip(name).message)]
+        return []
+
+    return seen
+
+
+def learning(model: nn.Module) -> Outcome:
+    """What of a model can learn."""
+    frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
+    return {"what learns": what_learns(frozen, len(list(model.parameters())))}
+
+
+def what_learns(frozen: Sequence[str], count: int) -> str:
+    """In words what can learn, given the frozen parameters and how many there are in all."""
+    if len(frozen) == count:
+        return "nothing"
+    return f"everything but {len(frozen)} parameters, the first of them `{frozen[0]}`" if frozen else "everything"
