@@ -33,8 +33,9 @@ def foreign(program: Program, seen: Observed) -> tuple[str, str, Step] | None:
         if function in {"dropout", "feature_dropout", "alpha_dropout"}:
             return f"Your code calls `{function}`. These networks have none: take it out.", "dropout-inside", step
         if function in _ACTIVATIONS:
+            name = "ReLU6 or `hardtanh`" if function == "hardtanh" else f"`{function}`"
             instead = "the only activation of this network is ReLU" if "act" in kinds else "no activation belongs here"
-            return f"Your code calls `{function}`; {instead}.", "other-activation", step
+            return f"Your code calls {name}; {instead}.", "other-activation", step
         if function in _POOLS and not kinds & {"maxpool", "avgpool", "gap"}:
             instead = (
                 "option A skips pixels, `x[:, :, ::stride, ::stride]`"

@@ -178,7 +178,7 @@ ZERO = Effect(
         ),
         Slip(
             "first-not-last",
-            "The first batch norm of each block is set to 0. It must be the last one before the addition.",
+            "The first batch norm of each block is set to 0. Set the last one before the addition instead.",
         ),
         Slip(
             "second-of-three",
