@@ -427,6 +427,21 @@ class Mixed(nn.Module):
     assert checks.basic_block(written(mixed + source, "Block"))
 
 
+@pytest.mark.parametrize("scores", ["x.mean((2, 3)) @ self.w.T", "torch.einsum('nc,kc->nk', x.mean((2, 3)), self.w)"])
+def test_a_linear_layer_written_as_a_product_is_followed(scores):
+    source = f"""
+class Head(nn.Module):
+    def __init__(self, features, classes):
+        super().__init__()
+        self.w, self.b = nn.Parameter(torch.randn(classes, features)), nn.Parameter(torch.zeros(classes))
+
+    def forward(self, x):
+        return {scores} + self.b
+"""
+    assert checks.head(written(source, "Head"))
+    assert not checks.head(written(source.replace("+ self.b", "- self.b"), "Head"))
+
+
 def test_what_cannot_be_followed_is_said_and_not_called_wrong():
     source = BLOCK.replace("self.n2(", "self.gamma.view(1, -1, 1, 1) * (").replace(
         "self.n2 = nn.BatchNorm2d(out_channels)", "self.gamma = nn.Parameter(torch.ones(out_channels))"

@@ -147,6 +147,7 @@ def _observe(module: nn.Module, seen: Observed, seed: int, train: bool) -> None:
             with _enable_grad():
                 _, watch = _forward(module, seen.inputs[0].clone())
         seen.units, seen.other_norm = watch.units, watch.other_norm
+        _give_biases(module, seen.units)
         own = {id(t) for t in (*module.parameters(), *module.buffers())}
         seen.unregistered = [
             u for u in seen.units if u.weight is not None and id(u.weight) not in own and not _derived(u.weight)
@@ -168,6 +169,16 @@ def _observe(module: nn.Module, seen: Observed, seed: int, train: bool) -> None:
     seen.parameters = dict(module.named_parameters())
     if train:
         _train(module, seen, seed)
+
+
+def _give_biases(module: nn.Module, units: Sequence[Unit]) -> None:
+    """To a product written by hand the one row of numbers that can only be its bias."""
+    used = {id(t) for u in units for t in u.tensors}
+    for unit in units:
+        if unit.settings.get("by_hand") and unit.weight is not None:
+            free = [p for p in module.parameters() if p.shape == unit.weight.shape[:1] and id(p) not in used]
+            if len(free) == 1:
+                unit.bias = free[0]
 
 
 def _randomize_parameters(module: nn.Module, seed: int) -> None:
