@@ -9,6 +9,7 @@ from torchvision import models
 
 from benchmarks.measure import Row, in_turns
 from resnet_edu import arithmetic, diagrams, tables
+from resnet_edu.steps import Step
 from resnet_edu.zoo import build
 
 
@@ -22,7 +23,7 @@ def rows() -> Iterator[Row]:
     ):
         model, image = build(name), (3, side, side)
         medians = in_turns(
-            lambda name=name, image=image: arithmetic.steps(name, image),
+            lambda name=name, image=image: _cold_steps(name, image),
             lambda model=model, image=image: summary(model, (1, *image), verbose=0),
         )
         yield Row(f"{name}: Steps by arithmetic, against torchinfo's summary", medians.speedup, target)
@@ -52,7 +53,13 @@ def rows() -> Iterator[Row]:
         yield Row(f"resnet18: the same, torchview's model built beforehand ({level})", medians.speedup, 3)
 
 
+def _cold_steps(name: str, image: tuple[int, int, int]) -> list[Step]:
+    arithmetic._conv_name.cache_clear()
+    return arithmetic.steps(name, image)
+
+
 def _cold_table(name: str) -> str:
+    arithmetic._conv_name.cache_clear()
     tables.units.cache_clear()
     return str(tables.table(name, level="operation"))
 

@@ -312,6 +312,37 @@ def test_a_projection_that_is_made_but_never_used_counts_as_never_added():
     assert feedback.mistake == "shortcut-never-added", feedback
 
 
+def test_a_shortcut_that_only_shrinks_is_told_and_does_not_stop_the_check():
+    # No known mistake: the search through pairs of them makes programs that cannot run.
+    source = (
+        BLOCK.split("        self.around = None")[0]
+        + """
+    def forward(self, x):
+        out = self.n2(self.c2(F.relu(self.n1(self.c1(x)))))
+        return F.relu(out + F.adaptive_avg_pool2d(x, out.shape[-2:])[:, :1])
+"""
+    )
+    feedback = checks.basic_block(written(source, "Block"))
+    assert feedback.mistake == "pooling-inside"
+    assert "could not finish" not in feedback.message
+
+
+def test_a_norm_of_the_wrong_width_is_told_in_a_preactivation_block():
+    class Block(nn.Module):
+        def __init__(self, ins, outs, step=1):
+            super().__init__()
+            self.n1, self.n2 = nn.BatchNorm2d(outs), nn.BatchNorm2d(outs)
+            self.c1 = nn.Conv2d(ins, outs, 3, step, 1, bias=False)
+            self.c2 = nn.Conv2d(outs, outs, 3, 1, 1, bias=False)
+            self.side = nn.Conv2d(ins, outs, 1, step, bias=False) if step != 1 or ins != outs else None
+
+        def forward(self, x):
+            h = F.relu(self.n1(x))
+            return self.c2(F.relu(self.n2(self.c1(h)))) + (x if self.side is None else self.side(h))
+
+    assert checks.preactivation_block(Block).mistake == "channels-do-not-fit"
+
+
 @pytest.mark.parametrize("zeros", ["0, out.shape[1] - x.shape[1]", "out.shape[1] - x.shape[1], 0"])
 def test_option_a_in_a_block_of_option_b_is_named(zeros):
     source = (

@@ -82,15 +82,15 @@ def extra_parameters(call: str, program: Program, seen: Observed) -> tuple[str, 
     )
 
 
-def foreign(program: Program, seen: Observed, theirs: Any) -> tuple[str, str] | None:
+def foreign(program: Program, seen: Observed) -> tuple[str, str] | None:
     """What to say of a function that has no business here."""
     found = clues.foreign(program, seen)
-    return None if found is None else (f"{found[0]}{at(found[2].line, theirs)}", found[1])
+    return None if found is None else (f"{found[0]}{at(found[2].line)}", found[1])
 
 
-def clue(program: Program, seen: Observed, theirs: Any) -> tuple[str, str] | None:
+def clue(program: Program, seen: Observed) -> tuple[str, str] | None:
     """What the learner's code does that the reference never does, or does in another measure."""
-    found = foreign(program, seen, theirs)
+    found = foreign(program, seen)
     if found is not None:
         return found
     values = run_as_far(program, seen, _best_pairing(program, seen))
@@ -104,7 +104,7 @@ def clue(program: Program, seen: Observed, theirs: Any) -> tuple[str, str] | Non
     return None
 
 
-def first_difference(call: str, program: Program, seen: Observed, theirs: Any) -> tuple[str, ...]:
+def first_difference(call: str, program: Program, seen: Observed) -> tuple[str, ...]:
     """Where the learner's numbers first leave the reference's, and the next thing to look at."""
     out = seen.outputs[0]
     x = seen.inputs[0]
@@ -132,7 +132,7 @@ def first_difference(call: str, program: Program, seen: Observed, theirs: Any) -
     count = _counts(program, seen)
     if count:
         lines.append(count)
-    lines.append(_walk(call, program, seen, theirs))
+    lines.append(_walk(program, seen))
     return ("\n".join(line for line in lines if line), *name)
 
 
@@ -160,7 +160,7 @@ def _counts(program: Program, seen: Observed) -> str:
     return f"Your forward pass runs {' and '.join(parts)}." if parts else ""
 
 
-def _walk(call: str, program: Program, seen: Observed, theirs: Any) -> str:
+def _walk(program: Program, seen: Observed) -> str:
     """Go along the reference and look for each of its tensors among the learner's."""
     steps = seen.steps
     if not steps:
@@ -172,20 +172,19 @@ def _walk(call: str, program: Program, seen: Observed, theirs: Any) -> str:
         value = values.get(op.name)
         if value is None:
             return (
-                f"{_so_far(last_words)} {_instead(op, pairing, seen) or _nothing_like(op)} "
-                f"{_next(steps, last_index, theirs)}"
+                f"{_so_far(last_words)} {_instead(op, pairing, seen) or _nothing_like(op)} {_next(steps, last_index)}"
             )
         index = next((i for i, step in enumerate(steps) if _alike(step.made, value)), None)
         if index is None:
             distance = _distance(op, steps, last_index, value)
             return (
                 f"{_so_far(last_words)} The first that I cannot find is {op.words}, of "
-                f"shape {shape(value.shape)}{distance}. {_next(steps, last_index, theirs)}"
+                f"shape {shape(value.shape)}{distance}. {_next(steps, last_index)}"
             )
         last_words, last_index = op.words, max(last_index, index)
     return (
         f"Every tensor of the reference appears in your code, but what you return is another. "
-        f"{_next(steps, last_index, theirs)}"
+        f"{_next(steps, last_index)}"
     ).strip()
 
 
@@ -263,12 +262,12 @@ def _distance(op: Op, steps: list[Step], last: int, value: Tensor) -> str:
     return f"; the nearest of yours differs by {min(near):.2g} (relative)" if near else ""
 
 
-def _next(steps: list[Step], last: int, theirs: Any) -> str:
+def _next(steps: list[Step], last: int) -> str:
     if last + 1 >= len(steps):
         return ""
     step = steps[last + 1]
     name = step.function.strip("_")
-    return f"Look at what your code does next, `{name}`, which makes {shape(step.made.shape)}.{at(step.line, theirs)}"
+    return f"Look at what your code does next, `{name}`, which makes {shape(step.made.shape)}.{at(step.line)}"
 
 
 def run_as_far(program: Program, seen: Observed, pairing: Pairing) -> dict[str, Tensor]:

@@ -16,16 +16,14 @@ from torch import Tensor, nn
 
 from resnet_edu.checks import compare, errors, words
 from resnet_edu.checks.contract import Slip
-from resnet_edu.checks.judge import Verdict, failed, passed
+from resnet_edu.checks.judge import Verdict, failed, listed, passed
 from resnet_edu.checks.naming import in_their_names, their_names
 from resnet_edu.checks.observe import LearnerError, attempt
 
-#: What a call left behind, by name; an error is the string "error". Names with a ! stand beside the comparison.
+#: What a call left behind, by name; an error is "the call". Names with a ! stand beside the comparison.
 Outcome = dict[str, Tensor | str]
 #: A mistake's name, or None, and what to say.
 Told = tuple[str | None, str]
-
-_COUNTS = {2: "Two things at once.", 3: "Three things at once."}
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ class Trials:
 
     def stopped(self, trouble: LearnerError, text: str) -> str:
         """An error in these words, with the line."""
-        line = words.at(words.where(trouble.error), self.theirs)
+        line = words.at(words.where(trouble.error))
         start = "The forward pass of " if trouble.doing == "forward" else ""
         return f"{start}`{self.effect.signature}` stopped with an error. {self.say(text)}{line}"
 
@@ -155,10 +153,7 @@ def _explaining(trials: Trials, scene: str) -> tuple[Slip, ...]:
 def told_of(told: Sequence[Told], ending: str = "") -> Verdict:
     """The verdict that says these things."""
     names = [name for name, _ in told if name is not None]
-    if len(told) == 1:
-        return failed(told[0][1] + ending, *names)
-    listed = "\n".join(f"{number}. {text}" for number, (_, text) in enumerate(told, start=1))
-    return failed(f"{_COUNTS.get(len(told), 'Several things at once.')}\n{listed}{ending}", *names)
+    return failed(listed([text for _, text in told]) + ending, *names)
 
 
 #: Errors that a function does not end with on purpose.
@@ -171,13 +166,11 @@ def _is_refusal(error: BaseException) -> bool:
 
 def error_told(trials: Trials, trouble: LearnerError, scene: str = "") -> Told:
     """An error of a learner's function in words."""
-    error, signature = trouble.error, trials.effect.signature
+    signature = trials.effect.signature
     known = trials.effect.error(trials, trouble) if trials.effect.error is not None else None
     known = known or _common_error(trials, trouble)
     if known is None:
-        text, *names = errors.raised(trouble, trials.theirs, signature, signature)
-        if isinstance(error, RecursionError):
-            text = trials.stopped(trouble, "It calls itself without end: it has no base case, or none is ever reached.")
+        text, *names = errors.raised(trouble, signature, signature)
         known = (names[0] if names else None, text)
     return (known[0], f"{known[1]}\nIt shows {scene}.") if scene else known
 
@@ -185,8 +178,6 @@ def error_told(trials: Trials, trouble: LearnerError, scene: str = "") -> Told:
 def _common_error(trials: Trials, trouble: LearnerError) -> Told | None:
     """The errors of code that changes modules, in words."""
     text = str(trouble.error)
-    if "leaf Variable that requires grad" in text:
-        return "in-place-under-autograd", trials.stopped(trouble, IN_PLACE)
     if "cannot assign" in text and "as parameter" in text:
         return "tensor-not-parameter", trials.stopped(
             trouble,
@@ -198,12 +189,6 @@ def _common_error(trials: Trials, trouble: LearnerError) -> Told | None:
             trouble, f"Python says: {text.rstrip('.')}. Print the module to see what it has, and by which names."
         )
     return None
-
-
-IN_PLACE = (
-    "It changes a parameter in place while autograd keeps the record. Wrap the change in `with torch.no_grad():`, or "
-    "use a function of `nn.init`, which does that itself."
-)
 
 
 def _alike(a: Outcome, b: Outcome) -> bool:

@@ -1,13 +1,17 @@
 """An error inside a learner's code, in words: what it means, what mends it, and the line."""
 
 import re
-from typing import Any
 
 from resnet_edu.checks.difference import size_fault
 from resnet_edu.checks.observe import LearnerError
 from resnet_edu.checks.program import Program
 from resnet_edu.checks.words import at, shape, unequal, where
 
+#: What to say of a parameter that is changed while autograd looks on.
+IN_PLACE = (
+    "It changes a parameter in place while autograd keeps the record. Wrap the change in `with torch.no_grad():`, or "
+    "use a function of `nn.init`, which does that itself."
+)
 # What Python says of `super.__init__()`.
 _BARE_SUPER = "descriptor '__init__' of 'super' object"
 
@@ -25,7 +29,6 @@ def is_dtype_error(error: BaseException) -> bool:
 
 def raised(
     trouble: LearnerError,
-    theirs: Any,
     call: str,
     signature: str,
     program: Program | None = None,
@@ -40,7 +43,7 @@ def raised(
         "call": f"`{call}` stopped with an error.",
     }[trouble.doing]
     text, *names = _in_words(error, signature, trouble, program)
-    return (f"{doing} {text}{at(where(error), theirs)}", *names)
+    return (f"{doing} {text}{at(where(error))}", *names)
 
 
 def _in_words(error: BaseException, signature: str, trouble: LearnerError, program: Program | None) -> tuple[str, ...]:
@@ -57,8 +60,8 @@ def _in_words(error: BaseException, signature: str, trouble: LearnerError, progr
         )
     if isinstance(error, RecursionError):
         return (
-            "It calls itself without end. A function needs a case in which it does not, and `forward` must not call "
-            "`self(x)`.",
+            "It calls itself without end: it has no base case, or no call ever reaches it."
+            + ("" if trouble.doing == "call" else " Does `forward` call `self(x)`?"),
             "endless-recursion",
         )
     if isinstance(error, EOFError) and "input()" in text:
@@ -122,11 +125,7 @@ def _shapes_in_words(text: str, trouble: LearnerError, program: Program | None) 
     given = trouble.failed.given if trouble.failed is not None else ()
     cure = _cure(trouble, program)
     if "leaf Variable that requires grad" in text:
-        return (
-            "A weight is changed in place while its gradient is recorded. Do it inside `with torch.no_grad():`, or "
-            "with the functions of `nn.init`.",
-            "weight-changed-with-gradient",
-        )
+        return (IN_PLACE, "in-place-under-autograd")
     if "modified by an inplace operation" in text:
         return (
             "An in-place operation has overwritten numbers that the backward pass needs. Replace `+=` or "

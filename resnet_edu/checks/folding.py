@@ -12,8 +12,6 @@ from resnet_edu.checks.contract import Slip
 from resnet_edu.checks.effects import Effect, Outcome, Told, Trials, randomized, same, shared
 from resnet_edu.checks.observe import LearnerError, attempt
 
-_zeros = torch.zeros
-
 _SETTINGS = ("stride", "padding", "dilation", "groups")
 _GROUPED, _RECTANGULAR = "with a grouped convolution", "with a rectangular convolution"
 
@@ -93,7 +91,7 @@ def _folded(slips: frozenset[str], conv: nn.Conv2d, bn: nn.BatchNorm2d) -> Any:
     scale = 1 / spread if "gamma-forgotten" in slips else gamma / spread
     if "bias-is-none" in slips:
         conv.bias.sub(mean)  # type: ignore[union-attr]
-    bias = conv.bias if conv.bias is not None and "conv-bias-forgotten" not in slips else _zeros(conv.out_channels)
+    bias = conv.bias if conv.bias is not None and "conv-bias-forgotten" not in slips else torch.zeros(conv.out_channels)
     shift = bias * (1 if "conv-bias-not-scaled" in slips else scale)
     if "mean-forgotten" not in slips:
         shift = shift + mean * scale * (1 if "mean-added" in slips else -1) / (
@@ -153,7 +151,7 @@ def _fold_error(trials: Trials, trouble: LearnerError) -> Told | None:
     alone = [scene for scene in (_GROUPED, _RECTANGULAR) if trials.troubles.get(scene) is trouble]
     if alone and set(scenes) <= {_GROUPED, _RECTANGULAR}:
         error = text.splitlines()[0] if text else ""
-        line = words.at(words.where(trouble.error), trials.theirs)
+        line = words.at(words.where(trouble.error))
         name = "groups-lost" if alone == [_GROUPED] else "only-first-of-the-pair"
         cure = _GROUPS_CURE if alone == [_GROUPED] else _PAIR
         return name, trials.say(

@@ -10,7 +10,7 @@ from typing import Any
 
 from resnet_edu.checks import errors, words
 from resnet_edu.checks.contract import Slip
-from resnet_edu.checks.judge import Verdict, failed, passed
+from resnet_edu.checks.judge import Verdict, failed, listed, passed
 from resnet_edu.checks.naming import in_their_names
 from resnet_edu.checks.observe import LearnerError, attempt
 
@@ -55,7 +55,7 @@ def judge_formula(formula: Formula, theirs: Any) -> Verdict:
             values.append(attempt("call", lambda case=case: theirs(*case)))  # type: ignore[misc]
             cases.append(number)
         except LearnerError as error:
-            trouble = trouble or _raised(formula, known, error, theirs, formula.cases[number])
+            trouble = trouble or _raised(formula, known, error, formula.cases[number])
     for number, value in zip(cases, values, strict=True):
         odd = _no_number(value, call_of(formula, formula.cases[number]))
         if odd is not None:
@@ -92,13 +92,7 @@ def _verdict(
         return failed(*_unknown(formula, cases, got, right, wrong, ending))
     told = [slip.message for slip in slips] + list(trouble[:1])
     names = [slip.name for slip in slips] + list(trouble[1:])
-    if len(told) == 1:
-        return failed(f"{told[0]}{ending}", *names)
-    listed = "\n".join(f"{number}. {one}" for number, one in enumerate(told, start=1))
-    return failed(f"{_COUNTS[len(told)]} things at once.\n{listed}{ending}", *names)
-
-
-_COUNTS = {2: "Two", 3: "Three"}
+    return failed(f"{listed(told)}{ending}", *names)
 
 
 def _whole(formula: Formula, got: _Called) -> Verdict:
@@ -188,19 +182,11 @@ def _alike(a: _Called, b: _Called) -> bool:
     return a.lists == b.lists and all(_equal(x, y) for x, y in zip(a.values, b.values, strict=True))
 
 
-def _raised(
-    formula: Formula, known: Sequence[Slip], trouble: LearnerError, theirs: Any, case: Sequence[Any]
-) -> tuple[str, ...]:
+def _raised(formula: Formula, known: Sequence[Slip], trouble: LearnerError, case: Sequence[Any]) -> tuple[str, ...]:
     """An error of the learner's function, in words."""
     error, call = trouble.error, call_of(formula, case)
-    line = words.at(words.where(error), theirs)
+    line = words.at(words.where(error))
     start = f"`{call}` stopped with an error."
-    if isinstance(error, RecursionError):
-        return (
-            f"{start} It calls itself without end: it has no base case, or no call ever reaches it. Write first what "
-            f"to return without calling itself again.{line}",
-            "endless-recursion",
-        )
     python = f"{type(error).__name__}: {error}"
     if isinstance(error, AttributeError) and "'NoneType'" not in python and "'ellipsis'" not in python:
         return (
@@ -212,10 +198,10 @@ def _raised(
         if slip is not None and python.startswith(beginning):
             return f"{slip.message}\n{start} Python says: {python}{line}", name
     if any(isinstance(one, list) and not one for one in case):
-        text, *names = errors.raised(trouble, theirs, call, formula.signature)
+        text, *names = errors.raised(trouble, call, formula.signature)
         right = formula.reference(frozenset(), *case)
         return f"{text}\nThe list may be empty. The right answer is {right} then.", *names
-    return errors.raised(trouble, theirs, call, formula.signature)
+    return errors.raised(trouble, call, formula.signature)
 
 
 def call_of(formula: Formula, case: Sequence[Any]) -> str:

@@ -42,6 +42,20 @@ def failed(message: str, *mistakes: str) -> Verdict:
     return {"passed": False, "message": message, "mistakes": list(mistakes)}
 
 
+def listed(messages: Sequence[str]) -> str:
+    """One message as it is, several under numbers.
+
+    >>> print(listed(["No ReLU.", "No shortcut."]))
+    Two things at once.
+    1. No ReLU.
+    2. No shortcut.
+    """
+    if len(messages) == 1:
+        return messages[0]
+    count = {2: "Two", 3: "Three"}.get(len(messages), "Several")
+    return "\n".join([f"{count} things at once.", *(f"{n}. {text}" for n, text in enumerate(messages, start=1))])
+
+
 @dataclass
 class Trial:
     """A learner's module for one case, and what was seen of it."""
@@ -95,13 +109,13 @@ def _trial(contract: Contract, theirs: Any, case: Case, dtype: torch.dtype) -> T
     try:
         module = attempt("construct", lambda: theirs(*case.args))
     except LearnerError as trouble:
-        return failed(*errors.raised(trouble, theirs, case.call, contract.signature))
+        return failed(*errors.raised(trouble, case.call, contract.signature))
     if not isinstance(module, nn.Module):
         return failed(*words.not_a_module(module, case.call))
     try:
         attempt("construct", lambda: module.to(dtype))
     except LearnerError as trouble:
-        return failed(*errors.raised(trouble, theirs, case.call, contract.signature))
+        return failed(*errors.raised(trouble, case.call, contract.signature))
     generator = torch.Generator().manual_seed(7)
     inputs = [_randn(shape, generator=generator, dtype=torch.float64).to(dtype) for shape in case.inputs]
     return Trial(case, observe(module, inputs), module)
@@ -218,8 +232,8 @@ def _diagnose(
     for candidate in leading:
         # It explains this case, forwards and backwards, and another one is still different.
         if _explains(candidate, trials, order[:1]):
-            return _partly(contract, theirs, candidate, trials, order)
-    return _unnamed(contract, theirs, trials, order, dict(enumerate(differs)))
+            return _partly(contract, candidate, trials, order)
+    return _unnamed(contract, trials, order, dict(enumerate(differs)))
 
 
 def _named(mistakes: Sequence[Mistake], trials: Sequence[Trial], order: Sequence[int]) -> Verdict:
@@ -227,20 +241,14 @@ def _named(mistakes: Sequence[Mistake], trials: Sequence[Trial], order: Sequence
     trouble = where.seen.trouble
     x = where.seen.inputs[0] if trouble is None or trouble.given is None else trouble.given
     ending = f"It shows in `{where.call}` on an input of shape {words.shape(x.shape)}."
-    if len(mistakes) == 1:
-        return failed(f"{mistakes[0].message}\n{ending}", mistakes[0].name)
-    listed = "\n".join(f"{number}. {mistake.message}" for number, mistake in enumerate(mistakes, start=1))
-    return failed(f"Two things at once.\n{listed}\n{ending}", *(mistake.name for mistake in mistakes))
+    told = listed([mistake.message for mistake in mistakes])
+    return failed(f"{told}\n{ending}", *(mistake.name for mistake in mistakes))
 
 
-def _partly(
-    contract: Contract, theirs: Any, candidate: Candidate, trials: Sequence[Trial], order: Sequence[int]
-) -> Verdict:
+def _partly(contract: Contract, candidate: Candidate, trials: Sequence[Trial], order: Sequence[int]) -> Verdict:
     """One mistake is certain, and something else is wrong in another case."""
     other = next(i for i in order if not _explains(candidate, trials, [i]))
-    rest = _unnamed(
-        contract, theirs, trials, [other], {other: _difference(candidate.program(other), trials[other].seen)}
-    )
+    rest = _unnamed(contract, trials, [other], {other: _difference(candidate.program(other), trials[other].seen)})
     mistake = candidate.mistakes[0]
     return failed(
         f"{mistake.message}\nIt shows in `{trials[order[0]].call}`. Mend that first, and check again: "
@@ -251,12 +259,12 @@ def _partly(
 
 
 def _unnamed(
-    contract: Contract, theirs: Any, trials: Sequence[Trial], order: Sequence[int], differs: Mapping[int, str | None]
+    contract: Contract, trials: Sequence[Trial], order: Sequence[int], differs: Mapping[int, str | None]
 ) -> Verdict:
     trial, program = trials[order[0]], contract.programs()[order[0]]
     seen = trial.seen
     if seen.trouble is not None:
-        return failed(*errors.raised(seen.trouble, theirs, trial.call, contract.signature, program))
+        return failed(*errors.raised(seen.trouble, trial.call, contract.signature, program))
     if seen.other_norm is not None:
         return failed(
             f"Your code normalizes with a {seen.other_norm}, this network uses batch norm (`nn.BatchNorm2d`): "
@@ -267,15 +275,15 @@ def _unnamed(
     if what == "output" and all(compare.finite(out) for out in seen.outputs):
         if not compare.same(seen.outputs[0], seen.again):
             what = "again"
-        known = difference.extra_parameters(trial.call, program, seen) or difference.clue(program, seen, theirs)
+        known = difference.extra_parameters(trial.call, program, seen) or difference.clue(program, seen)
     elif what == "gradients":
         known = difference.extra_parameters(trial.call, program, seen)
     else:
-        known = difference.foreign(program, seen, theirs) if what in {"train", "random"} else None
+        known = difference.foreign(program, seen) if what in {"train", "random"} else None
     known = known or words.DIRECT.get(what)
     if known is not None:
         return failed(f"{known[0]}\nIt shows in `{trial.call}`.", known[1])
-    return failed(*difference.first_difference(trial.call, program, seen, theirs))
+    return failed(*difference.first_difference(trial.call, program, seen))
 
 
 def _beyond_numbers(contract: Contract, theirs: Any, trials: Sequence[Trial], programs: Sequence[Program]) -> Verdict:
@@ -342,6 +350,6 @@ def _unregistered(trial: Trial, theirs: Any, contract: Contract) -> Verdict:
         f"`{trial.call}` uses {kind} that PyTorch does not know as part of your module, so an optimizer would never "
         "train it and `.to(device)` would leave it behind. Make every layer in `__init__` and set it as an attribute "
         "of the module (`self.… = …`), and keep lists of layers in `nn.ModuleList` or "
-        f"`nn.Sequential`.{words.at(unit.line, theirs)}",
+        f"`nn.Sequential`.{words.at(unit.line)}",
         "weights-not-registered",
     )

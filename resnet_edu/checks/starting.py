@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from resnet_edu.checks import compare, words
 from resnet_edu.checks.contract import Slip
-from resnet_edu.checks.effects import IN_PLACE, Effect, Told, Trials, changed_copy, error_told, state_of, told_of
+from resnet_edu.checks.effects import Effect, Told, Trials, changed_copy, error_told, state_of, told_of
+from resnet_edu.checks.errors import IN_PLACE
 from resnet_edu.checks.judge import Verdict, failed, passed
 from resnet_edu.checks.naming import in_their_names
 from resnet_edu.checks.observe import LearnerError, attempt
@@ -191,7 +192,7 @@ def _start_error(trials: Trials, trouble: LearnerError) -> Told | None:
     return "bias-is-none", trials.stopped(trouble, trials.slip("bias-is-none").message)
 
 
-_START = Effect(
+START = Effect(
     "init_weights",
     "init_weights(model)",
     {},
@@ -207,10 +208,10 @@ _START = Effect(
 def judge_start(theirs: Any) -> Verdict:
     """The verdict on a learner's ``init_weights(model)``."""
     torch.manual_seed(0)
-    wrong = words.not_callable(theirs, _START.signature)
+    wrong = words.not_callable(theirs, START.signature)
     if wrong is not None:
         return failed(wrong, "not-a-function")
-    trials = Trials(_START, theirs, in_their_names(START_SLIPS, _START.signature, theirs))
+    trials = Trials(START, theirs, in_their_names(START_SLIPS, START.signature, theirs))
     model = _start_model()
     before = state_of(model)
     try:
@@ -221,7 +222,7 @@ def judge_start(theirs: Any) -> Verdict:
     names = [] if changed is None else ["copy-changed"]
     names += _start_mistakes(model if changed is None else changed, before)
     if not names:
-        return passed(_START.passed)
+        return passed(START.passed)
     known = {slip.name: slip.message for slip in trials.known}
     # What is no known name is a sentence of its own.
     return told_of([(name, known[name]) if name in known else (None, name) for name in names])
@@ -355,7 +356,7 @@ def _draw(w: Tensor, slips: Sequence[str]) -> None:
     if "same-numbers" in slips:
         torch.manual_seed(0)
     fan = _Fans.of(w)
-    spread = next((_SPREADS[s][0](fan) for s in slips if s in _SPREADS), fan.right)
+    spread = next((spread(fan) for name, (spread, _) in _SPREADS.items() if name in slips), fan.right)
     bound = 3**0.5 * spread
     w.uniform_(-bound, bound) if "uniform-not-normal" in slips else w.normal_(0, spread)
     if "orthogonal-not-normal" in slips:

@@ -13,8 +13,8 @@ from resnet_edu.checks.functions import Formula
 from resnet_edu.checks.program import Built
 from resnet_edu.tables import Table
 
-#: Each contract by the name of its check. ``None`` stands for init_weights, which is measured.
-CONTRACTS: dict[str, Contract | Formula | Effect | None] = {
+#: Each contract by the name of its check.
+CONTRACTS: dict[str, Contract | Formula | Effect] = {
     "conv_out": functions.CONV_OUT,
     "stem": catalogue.STEM,
     "identity_block": catalogue.IDENTITY,
@@ -26,7 +26,7 @@ CONTRACTS: dict[str, Contract | Formula | Effect | None] = {
     "head": catalogue.HEAD,
     "resnet": catalogue.RESNET,
     "cifar_resnet": catalogue.CIFAR,
-    "init_weights": None,
+    "init_weights": starting.START,
     "zero_init_residual": zeroing.ZERO,
     "fold_conv_bn": folding.FOLD,
     "load_torchvision": loading.LOAD,
@@ -52,10 +52,7 @@ def known_mistakes(check: str) -> Iterator[Known]:
     'one-missing'
     """
     contract = CONTRACTS[check]
-    if contract is None:
-        for slip in starting.START_SLIPS:
-            yield Known(check, slip.name, slip.message, starting.start_with(slip.name))
-    elif isinstance(contract, Contract):
+    if isinstance(contract, Contract):
         for mistake in contract.mistakes:
             if made([mistake], contract.programs()) is not None:
                 yield Known(check, mistake.name, mistake.message, with_mistakes(contract, mistake))

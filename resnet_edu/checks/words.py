@@ -112,7 +112,7 @@ def _a(thing: Any) -> str:
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
-def at(place: Place | None, theirs: Any) -> str:
+def at(place: Place | None) -> str:
     """A sentence that points at the line, if it is the learner's."""
     if place is None:
         return ""

@@ -13,7 +13,6 @@ from resnet_edu.blocks import BasicBlock, Bottleneck
 from resnet_edu.checks import compare
 from resnet_edu.checks.contract import Slip
 from resnet_edu.checks.effects import (
-    IN_PLACE,
     Effect,
     Outcome,
     changed_copy,
@@ -23,6 +22,7 @@ from resnet_edu.checks.effects import (
     state_of,
     what_learns,
 )
+from resnet_edu.checks.errors import IN_PLACE
 from resnet_edu.resnet import ResNet
 
 
