@@ -12,8 +12,8 @@ _TORCHINFO = (
 def rows() -> Iterator[Row]:
     """Each side is a new interpreter, from its start to its end."""
     for what, code in (
-        ("a table", "from resnet_edu import tables; print(tables.table('resnet50', level='operation'))"),
-        ("a diagram", "from resnet_edu import diagrams; print(diagrams.network('resnet50').svg)"),
+        ("a table", "from resnet_edu.drawing import tables; print(tables.table('resnet50', level='operation'))"),
+        ("a diagram", "from resnet_edu.drawing import diagrams; print(diagrams.network('resnet50').svg)"),
     ):
         medians = in_turns(fresh_process(code), fresh_process(_TORCHINFO))
         yield Row(f"fresh process: {what} of resnet50, against torchvision and torchinfo", medians.speedup, 25)

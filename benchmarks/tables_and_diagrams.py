@@ -8,8 +8,9 @@ from torchview import draw_graph
 from torchvision import models
 
 from benchmarks.measure import Row, in_turns
-from resnet_edu import arithmetic, diagrams, tables
-from resnet_edu.steps import Step
+from resnet_edu.counting import arithmetic
+from resnet_edu.counting.steps import Step
+from resnet_edu.drawing import diagrams, tables
 from resnet_edu.zoo import build
 
 

@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.measure import Row, in_turns
-from resnet_edu.data import ImageData, shapes
-from resnet_edu.train import TrainConfig, make_model, train
+from resnet_edu.training.data import ImageData, shapes
+from resnet_edu.training.loop import TrainConfig, make_model, train
 from resnet_edu.zoo import resnet50
 
 _CONFIG = TrainConfig(model="cifar20", data="shapes", epochs=1, batch=64, device="cpu")

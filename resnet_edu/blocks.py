@@ -7,7 +7,7 @@ without its shortcut, the paper's control.
 from torch import Tensor, nn
 
 from resnet_edu.convs import conv1x1, conv3x3
-from resnet_edu.recipes import check_choice
+from resnet_edu.counting.recipes import check_choice
 from resnet_edu.shortcuts import check_addable, make_shortcut
 
 

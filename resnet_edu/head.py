@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from resnet_edu.recipes import check_count
+from resnet_edu.counting.recipes import check_count
 
 
 class Head(nn.Sequential):

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from resnet_edu.recipes import check_count
+from resnet_edu.counting.recipes import check_count
 
 
 def make_layer(

@@ -11,10 +11,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from resnet_edu.blocks import PlainBlock
+from resnet_edu.counting.recipes import STEM_KERNEL, check_choice, check_count, check_image, check_layers
 from resnet_edu.head import Head
 from resnet_edu.initialization import kaiming_normal_, zero_init_residual_
 from resnet_edu.layers import make_layer
-from resnet_edu.recipes import STEM_KERNEL, check_choice, check_count, check_image, check_layers
 from resnet_edu.stem import STEMS
 
 

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_edu.convs import conv1x1
-from resnet_edu.recipes import check_choice
+from resnet_edu.counting.recipes import check_choice
 
 
 class ZeroPadShortcut(nn.Module):
@@ -23,6 +23,8 @@ class ZeroPadShortcut(nn.Module):
     The paper does not say where the zeros go. Half on each side treats the old channels alike.
     Raises ValueError if out_channels is smaller than in_channels: padding cannot remove channels.
     """
+
+    operation = "zero-pad"  #: its name in tables and diagrams
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         if out_channels < in_channels:

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from torch import nn
 
 from resnet_edu.convs import conv3x3
-from resnet_edu.recipes import check_count
+from resnet_edu.counting.recipes import check_count
 
 
 class ImageNetStem(nn.Sequential):

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from resnet_edu.blocks import BLOCKS
-from resnet_edu.recipes import Recipe, cifar_recipe, recipe
+from resnet_edu.counting.recipes import Recipe, cifar_recipe, recipe
 from resnet_edu.resnet import ResNet
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def build(plan: str | Recipe, zero_init_residual: bool = False, **options: Any) -> ResNet:
     """The network of a recipe, or of a recipe's name.
 
-    >>> from resnet_edu.recipes import Recipe
+    >>> from resnet_edu.counting.recipes import Recipe
     >>> tiny = build(Recipe(layers=(1, 1), widths=(8, 16), stem="cifar", num_classes=3))
     >>> tiny.fc
     Linear(in_features=16, out_features=3, bias=True)

@@ -1,102 +1,93 @@
-"""The house has one direction: which room may import which, and what stays closed until it is used."""
+"""The house has one direction: which floor and which room may import which, and what stays closed until used."""
 
 import ast
 import subprocess
 import sys
-from pathlib import Path
 
+import floors
 import pytest
 
-import resnet_edu
-
-HOUSE = Path(resnet_edu.__file__).parent
-
-# The network's rooms, each with the rooms that it may open.
-CORE: dict[str, set[str]] = {
-    "steps": set(),
-    "recipes": set(),
-    "arithmetic": {"recipes", "steps"},
+# From the ground up. The network's rooms ask the recipes for names and sizes; what is drawn takes Steps;
+# the checks may open all doors and nobody opens theirs.
+BELOW = {
+    "counting": set(),
+    "network": {"counting"},
+    "drawing": {"counting"},
+    "explorers": {"counting", "drawing"},
+    "training": {"counting", "network", "drawing"},
+    "checks": {"counting", "network", "drawing", "explorers", "training"},
+}
+# The network's rooms, each with the rooms beside it that it may open.
+NETWORK: dict[str, set[str]] = {
     "convs": set(),
-    "stem": {"convs", "recipes"},
-    "shortcuts": {"convs", "recipes"},
-    "blocks": {"convs", "shortcuts", "recipes"},
-    "layers": {"blocks", "recipes"},
-    "head": {"recipes"},
+    "stem": {"convs"},
+    "shortcuts": {"convs"},
+    "blocks": {"convs", "shortcuts"},
+    "layers": {"blocks"},
+    "head": set(),
     "initialization": {"blocks"},
-    "resnet": {"stem", "blocks", "layers", "head", "initialization", "recipes"},
+    "resnet": {"stem", "blocks", "layers", "head", "initialization"},
     "pretrained": set(),
+    "zoo": {"blocks", "resnet", "pretrained"},
     "inference": set(),
     "composed": set(),
-    "zoo": {"blocks", "resnet", "recipes", "pretrained"},
-    "trace": {"shortcuts", "steps"},
 }
-# Everything drawn takes Steps. Every other room belongs to the training wing, above the drawing; the
-# checks may open all doors and nobody opens theirs.
-DRAWING = {"palette", "picture", "tables", "diagrams", "volumes", "explorers"}
-WITHOUT_TORCH = ["steps", "recipes", "arithmetic", *sorted(DRAWING)]
+WITHOUT_TORCH = [
+    room
+    for room in floors.rooms()
+    if floors.floor_of(room) in ("counting", "drawing", "explorers") and room != "counting.trace"
+]
 
 
-def rooms() -> set[str]:
-    return {path.stem if path.suffix else path.name for path in HOUSE.iterdir() if path.suffix in ("", ".py")} - {
-        "__init__",
-        "__pycache__",
-    }
+def test_the_plan_names_every_floor_and_room():
+    assert BELOW.keys() == set(floors.FLOORS)
+    assert NETWORK.keys() == set(floors.NETWORK)
+    entrance = {room for room in floors.rooms() if floors.floor_of(room) == "network"}
+    assert entrance == NETWORK.keys(), "a room that lies on no floor"
 
 
-def imports(node: ast.AST, module: str) -> list[str]:
-    """Full names of what this statement imports."""
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom):
-        start = node.module or ""
-        if node.level:  # from .steps import Step
-            parent = ["resnet_edu", *module.split(".")][: -node.level]
-            start = ".".join([*parent, *([start] if start else [])])
-        return [start, *(f"{start}.{alias.name}" for alias in node.names)]
-    return []
+@pytest.mark.parametrize("floor", BELOW)
+def test_a_floor_opens_only_what_lies_below(floor):
+    assert floors.arrows()[floor] <= BELOW[floor]
 
 
-def opened_by(room: str) -> set[str]:
-    """The rooms that a room imports, anywhere in its files."""
-    path = HOUSE / f"{room}.py"
-    files = [path] if path.exists() else (HOUSE / room).rglob("*.py")
-    names: set[str] = set()
-    for file in files:
-        module = ".".join(file.relative_to(HOUSE).with_suffix("").parts)
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            names.update(imports(node, module))
-    found = {name.split(".")[1] for name in names if name.startswith("resnet_edu.")}
-    return (found & rooms()) - {room}
-
-
-@pytest.mark.parametrize("room", CORE)
+@pytest.mark.parametrize("room", NETWORK)
 def test_the_network_opens_only_what_lies_before_it(room):
-    assert opened_by(room) <= CORE[room]
+    assert floors.opened_by(room) & NETWORK.keys() <= NETWORK[room]
 
 
 def test_the_map_itself_has_one_direction():
-    seen: set[str] = set()
-    for room, below in CORE.items():
-        assert below <= CORE.keys()
-        assert room not in below
-        seen |= {room}
-    # Peel off rooms that open nothing that is left; a circle would never be peeled.
-    left = {room: opened_by(room) for room in rooms()}
+    assert_one_way(BELOW)
+    assert_one_way(NETWORK)
+    assert_one_way({room: floors.opened_by(room) for room in floors.rooms()})
+
+
+def assert_one_way(plan):
+    # Peel off what opens nothing that is left; a circle would never be peeled.
+    left = dict(plan)
     while left:
         free = {room for room, below in left.items() if not below & left.keys()}
-        assert free, f"these rooms import each other in a circle: {sorted(left)}"
+        assert free, f"these import each other in a circle: {sorted(left)}"
         left = {room: below for room, below in left.items() if room not in free}
 
 
-def test_every_wing_opens_only_lower_ones():
-    for room in rooms() - CORE.keys() - {"checks"}:
-        assert "checks" not in opened_by(room), f"{room} imports checks"
-        if room in DRAWING:
-            assert opened_by(room) <= CORE.keys() | DRAWING, f"{room} imports the training wing"
+def test_the_printed_map_shows_every_room_under_its_floor():
+    floor, shown = "", {}
+    for line in floors.plan().partition("\n\n")[0].splitlines():
+        if line.startswith(" "):
+            shown.setdefault(floor, set()).update(line.split())
+        else:
+            floor = line.split()[0]
+    assert list(shown) == list(floors.FLOORS)
+    for name in floors.FLOORS:
+        assert shown[name] == {
+            room.removeprefix(f"{name}.") for room in floors.rooms() if floors.floor_of(room) == name and room != name
+        }
 
 
 def test_the_front_door_opens_nothing_until_asked():
-    assert not loaded_after("import resnet_edu", ["torch", "torchvision", "resnet_edu.steps"])
+    assert not loaded_after("import resnet_edu", ["torch", "torchvision", "resnet_edu.counting.steps"])
+    assert not loaded_after("import resnet_edu.training", ["torch", "torchvision", "resnet_edu.training.loop"])
 
 
 def loaded_after(code: str, watched: list[str]) -> list[str]:
@@ -113,23 +104,25 @@ def test_what_is_drawn_or_counted_appears_without_torch():
 
 
 def test_a_table_is_printed_without_torch():
-    code = "from resnet_edu import tables\nprint(tables.table('resnet50'))\ntables.paper()._repr_html_()"
+    code = "from resnet_edu.drawing import tables\nprint(tables.table('resnet50'))\ntables.paper()._repr_html_()"
     assert not loaded_after(code, ["torch", "torchvision", "torchinfo", "matplotlib"])
 
 
 def test_pictures_are_drawn_without_torch():
-    code = "from resnet_edu import diagrams, volumes\ndiagrams.network('resnet18').svg\nvolumes.draw('resnet18').svg"
+    code = "from resnet_edu.drawing import diagrams, volumes\n"
+    code += "diagrams.network('resnet18').svg\nvolumes.draw('resnet18').svg"
     assert not loaded_after(code, ["torch", "torchvision", "torchinfo", "matplotlib"])
 
 
 def test_the_zoo_needs_torch_and_nothing_else():
-    code = "import resnet_edu.zoo, resnet_edu.trace, resnet_edu.inference, resnet_edu.composed\nresnet_edu.resnet18()"
+    code = "import resnet_edu.zoo, resnet_edu.counting.trace, resnet_edu.inference, resnet_edu.composed"
+    code += "\nresnet_edu.resnet18()"
     assert loaded_after(code, ["torch", "torchvision", "torchinfo", "matplotlib", "sklearn"]) == ["torch"]
 
 
 def test_this_test_sees_imports_of_every_spelling():
     source = "import a.b\nfrom c import d\nfrom . import e\nfrom .f import g\nfrom ..h import i"
-    found = [name for node in ast.walk(ast.parse(source)) for name in imports(node, "checks.words")]
+    found = [name for node in ast.walk(ast.parse(source)) for name in floors.imports(node, "resnet_edu.checks")]
     assert found == [
         "a.b",
         *("c", "c.d"),

@@ -349,7 +349,7 @@ def configure(app: Sphinx, config) -> None:
     files = Path(app.doctreedir) / "served"
     shutil.rmtree(files, ignore_errors=True)
     (files / "explorers").mkdir(parents=True)
-    from resnet_edu import palette
+    from resnet_edu.drawing import palette
 
     # The theme writes the mode on every page. Where no script turns its "auto" into one, the page is light,
     # whatever the system prefers, and so must be the colors.

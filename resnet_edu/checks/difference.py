@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from resnet_edu.arithmetic import conv_out
 from resnet_edu.checks import clues, compare, sizes
 from resnet_edu.checks.observe import Observed, before_training, outcome_shape, shapes
 from resnet_edu.checks.pairing import Pairing, pairings, partial, weights
 from resnet_edu.checks.program import Op, Program, ProgramError, needs, run
 from resnet_edu.checks.watch import Step, Unit
 from resnet_edu.checks.words import at, shape, unequal
+from resnet_edu.counting.arithmetic import conv_out
 
 
 def size_fault(program: Program, x: Tensor, units: Iterable[Unit]) -> str | None:

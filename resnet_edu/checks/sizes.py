@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from resnet_edu.arithmetic import conv_out
+from resnet_edu.counting.arithmetic import conv_out
 
 
 def formula(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> str:

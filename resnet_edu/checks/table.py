@@ -11,7 +11,7 @@ from resnet_edu.checks.contract import Contract, Mistake, applied, made
 from resnet_edu.checks.effects import Effect
 from resnet_edu.checks.functions import Formula
 from resnet_edu.checks.program import Built
-from resnet_edu.tables import Table
+from resnet_edu.drawing.tables import Table
 
 #: Each contract by the name of its check.
 CONTRACTS: dict[str, Contract | Formula | Effect] = {

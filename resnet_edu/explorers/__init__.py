@@ -11,10 +11,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from resnet_edu import palette, volumes
+from resnet_edu.counting.recipes import STEM_KERNEL, check_choice, check_image, recipe
+from resnet_edu.drawing import palette, volumes
+from resnet_edu.drawing.pictures import Picture
 from resnet_edu.explorers import stills
-from resnet_edu.picture import Picture
-from resnet_edu.recipes import STEM_KERNEL, check_choice, check_image, recipe
 
 __all__ = ["ASSETS", "SCRIPTS", "STYLES", "Explorer", "conv", "resnet", "shortcut"]
 

@@ -1,7 +1,7 @@
 /**
- * Every shape and cost of a ResNet from its recipe, in the browser: a port of resnet_edu.recipes,
- * resnet_edu.arithmetic and resnet_edu.steps. Python is the reference, down to the sentences of the
- * errors; tests/test_explorers.py holds the two against each other.
+ * Every shape and cost of a ResNet from its recipe, in the browser: a port of resnet_edu.counting.recipes,
+ * resnet_edu.counting.arithmetic and resnet_edu.counting.steps. Python is the reference, down to the sentences of the
+ * errors; tests/explorers/test_explorers.py holds the two against each other.
  *
  * A classic script, so that it works from file://; node loads the same file for its tests.
  */

@@ -15,7 +15,7 @@
   const SIZES = [1, 1024]; // an image too small for the stem is refused with the reason, not hidden
   const CLASSES = [1, 100000];
   const LARGEST_N = 300;
-  // As in resnet_edu.volumes: how far a pixel to the back goes right and up, and what could not be seen.
+  // As in resnet_edu.drawing.volumes: how far a pixel to the back goes right and up, and what could not be seen.
   const BACK = [0.42, 0.26];
   const THINNEST = 2.5;
 

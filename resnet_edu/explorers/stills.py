@@ -2,10 +2,11 @@
 
 from html import escape
 
-from resnet_edu import arithmetic, palette
-from resnet_edu.picture import Picture, opening, shape_text
-from resnet_edu.recipes import check_choice, check_count
-from resnet_edu.steps import Shape, Step
+from resnet_edu.counting import arithmetic
+from resnet_edu.counting.recipes import check_choice, check_count
+from resnet_edu.counting.steps import Shape, Step, shape_text
+from resnet_edu.drawing import palette
+from resnet_edu.drawing.pictures import Picture, opening
 
 #: How each way around a block is drawn, as in the paper's Figure 3 and everywhere in the book.
 DASHES = {"identity": "", "projection": "7 5", "zero-pad": "2 4"}

@@ -372,7 +372,7 @@ code, pre { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu San
     if (!customElements.get(tag)) customElements.define(tag, made);
   }
 
-  /** The colors of a room, as in resnet_edu.palette: fill, ink on it, and line. */
+  /** The colors of a room, as in resnet_edu.drawing.palette: fill, ink on it, and line. */
   const COLORS = {
     image: ["#c4cfd8", "#14161a", "#6f8596"],
     stem: ["#e3982f", "#14161a", "#c47410"],

@@ -1,0 +1,1 @@
+"""Everything drawn, from the same Steps: tables, diagrams, volumes, plots."""

@@ -1,0 +1,371 @@
+"""Shapes and costs as tables, in text and in HTML, from the same Steps as every picture."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from html import escape
+from itertools import groupby
+from typing import NamedTuple, TypeAlias
+
+from resnet_edu.counting.models import Model, name_of, steps_of
+from resnet_edu.counting.recipes import check_choice
+from resnet_edu.counting.steps import Shape, Step, block_of, by_block, by_layer, layer_of, shape_text
+from resnet_edu.drawing import palette
+
+
+class Stack(NamedTuple):
+    """The convolutions of a block and how often it is repeated, as the paper's Table 1 writes them.
+
+    >>> print(Stack(("1×1, 64", "3×3, 64", "1×1, 256"), 3))
+    ⎡ 1×1, 64  ⎤
+    ⎢ 3×3, 64  ⎥ ×3
+    ⎣ 1×1, 256 ⎦
+    """
+
+    convolutions: tuple[str, ...]
+    times: int
+
+    def __str__(self) -> str:
+        last = len(self.convolutions) - 1
+        width = max(map(len, self.convolutions))
+        rows = []
+        for number, convolution in enumerate(self.convolutions):
+            left, right = ("[", "]") if last == 0 else ("⎡⎤" if number == 0 else "⎣⎦" if number == last else "⎢⎥")
+            times = f" ×{self.times}" if number == (last + 1) // 2 else ""
+            rows.append(f"{left} {convolution:{width}} {right}{times}")
+        return "\n".join(rows)
+
+
+Cell: TypeAlias = str | Stack
+
+_STYLE = (
+    "<style>.re-table{overflow:auto;max-width:100%;max-height:36rem}"
+    ".re-table table{border-collapse:collapse;margin:0 auto;font-size:.85rem;line-height:1.4;"
+    "font-variant-numeric:tabular-nums;"
+    "color:inherit;background:none;width:auto}"
+    ".re-table caption{caption-side:top;text-align:left;padding:.3em .5em;color:inherit;font-weight:600}"
+    # Beside a wide table on a narrow page the caption stays in sight.
+    ".re-table caption span{display:inline-block;position:sticky;left:.5em;max-width:min(100%,calc(100vw - 4rem))}"
+    ".re-table th,.re-table td{padding:.28em .6em;text-align:right;white-space:nowrap;color:inherit;"
+    "background:none;border:0;border-bottom:1px solid rgba(128,128,128,.35);font-weight:400;vertical-align:middle}"
+    ".re-table thead th{font-weight:600;border-bottom:2px solid currentColor}"
+    ".re-table tfoot th,.re-table tfoot td{font-weight:600;border-top:2px solid currentColor;border-bottom:0}"
+    ".re-table .re-words{text-align:left}.re-table .re-middle{text-align:center}"
+    # Nor does what a cell across several columns says scroll away.
+    ".re-table .re-stay{display:inline-block;position:sticky;left:.5em;right:.5em}"
+    ".re-table.re-tight table{font-size:.8rem}.re-table.re-tight th,.re-table.re-tight td{padding:.28em .4em}"
+    ".re-table i{display:inline-block;width:.8em;height:.8em;margin-right:.5em;vertical-align:-.05em;"
+    "border-radius:2px;border:1px solid}"
+    ".re-table b{display:inline-block;font-weight:400;text-align:left;padding:0 .3em;margin:.15em 0;"
+    "border:solid currentColor;border-width:0 1.5px;border-radius:5px;vertical-align:middle}</style>"
+)
+
+
+class Table:
+    """Rows under headings, and a caption; the first column names the row.
+
+    ``str`` gives aligned text, a notebook shows HTML that scrolls inside its own box.
+
+    >>> print(Table("Two rooms", ["room", "parameters"], [("stem", "9,536"), ("head", "513,000")]))
+    Two rooms
+    room │ parameters
+    ─────┼───────────
+    stem │      9,536
+    head │    513,000
+    """
+
+    def __init__(
+        self,
+        caption: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Cell]],
+        total: Sequence[str] = (),
+        rooms: Sequence[str] = (),
+        words: int = 1,
+        merge: bool = False,
+    ) -> None:
+        self.caption = caption
+        self.columns = columns
+        self.rows = rows
+        self.total = total
+        """The last row, set apart; may be empty."""
+        self.rooms = rooms
+        """For each row the room whose color marks it, or nothing."""
+        self.merge = merge
+        """Whether HTML centers the cells, and draws equal neighbors in a row as one."""
+        self.words = words
+        """How many columns, from the first, hold words and stand to the left; the others hold numbers."""
+
+    def __str__(self) -> str:
+        tall = any(isinstance(cell, Stack) for row in self.rows for cell in row)
+        groups = [_tall(row) for row in self.rows] if tall else [self.rows]
+        every = [self.columns, *(row for group in groups for row in group), *([self.total] if self.total else [])]
+        widths = [max(map(len, column)) for column in zip(*every, strict=True)]
+        # One formatting of each row: a table of a thousand rows takes about a millisecond.
+        line = " │ ".join(f"%{'-' if n < self.words else ''}{width}s" for n, width in enumerate(widths))
+        rule = "─┼─".join("─" * width for width in widths)
+        text = [self.caption, line % tuple(self.columns)]
+        for group in groups:
+            text.append(rule)
+            text += [line % tuple(row) for row in group]
+        if self.total:
+            text += [rule, line % tuple(self.total)]
+        return "\n".join(map(str.rstrip, text) if tall else text)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        side = ' class="re-middle"' if self.merge else ' class="re-words"'
+        classes = [side if n < self.words else "" for n in range(len(self.columns))]
+        classes[0] = ' class="re-words"'
+        parts = [
+            _STYLE,
+            f'<div class="re-table{" re-tight" if self.merge else ""}" role="region" tabindex="0" '
+            f'aria-label="{escape(self.caption)}">',
+            f"<table><caption><span>{escape(self.caption)}</span></caption><thead><tr>",
+            *(f'<th scope="col"{c}>{escape(name)}</th>' for name, c in zip(self.columns, classes, strict=True)),
+            "</tr></thead><tbody>",
+        ]
+        for number, row in enumerate(self.rows):
+            swatch = ""
+            if self.rooms and self.rooms[number]:
+                room = self.rooms[number]
+                colors = f"background:{palette.fill(room)};border-color:{palette.line(room)}"
+                swatch = f'<i aria-hidden="true" style="{colors}"></i>'
+            parts.append(f'<tr><th scope="row" class="re-words">{swatch}{_html(row[0])}</th>')
+            parts += _cells(row[1:], classes[1:], self.merge)
+            parts.append("</tr>")
+        parts.append("</tbody>")
+        if self.total:
+            parts.append(f'<tfoot><tr><th scope="row" class="re-words">{escape(self.total[0])}</th>')
+            parts += _cells(self.total[1:], classes[1:], False)
+            parts.append("</tr></tfoot>")
+        parts.append("</table></div>")
+        return "".join(parts)
+
+
+def table(
+    model: Model = "resnet18", image: Shape = (3, 224, 224), level: str = "operation", **changes: object
+) -> Table:
+    """The image's way through a network, row by row, with totals.
+
+    The model is a name, a recipe, a list of Steps or any ``nn.Module``; changes are a recipe's fields.
+
+    >>> print(table("resnet18", level="layer"))              # 11,689,512 as in torchvision
+    ResNet-18 for one image of 3×224×224, layer by layer
+    room   │ input     │ output    │ parameters │ multiply-adds │ receptive field
+    ───────┼───────────┼───────────┼────────────┼───────────────┼────────────────
+    stem   │ 3×224×224 │ 64×56×56  │      9,536 │       118.0 M │           11 px
+    layer1 │ 64×56×56  │ 64×56×56  │    147,968 │       462.4 M │           43 px
+    layer2 │ 64×56×56  │ 128×28×28 │    525,568 │       411.0 M │           99 px
+    layer3 │ 128×28×28 │ 256×14×14 │  2,099,712 │       411.0 M │          211 px
+    layer4 │ 256×14×14 │ 512×7×7   │  8,393,728 │       411.0 M │          435 px
+    head   │ 512×7×7   │ 1000      │    513,000 │       512.0 k │          627 px
+    ───────┼───────────┼───────────┼────────────┼───────────────┼────────────────
+    total  │ 3×224×224 │ 1000      │ 11,689,512 │       1.814 G │          627 px
+
+    Raises ValueError for an unknown level, name or field, and TypeError for something that is no model.
+    """
+    check_choice("level", level, ("operation", "block", "layer"))
+    steps = steps_of(model, image, **changes)
+    rows: list[tuple[str, ...]]
+    if level == "operation":
+        shown = steps
+        columns = ["room", "operation", "output", "parameters", "multiply-adds", "receptive field"]
+    else:
+        shown = by_block(steps) if level == "block" else by_layer(steps)
+        columns = ["room", "input", "output", "parameters", "multiply-adds", "receptive field"]
+    # A network has few shapes and many rows.
+    written = {shape: shape_text(shape) for shape in {s.output for s in steps} | {s.input for s in steps}}
+    if level == "operation":
+        rows = [
+            (room, operation, written[output], f"{parameters:,}", units(adds), f"{field} px")
+            for room, operation, _, output, parameters, adds, field in steps
+        ]
+    else:
+        rows = [
+            (room, written[start], written[output], f"{parameters:,}", units(adds), f"{field} px")
+            for room, _, start, output, parameters, adds, field in shown
+        ]
+    first, last = steps[0], steps[-1]
+    total = (
+        "total",
+        f"{len(steps)} operations" if level == "operation" else written[first.input],
+        written[last.output],
+        f"{sum(step.parameters for step in steps):,}",
+        units(sum(step.multiply_adds for step in steps)),
+        f"{last.receptive_field} px",
+    )
+    caption = f"{name_of(model, **changes)} for one image of {written[first.input]}, {level} by {level}"
+    return Table(caption, columns, rows, total, [step.room for step in shown], words=3)
+
+
+def paper(
+    names: Sequence[str] = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+    image: Shape = (3, 224, 224),
+    **changes: object,
+) -> Table:
+    """Table 1 of He et al. 2015, every cell computed from Steps, with the parameters added.
+
+    The stride sits in the first 1×1 of a bottleneck, as in the paper; ``stride_in="3x3"`` counts
+    torchvision's placement.
+
+    >>> table1 = paper(["resnet18", "resnet50"])
+    >>> table1.rows[-2][-2:]                     # the paper prints 1.8×10⁹ and 3.8×10⁹
+    ('1.81×10⁹', '3.86×10⁹')
+
+    Raises ValueError if the networks do not share their sizes, because then they share no rows.
+    """
+    changes = {"stride_in": "1x1", **changes}
+    networks = [_Outline(steps_of(name, image, **changes)) for name in names]
+    sizes = [network.sizes for network in networks]
+    if any(size != sizes[0] for size in sizes):
+        raise ValueError(
+            "the networks of one table share their layers and sizes; here they differ: "
+            + "; ".join(f"{name}: {', '.join(size)}" for name, size in zip(names, sizes, strict=True))
+        )
+    rows: list[tuple[Cell, ...]] = [
+        (name, sizes[0][number], *(network.cells[number] for network in networks))
+        for number, name in enumerate(networks[0].names)
+    ]
+    rows.append(("FLOPs", "", *(_scientific(network.multiply_adds) for network in networks)))
+    rows.append(("parameters", "", *(f"{network.parameters:,}" for network in networks)))
+    columns = ["layer", "output", *map(name_of, names)]
+    caption = f"Table 1 of He et al. 2015, computed, for an image of {shape_text(image)}"
+    return Table(caption, columns, rows, rooms=[*networks[0].rooms, "", ""], words=len(columns), merge=True)
+
+
+def compare(
+    models: Iterable[Model] = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+    image: Shape = (3, 224, 224),
+    **changes: object,
+) -> Table:
+    """Depth, parameters and multiply-adds of several networks.
+
+    >>> print(compare(["resnet18", "plain18"]))
+    Networks side by side, for one image of 3×224×224
+    network   │ blocks        │ depth │ parameters │ multiply-adds
+    ──────────┼───────────────┼───────┼────────────┼──────────────
+    ResNet-18 │ 2 + 2 + 2 + 2 │    18 │ 11,689,512 │       1.814 G
+    plain-18  │ 2 + 2 + 2 + 2 │    18 │ 11,515,688 │       1.795 G
+
+    The depth counts convolutions and linear layers on the longest path, as the paper does.
+    """
+    rows = []
+    for model in models:
+        steps = steps_of(model, image, **(changes if isinstance(model, str) else {}))
+        blocks: dict[str, set[str]] = {}
+        for step in steps:
+            if layer_of(step.room).startswith("layer"):
+                blocks.setdefault(layer_of(step.room), set()).add(block_of(step.room))
+        rows.append(
+            (
+                name_of(model, **changes),
+                " + ".join(str(len(names)) for names in blocks.values()),
+                str(sum(_weighted(step) for step in steps)),
+                f"{sum(step.parameters for step in steps):,}",
+                units(sum(step.multiply_adds for step in steps)),
+            )
+        )
+    caption = f"Networks side by side, for one image of {shape_text(image)}"
+    return Table(caption, ["network", "blocks", "depth", "parameters", "multiply-adds"], rows, words=2)
+
+
+@cache  # a network has few counts and many rows
+def units(count: int) -> str:
+    """A count with the unit that keeps it short.
+
+    >>> [units(n) for n in (0, 512, 512_000, 118_013_952, 1_814_073_344)]
+    ['0', '512', '512.0 k', '118.0 M', '1.814 G']
+    """
+    if count < 1000:
+        return str(count)
+    if count < 999_950:
+        return f"{count / 1e3:.1f} k"
+    if count < 999_950_000:
+        return f"{count / 1e6:.1f} M"
+    return f"{count / 1e9:.3f} G"
+
+
+class _Outline:
+    """A network as the paper's table lists it, one cell for each of its rows."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.multiply_adds = sum(step.multiply_adds for step in steps)
+        self.parameters = sum(step.parameters for step in steps)
+        self.names: list[str] = []
+        self.rooms: list[str] = []
+        self.sizes: list[str] = []
+        self.cells: list[Cell] = []
+        for part, group in groupby(steps, lambda step: layer_of(step.room)):
+            members = list(group)
+            number = part.removeprefix("layer")
+            if part == "head":
+                self._add("classifier (head)", part, (1, 1), f"average pool, {members[-1].output[0]}-d fc")
+            elif part != number:
+                blocks = [list(block) for _, block in groupby(members, lambda step: block_of(step.room))]
+                # As in the paper, the stride of the first block is not written here; the sizes show it.
+                weighted = (step for step in blocks[0] if _weighted(step))
+                convolutions = tuple(_convolution(step).partition(", stride")[0] for step in weighted)
+                cell = Stack(convolutions, len(blocks))
+                self._add(f"conv{int(number) + 1}_x ({part})", part, members[-1].output[1:], cell)
+            else:
+                for step in members:
+                    if step.operation.startswith(("conv ", "max-pool ")):
+                        kind = "conv1" if _weighted(step) else "max-pool"
+                        self._add(f"{kind} ({part})", part, step.output[1:], _convolution(step))
+
+    def _add(self, name: str, room: str, size: Shape, cell: Cell) -> None:
+        self.names.append(name)
+        self.rooms.append(room)
+        self.sizes.append(shape_text(size))
+        self.cells.append(cell)
+
+
+def _weighted(step: Step) -> bool:
+    # Projections carry weights too, but they are not on the longest path.
+    return step.operation.startswith(("conv ", "linear")) and ".downsample" not in step.room
+
+
+def _convolution(step: Step) -> str:
+    kind, _, window = step.operation.rpartition(" ")
+    kernel, _, stride = window.partition("/")
+    what = f"{kernel}, {step.output[0]}" if kind == "conv" else f"{kernel} {kind}"
+    return f"{what}, stride {stride}" if stride else what
+
+
+def _scientific(count: int) -> str:
+    """
+    >>> _scientific(3857973248)
+    '3.86×10⁹'
+    """
+    power = len(str(count)) - 1
+    power -= power % 3
+    return f"{count / 10**power:.2f}×10{str(power).translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
+def _tall(row: Sequence[Cell]) -> list[list[str]]:
+    columns = [str(cell).split("\n") for cell in row]
+    height = max(map(len, columns))
+    return [[column[n] if n < len(column) else "" for column in columns] for n in range(height)]
+
+
+def _cells(row: Sequence[Cell], classes: Sequence[str], merge: bool) -> list[str]:
+    parts = []
+    start = 0
+    while start < len(row):
+        end = start + 1
+        while merge and end < len(row) and row[end] == row[start]:
+            end += 1
+        span, text = "", _html(row[start])
+        if end - start > 1:
+            span, text = f' colspan="{end - start}"', f'<span class="re-stay">{text}</span>'
+        parts.append(f"<td{span}{classes[start]}>{text}</td>")
+        start = end
+    return parts
+
+
+def _html(cell: Cell) -> str:
+    if isinstance(cell, str):
+        return escape(cell)
+    return f"<b>{'<br/>'.join(map(escape, cell.convolutions))}</b> ×{cell.times}"

@@ -1,0 +1,126 @@
+"""Every exercise of the book: its solution passes its check, and its starter fails with a message that helps.
+
+An exercise leans on earlier cells of its chapter, for imports and for what they define. The statements
+that it needs, and no others, run before it.
+"""
+
+import ast
+import builtins
+import contextlib
+import io
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resnet_edu.checks import Feedback
+
+ROOT = Path(__file__).parent.parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+from directives import cells, exercise, parts, split  # noqa: E402
+
+CHAPTERS = sorted((ROOT / "book").glob("[0-9]*.md"))
+
+
+@cache
+def code_of(chapter: Path) -> tuple[tuple[str, bool], ...]:
+    """The chapter's code cells, each with whether it is an exercise."""
+    found = cells(chapter.read_text(encoding="utf-8"))
+    return tuple((cell.source, "exercise" in cell.tags) for cell in found if cell.kind == "code")
+
+
+EXERCISES = [
+    pytest.param(chapter, number, id=f"{chapter.stem}-{number}")
+    for chapter in CHAPTERS
+    for number, (_, is_exercise) in enumerate(code_of(chapter))
+    if is_exercise
+]
+
+
+def names(tree: ast.AST) -> tuple[set[str], set[str]]:
+    """What a piece of code defines, and what it takes from elsewhere."""
+    defined, used = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            (used if isinstance(node.ctx, ast.Load) else defined).add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            defined.add(node.name)
+        elif isinstance(node, ast.alias):
+            defined.add((node.asname or node.name).split(".")[0])
+        elif isinstance(node, ast.arg):
+            defined.add(node.arg)
+    return defined, used - set(dir(builtins))
+
+
+def leans_on(chapter: Path, number: int) -> list[str]:
+    """The earlier statements that an exercise needs, in their order."""
+    code = code_of(chapter)
+    defined, used = names(ast.parse(code[number][0]))
+    missing, needed = used - defined, []
+    statements = [statement for source, _ in code[:number] for statement in ast.parse(source).body]
+    for statement in reversed(statements):
+        gives, takes = names(statement)
+        if gives & missing:
+            needed.append(ast.unparse(statement))
+            missing = (missing - gives) | (takes - gives)
+    return needed[::-1]
+
+
+def run(chapter: Path, number: int, source: str) -> tuple[Any, str]:
+    """The value of the cell's last line, and what the cell printed."""
+    space: dict[str, Any] = {"__name__": "learner"}
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()):
+        for before in leans_on(chapter, number):
+            exec(compile(before, str(chapter), "exec"), space)
+    tree = ast.parse(source)
+    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+    with contextlib.redirect_stdout(printed):
+        exec(compile(tree, "<cell>", "exec"), space)
+        value = eval(compile(ast.Expression(last.value), "<cell>", "eval"), space) if last is not None else None
+    return value, printed.getvalue()
+
+
+@pytest.mark.parametrize(("chapter", "number"), EXERCISES)
+def test_the_solution_passes_and_the_starter_fails_with_a_message_that_helps(chapter, number):
+    both = split(code_of(chapter)[number][0])
+    solved, printed = run(chapter, number, both.solution)
+    begun, printed_first = run(chapter, number, both.starter)
+    if isinstance(solved, Feedback):
+        assert solved.passed, solved
+        assert not begun.passed
+        assert begun.mistake is not None, f"the starter is not understood: {begun}"
+        assert len(begun.message.split()) > 8
+        assert "Traceback" not in begun.message
+    else:
+        # Measured on the page: the cell itself says how it went, in words, whatever stands in it.
+        assert printed.strip()
+        assert printed_first.strip()
+        assert printed != printed_first
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.stem)
+def test_a_chapter_has_two_to_five_exercises_with_hints(chapter):
+    found = []
+    for cell in cells(chapter.read_text(encoding="utf-8")):
+        if cell.kind == "markdown":
+            for part in parts(cell.source.splitlines(), cell.line):
+                if not isinstance(part, str) and part.name == "exercise":
+                    found.append(exercise(part))
+                    assert any("{hint}" in line for line in part.body), f"{found[-1].title} has no hint"
+    assert 2 <= len(found) <= 5
+    for one in found:
+        assert one.minutes <= 60
+
+
+def test_an_exercise_runs_after_the_statements_that_it_needs_and_no_others(tmp_path):
+    chapter = tmp_path / "00_one.md"
+    page = "---\nkernelspec: {name: python3}\n---\n"
+    for source in ("import math", "raise RuntimeError('not needed')", "root = math.sqrt(4)", "print(root)"):
+        page += f"\n```{{code-cell}} python\n{source}\n```\n"
+    chapter.write_text(page)
+    assert leans_on(chapter, 3) == ["import math", "root = math.sqrt(4)"]
+    assert run(chapter, 3, "print(root)\nroot + 1") == (3.0, "2.0\n")

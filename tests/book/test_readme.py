@@ -1,0 +1,42 @@
+"""What the README and the lists of chapters promise is there."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from resnet_edu.drawing import volumes
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def text(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_the_picture_is_what_the_code_draws(tmp_path):
+    drawn = volumes.draw("resnet34").save(tmp_path / "resnet34.svg")
+    assert text("book/web/resnet34.svg") == drawn.read_text(encoding="utf-8")
+
+
+def test_every_link_to_a_file_leads_to_one():
+    for name in ("README.md", "CONTRIBUTING.md", "LICENSE-TEXT.md"):
+        for target in re.findall(r"\]\(([^)#:]+)\)", text(name)):
+            assert (ROOT / target).exists(), f"{name} links to {target}, which is not there"
+
+
+def test_the_chapters_are_the_same_in_every_list():
+    files = [entry["file"] for entry in yaml.safe_load(text("_toc.yml"))["chapters"]]
+    toc = [file for file in files if re.match(r"book/\d\d_", file)]
+    in_readme = re.findall(r"\]\((book/\d\d_\w+\.md)\)", text("README.md"))
+    rows = re.findall(r"^\| \d+ \| \[.*?\]\((\d\d_\w+\.md)\)", text("book/index.md"), re.MULTILINE)
+    in_index = [f"book/{name}" for name in rows]
+    assert toc == in_readme == in_index == sorted(toc)
+
+
+def test_the_python_in_the_readme_runs(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", text("README.md"), re.DOTALL)
+    space = {}
+    exec(code, space)
+    assert "1000" in capsys.readouterr().out
+    assert f"{sum(p.numel() for p in space['model'].parameters()):,} parameters" in code

@@ -1,0 +1,292 @@
+import re
+import xml.etree.ElementTree as ElementTree
+from collections import Counter
+
+import pytest
+import torchvision
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resnet_edu.counting import arithmetic
+from resnet_edu.counting.recipes import Recipe, recipe
+from resnet_edu.drawing import diagrams, palette
+from resnet_edu.drawing.pictures import Picture, size_of
+from resnet_edu.zoo import build
+
+SVG = "{http://www.w3.org/2000/svg}"
+KINDS = ("identity", "projection", "zero-pad")
+DASHES = {"identity": None, "projection": "6 3", "zero-pad": "2 4"}
+
+
+def edges(svg: str) -> list[ElementTree.Element]:
+    return [g for g in ElementTree.fromstring(svg).iter(f"{SVG}g") if "re-edge" in g.get("class", "").split()]
+
+
+def shortcuts(svg: str) -> Counter[str]:
+    """How many lines of each kind are drawn, by what one sees: the dashes, on a line that is no plain arrow."""
+    found: Counter[str] = Counter()
+    for edge in edges(svg):
+        names = [kind for kind in KINDS if f"re-{kind}" in edge.get("class").split()]
+        path = edge.find(f"{SVG}path")
+        if names:
+            assert path.get("stroke-dasharray") == DASHES[names[0]]
+            assert f"--re-{names[0]}-line" in path.get("style")
+            found[names[0]] += 1
+        else:
+            assert path.get("stroke-dasharray") is None
+    return found
+
+
+def pluses(svg: str) -> int:
+    root = ElementTree.fromstring(svg)
+    circles = [g for g in root.iter(f"{SVG}g") if g.find(f"{SVG}ellipse") is not None]
+    assert all(g.find(f"{SVG}text").text == "+" for g in circles)
+    return len(circles)
+
+
+def texts(svg: str) -> list[str]:
+    return [text.text.strip() for text in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+
+
+def expected_shortcuts(plan: Recipe) -> Counter[str]:
+    """From the rules of section 4.1, without Steps."""
+    found: Counter[str] = Counter()
+    expansion = 4 if plan.block == "bottleneck" else 1
+    channels = plan.widths[0]
+    for number, (count, width) in enumerate(zip(plan.layers, plan.widths, strict=True)):
+        for n in range(count):
+            same = channels == width * expansion and not (number > 0 and n == 0)
+            if plan.shortcut == "C" or (plan.shortcut == "B" and not same):
+                found["projection"] += 1
+            elif plan.block != "plain":
+                found["identity" if same else "zero-pad"] += 1
+            channels = width * expansion
+    return found
+
+
+@st.composite
+def recipes(draw) -> Recipe:
+    widths = sorted(draw(st.lists(st.integers(1, 300), min_size=1, max_size=5)))
+    return Recipe(
+        draw(st.sampled_from(["basic", "bottleneck", "plain"])),
+        tuple(draw(st.integers(1, 5)) for _ in widths),
+        tuple(widths),
+        draw(st.sampled_from(["imagenet", "cifar"])),
+        draw(st.sampled_from("ABC")),
+    )
+
+
+@settings(max_examples=40, derandomize=True, deadline=None, database=None)
+@given(recipes(), st.integers(7, 300))
+def test_every_shortcut_of_any_network_is_drawn_as_what_it_is(plan, side):
+    diagram = diagrams.network(plan, image=(3, side, side))
+    expected = expected_shortcuts(plan)
+    for svg in (diagram.svg, diagram.narrow):
+        assert shortcuts(svg) == expected
+        assert pluses(svg) == expected.total()
+    for kind, count in expected.items():
+        assert f"{count} {kind}" in diagram.alt
+
+
+@settings(max_examples=40, derandomize=True, deadline=None, database=None)
+@given(
+    st.sampled_from(["basic", "bottleneck", "plain"]),
+    st.integers(1, 2048),
+    st.integers(1, 512),
+    st.integers(1, 3),
+    st.sampled_from("ABC"),
+    st.integers(1, 224),
+)
+def test_every_operation_and_shape_of_any_block_is_drawn(kind, in_channels, channels, stride, shortcut, size):
+    diagram = diagrams.block(kind, in_channels, channels, stride, shortcut, size)
+    steps = arithmetic.block_steps(kind, in_channels, channels, stride, shortcut=shortcut, size=size)
+    shown = Counter(texts(diagram.svg))
+    for operation, count in Counter(step.operation for step in steps if step.operation != "add").items():
+        assert shown[operation] == count
+    for step in steps:
+        for shape in (step.input, step.output):
+            assert shown["×".join(map(str, shape))] >= 1
+    assert pluses(diagram.svg) == (kind != "plain")
+    assert len(shortcuts(diagram.svg)) == (kind != "plain")
+
+
+@pytest.mark.parametrize("stride_in", ["3x3", "1x1"])
+@pytest.mark.parametrize("option", ["A", "B", "C"])
+def test_a_block_on_its_own_is_the_block_in_the_network(option, stride_in):
+    # Without the receptive field, which depends on what came before.
+    inside = [
+        step[:6]
+        for step in arithmetic.steps("resnet50", shortcut=option, stride_in=stride_in)
+        if step.room.startswith("layer3.0.")
+    ]
+    alone = arithmetic.block_steps(
+        "bottleneck", 512, 256, 2, shortcut=option, size=28, stride_in=stride_in, room="layer3.0"
+    )
+    assert [step[:6] for step in alone] == inside
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+@pytest.mark.parametrize("name", ["resnet34", "resnet50"])
+def test_a_layer_shows_its_blocks(name, number):
+    diagram = diagrams.layer(name, number)
+    count = recipe(name).layers[number - 1]
+    first = name == "resnet50" or number > 1
+    assert pluses(diagram.svg) == count
+    assert shortcuts(diagram.svg)["projection"] == first
+    assert shortcuts(diagram.svg)["identity"] == count - first
+
+
+def test_a_missing_layer_is_named_with_those_that_exist():
+    with pytest.raises(ValueError, match="ResNet-34 has layer1, layer2, layer3, layer4, not layer5"):
+        diagrams.layer("resnet34", 5)
+
+
+@pytest.mark.parametrize("name", ["resnet101", "resnet152", "cifar110"])
+def test_long_runs_are_folded_and_counted(name):
+    image = (3, 32, 32) if name.startswith("cifar") else (3, 224, 224)
+    diagram = diagrams.network(name, image=image)
+    folded = sum(int(text.split()[0]) for text in texts(diagram.svg) if text.endswith("more like these"))
+    assert folded > 0
+    assert folded + pluses(diagram.svg) == sum(recipe(name).layers)
+    assert len(edges(diagram.svg)) < 120
+
+
+def test_our_network_and_torchvisions_look_the_same():
+    image = (3, 64, 64)
+    expected = diagrams.network("resnet18", image=image)
+    assert diagrams.network(build("resnet18"), image=image).svg.count("<path") == expected.svg.count("<path")
+    theirs = diagrams.network(torchvision.models.resnet18(weights=None), image=image)
+    assert texts(theirs.svg) == texts(expected.svg)
+    assert shortcuts(theirs.svg) == shortcuts(expected.svg)
+
+
+def test_a_layers_view_has_a_box_for_each():
+    shown = texts(diagrams.network("resnet34", level="layer").svg)
+    for room in ("image", "stem", "layer1", "layer2", "layer3", "layer4", "head", "scores"):
+        assert room in shown
+    for text in ("3 blocks", "4 blocks", "6 blocks", "64×56×56", "128×28×28", "256×14×14", "512×7×7"):
+        assert text in shown
+
+
+def test_the_stems_show_their_shapes():
+    assert texts(diagrams.stem("imagenet").svg).count("64×112×112") == 1
+    assert "max-pool 3×3/2" in texts(diagrams.stem("imagenet", (1, 97, 97)).svg)
+    assert "64×25×25" in texts(diagrams.stem("imagenet", (1, 97, 97)).svg)  # 97 → 49 → 25
+    assert texts(diagrams.stem("cifar", (3, 32, 32)).svg) == [
+        "3×32×32",
+        "conv 3×3",
+        "batch norm",
+        "16×32×32",
+        "ReLU",
+        "16×32×32",
+    ]
+
+
+def fills(svg: str) -> dict[str, str]:
+    """The inside of each filled box, by the first line of its text."""
+    nodes = [g for g in ElementTree.fromstring(svg).iter(f"{SVG}g") if "re-node" in g.get("class", "").split()]
+    boxes = {node.find(f"{SVG}text").text.strip(): node.find(f"{SVG}path") for node in nodes}
+    paints = {text: re.search(r"fill:(var[^;]*)", box.get("style")) for text, box in boxes.items() if box is not None}
+    return {text: paint[1] for text, paint in paints.items() if paint}
+
+
+def test_each_box_has_the_color_of_its_room():
+    layers = fills(diagrams.network("resnet34", level="layer").svg)
+    assert layers == {room: palette.fill(room) for room in palette.ROOMS}
+    blocks = fills(diagrams.network("resnet34").svg)
+    for channels, room in ((64, "layer1"), (128, "layer2"), (256, "layer3"), (512, "layer4")):
+        assert blocks[f"conv 3×3, {channels}"] == palette.fill(room)
+        block = fills(diagrams.block("basic", channels, channels).svg)
+        assert block == {"conv 3×3": palette.fill(room)}
+    assert fills(diagrams.stem().svg) == {"conv 7×7/2": palette.fill("stem")}
+
+
+@pytest.mark.parametrize(
+    "diagram",
+    [
+        diagrams.block("basic", 64, 128, 2),
+        diagrams.block("bottleneck", 256, 128, 2, "A"),
+        diagrams.network("resnet34"),
+        diagrams.compare(diagrams.block("plain"), diagrams.block("basic")),
+    ],
+)
+def test_every_color_is_handed_over_to_the_page(diagram):
+    root = ElementTree.fromstring(diagram.svg)
+    for element in root.iter():
+        assert element.get("fill") in (None, "currentColor")
+        assert element.get("stroke") is None
+        assert element.get("font-family") is None or element is root or element.tag == f"{SVG}svg"
+        for declaration in (element.get("style") or "").split(";"):
+            name, _, value = declaration.partition(":")
+            if name in ("fill", "stroke"):
+                assert value in ("none", "currentColor") or value.startswith("var(--re-")
+    assert not list(root.iter(f"{SVG}title")), "no tooltips with names that only dot knows"
+
+
+def test_everything_lies_inside_the_picture():
+    svg = diagrams.network("resnet50").svg
+    width, height = size_of(svg)
+    shift = [float(number) for number in re.search(r"translate\(([\d.]+) ([\d.]+)\)", svg).groups()]
+    for text in ElementTree.fromstring(svg).iter(f"{SVG}text"):
+        x, y = float(text.get("x")) + shift[0], float(text.get("y")) + shift[1]
+        half = 3.6 * len(text.text.strip())
+        assert half - 3 <= x <= width - half + 3
+        assert 8 <= y <= height
+
+
+def test_words_tell_what_lines_tell():
+    alt = diagrams.block("basic", 64, 128, 2).alt
+    assert "projection shortcut" in alt
+    assert "a dashed line, is conv 1×1/2 to 128×28×28, batch norm" in alt
+    assert "without a shortcut" in diagrams.block("plain").alt
+    assert "a dotted line, is zero-pad/2 to 128×28×28" in diagrams.block("basic", 64, 128, 2, "A").alt
+    assert "layer2 halves 56 pixels a side to 28" in diagrams.network("resnet34").alt
+    assert "No block has a shortcut" in diagrams.network("plain34").alt
+
+
+def test_two_diagrams_stand_side_by_side():
+    plain, basic = diagrams.block("plain"), diagrams.block("basic")
+    pair = diagrams.compare(plain, basic)
+    assert isinstance(pair, Picture)
+    assert Counter(texts(pair.svg)) == Counter(texts(plain.svg)) + Counter(texts(basic.svg)) + Counter(
+        [plain.title, basic.title]
+    )
+    assert plain.alt in pair.alt
+    assert basic.alt in pair.alt
+    width, height = size_of(pair.svg)
+    assert width >= size_of(plain.svg)[0] + size_of(basic.svg)[0]
+    assert height > size_of(basic.svg)[1]
+    page = ElementTree.fromstring(pair._repr_html_())
+    assert "flex-wrap:wrap" in page.get("style")
+    assert len(list(page.iter(f"{SVG}svg"))) == 2
+
+
+def test_without_graphviz_one_sentence_says_how_to_get_it(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(RuntimeError, match="Graphviz, and its program dot is not installed: sudo apt-get install"):
+        diagrams.block()
+
+
+def test_what_graphviz_complains_about_is_told(monkeypatch, tmp_path):
+    (tmp_path / "dot").write_text("#!/bin/sh\necho 'no such layout' >&2\nexit 1\n")
+    (tmp_path / "dot").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(RuntimeError, match="dot could not lay out the graph: no such layout"):
+        diagrams.block()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: diagrams.block("bottle"), "block must be one of 'basic', 'bottleneck', 'plain'"),
+        (lambda: diagrams.block(shortcut="D"), "shortcut must be one of 'A', 'B', 'C'"),
+        (lambda: diagrams.block(stride=0), "stride must be a whole number of at least 1, got 0"),
+        (lambda: diagrams.block(size=0), "size must be a whole number of at least 1, got 0"),
+        (lambda: diagrams.stem("big"), "stem must be one of 'imagenet', 'cifar', got 'big'"),
+        (lambda: diagrams.network("resnet34", level="room"), "level must be one of 'block', 'layer'"),
+        (lambda: diagrams.network(arithmetic.steps("resnet18")[:4]), "needs rooms called layer1"),
+    ],
+)
+def test_errors_say_what_exists(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

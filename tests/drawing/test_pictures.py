@@ -1,0 +1,130 @@
+import re
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from resnet_edu.counting import arithmetic
+from resnet_edu.counting.models import name_of, steps_of
+from resnet_edu.counting.recipes import recipe
+from resnet_edu.drawing import diagrams, volumes
+from resnet_edu.drawing.pictures import PHONE, Picture, journey, size_of
+from resnet_edu.resnet import ResNet
+from resnet_edu.zoo import build
+
+SMALL = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 6" width="8" height="6"><path d="M0 0h8"/></svg>'
+WIDE = SMALL.replace('width="8"', 'width="900"')
+
+
+def test_a_picture_names_itself_whatever_the_words():
+    alt = 'Smaller < larger & "quoted" > done'
+    root = ElementTree.fromstring(Picture(SMALL, alt).svg)
+    assert root.get("role") == "img"
+    assert root.get("aria-label") == alt
+    assert root.get("class") == "re-picture"
+    assert Picture(SMALL, alt).alt == alt
+
+
+def test_the_narrow_arrangement_has_the_same_name():
+    root = ElementTree.fromstring(Picture(WIDE, "A <line>.", narrow=SMALL).narrow)
+    assert (root.get("role"), root.get("aria-label")) == ("img", "A <line>.")
+
+
+def test_a_picture_shrinks_a_little_and_never_until_its_text_is_lost():
+    style = ElementTree.fromstring(Picture(WIDE, "A line.").svg).get("style")
+    assert "max-width:100%" in style
+    least = int(re.search(r"min-width:(\d+)px", style)[1])
+    assert 0.8 * 900 <= least < 900
+
+
+def test_only_a_picture_wider_than_a_phone_scrolls_and_by_keyboard_too():
+    assert "tabindex" not in Picture(SMALL, "A line.")._repr_html_()
+    wide = ElementTree.fromstring(Picture(WIDE, "A line.")._repr_html_())
+    assert wide.get("tabindex") == "0"
+    assert wide.get("aria-label")
+    assert "overflow-x:auto" in wide.get("style")
+
+
+def test_the_narrow_arrangement_takes_the_place_of_the_wide_one():
+    html = Picture(WIDE, "A line.", narrow=SMALL)._repr_html_()
+    root = ElementTree.fromstring(f"<div>{html}</div>")
+    wide, narrow = root.findall("div")
+    assert (wide.get("class"), narrow.get("class")) == ("re-wide", "re-narrow")
+    # Hidden by display, so that a screen reader meets one of the two.
+    style = root.find("style").text
+    assert ".re-narrow{display:none}" in style
+    assert ".re-wide{display:none}" in style.partition("@media(max-width:640px)")[2]
+
+
+def test_a_saved_picture_stands_alone(tmp_path):
+    path = diagrams.block("basic", 64, 128, stride=2).save(tmp_path / "block.svg")
+    root = ElementTree.parse(path).getroot()
+    style = root.find("{http://www.w3.org/2000/svg}style").text
+    assert "--re-layer2:" in style
+    assert "background" in style
+    assert "prefers-color-scheme: dark" in style
+    assert len(root) == 2
+
+
+def test_a_picture_is_saved_as_svg_only(tmp_path):
+    with pytest.raises(ValueError, match=r"must end in \.svg, got 'block.png'"):
+        Picture(SMALL, "A line.").save(tmp_path / "block.png")
+
+
+@pytest.mark.parametrize("draw", [diagrams.network, volumes.draw, lambda: diagrams.block("bottleneck", 256, 64)])
+def test_several_pictures_share_a_page(draw):
+    one, other = draw(), draw()
+    root = ElementTree.fromstring(f"<div>{one._repr_html_()}{other._repr_html_()}</div>")
+    names = [element.get("id") for element in root.iter() if element.get("id")]
+    assert len(names) == len(set(names))
+    assert "url(#" not in one.svg
+    assert "http" not in one.svg.replace("http://www.w3.org/2000/svg", "")
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "cifar20"])
+@pytest.mark.parametrize("level", ["layer", "block"])
+def test_every_network_fits_a_phone(name, level):
+    image = (3, 32, 32) if name == "cifar20" else (3, 224, 224)
+    for picture in (volumes.draw(name, image, level=level), diagrams.network(name, level=level, image=image)):
+        shown = picture.narrow or picture.svg
+        assert 0.85 * size_of(shown)[0] <= PHONE
+        assert size_of(picture.svg)[0] <= 760
+
+
+def test_steps_come_from_whatever_can_be_drawn():
+    image = (3, 64, 64)
+    expected = arithmetic.steps("resnet18", image)
+    assert steps_of("resnet18", image) == expected
+    assert steps_of(recipe("resnet18"), image) == expected
+    assert steps_of(expected) == expected
+    assert steps_of(tuple(expected)) == expected
+    assert steps_of(build("resnet18"), image) == expected
+
+
+@pytest.mark.parametrize("thing", [None, 18, [], [1, 2], {"layers": 2}])
+def test_what_is_no_model_cannot_be_drawn(thing):
+    with pytest.raises(TypeError, match=r"expected a name, a Recipe, a list of Steps or an nn\.Module"):
+        steps_of(thing)
+
+
+def test_changes_go_with_a_name():
+    with pytest.raises(TypeError, match="num_classes: changes go with a name"):
+        steps_of(arithmetic.steps("resnet18"), num_classes=10)
+
+
+def test_captions_know_the_depth_of_a_changed_recipe():
+    assert name_of("resnet34", layers=(1, 1, 1, 1)) == "ResNet-10"
+    assert name_of(arithmetic.steps("resnet18")) == "The network"
+    assert name_of(build("cifar20")) == ResNet.__name__
+
+
+def test_the_journey_tells_every_size():
+    words = journey(arithmetic.steps("resnet34", (3, 225, 161)))
+    assert "layer1 keeps 57×41 pixels a side and 64 channels in 3 blocks" in words
+    assert "layer2 halves 57×41 pixels a side to 29×21 and goes from 64 to 128 channels in 4 blocks" in words
+    assert words.endswith("the head averages 512×8×6 into 512 numbers and gives 1000 scores.")
+    assert "in 1 block;" in journey(arithmetic.steps("resnet34", layers=(1, 1, 1, 1)))
+
+
+def test_the_journey_does_not_take_every_pooling_for_a_classifier():
+    pooled = [step for step in arithmetic.steps("resnet18") if step.room != "fc" and step.room != "flatten"]
+    assert journey(pooled).endswith("the head turns 512×7×7 into 512×1×1.")

@@ -1,0 +1,211 @@
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from resnet_edu.counting import arithmetic
+from resnet_edu.counting.recipes import Recipe
+from resnet_edu.counting.steps import by_block, by_layer
+from resnet_edu.drawing import palette, tables
+from resnet_edu.zoo import build
+
+FAMILY = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+
+
+def cells(text: str) -> list[list[str]]:
+    """The rows below the heading, without the rules."""
+    return [[cell.strip() for cell in line.split("│")] for line in text.splitlines()[2:] if "─" not in line]
+
+
+def html(table: tables.Table) -> ElementTree.Element:
+    return ElementTree.fromstring(f"<body>{table._repr_html_()}</body>")
+
+
+def words(element: ElementTree.Element) -> str:
+    return "".join(element.itertext())
+
+
+@pytest.mark.parametrize("level", ["operation", "block", "layer"])
+@pytest.mark.parametrize("name", ["resnet50", "plain18", "cifar20"])
+def test_each_row_is_a_step_and_the_last_adds_them_up(name, level):
+    steps = arithmetic.steps(name, (3, 64, 49))
+    expected = {"operation": list, "block": by_block, "layer": by_layer}[level](steps)
+    *rows, total = cells(str(tables.table(name, (3, 64, 49), level)))
+    assert [row[0] for row in rows] == [step.room for step in expected]
+    assert [row[2] for row in rows] == ["×".join(map(str, step.output)) for step in expected]
+    assert [int(row[3].replace(",", "")) for row in rows] == [step.parameters for step in expected]
+    assert [row[4] for row in rows] == [tables.units(step.multiply_adds) for step in expected]
+    assert [row[5] for row in rows] == [f"{step.receptive_field} px" for step in expected]
+    assert int(total[3].replace(",", "")) == sum(step.parameters for step in steps)
+    assert total[4] == tables.units(sum(step.multiply_adds for step in steps))
+    assert total[2] == rows[-1][2]
+
+
+@pytest.mark.parametrize("table", [tables.table("resnet152"), tables.compare(FAMILY)])
+def test_columns_stand_under_their_headings(table):
+    heading, *lines = str(table).splitlines()[1:]
+    bars = [n for n, sign in enumerate(heading) if sign == "│"]
+    for line in lines:
+        assert len(line) == len(heading)
+        assert [n for n, sign in enumerate(line) if sign in "│┼"] == bars
+
+
+def test_text_and_html_say_the_same():
+    table = tables.table("resnet18")
+    root = html(table)
+    shown = [[words(cell) for cell in row] for part in ("tbody", "tfoot") for row in root.iter(part) for row in row]
+    assert shown == cells(str(table))
+    assert words(root.find(".//caption")) == str(table).splitlines()[0]
+
+
+def test_html_can_be_read_aloud_and_scrolled_by_keyboard():
+    root = html(tables.table("resnet18", level="layer"))
+    box = root.find("div")
+    assert (box.get("role"), box.get("tabindex")) == ("region", "0")
+    assert box.get("aria-label") == words(root.find(".//caption"))
+    assert [cell.get("scope") for cell in root.find(".//thead/tr")] == ["col"] * 6
+    for row in [*root.find(".//tbody"), *root.find(".//tfoot")]:
+        assert row[0].tag == "th"
+        assert row[0].get("scope") == "row"
+    swatches = root.findall(".//i")
+    assert len(swatches) == 6
+    assert all(swatch.get("aria-hidden") == "true" for swatch in swatches)
+
+
+@pytest.mark.parametrize("table", [tables.table("resnet18", level="layer"), tables.paper()])
+def test_each_row_is_marked_with_the_color_of_its_room(table):
+    for row in html(table).findall(".//tbody/tr"):
+        swatch, room = row.find(".//i"), re.search(r"stem|layer\d|head", words(row[0]))
+        if room:
+            assert swatch.get("style") == f"background:{palette.fill(room[0])};border-color:{palette.line(room[0])}"
+        else:
+            assert swatch is None
+
+
+def test_a_table_escapes_what_it_is_given():
+    root = html(tables.Table("<b> & co", ["a<b", "c"], [("<i>", "&")], total=("&", "<")))
+    assert words(root.find(".//caption")) == "<b> & co"
+    assert [words(cell) for cell in root.iter("td")] == ["&", "<"]
+
+
+def test_a_module_a_recipe_and_steps_give_the_same_table():
+    image = (3, 64, 64)
+    expected = cells(str(tables.table("resnet18", image)))
+    assert cells(str(tables.table(build("resnet18"), image))) == expected
+    assert cells(str(tables.table(Recipe(), image))) == expected
+    assert cells(str(tables.table(arithmetic.steps("resnet18", image)))) == expected
+
+
+def test_any_module_has_a_table():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.Flatten(), nn.Linear(4 * 36, 2))
+    *rows, total = cells(str(tables.table(net, (3, 8, 8))))
+    assert [row[1] for row in rows] == ["conv 3×3", "flatten", "linear"]
+    assert total[3] == f"{4 * 3 * 9 + 4 * 36 * 2 + 2}"
+
+
+def test_errors_name_the_choices():
+    with pytest.raises(ValueError, match="level must be one of 'operation', 'block', 'layer', got 'room'"):
+        tables.table("resnet18", level="room")
+    with pytest.raises(ValueError, match="no network is called 'resnext'"):
+        tables.table("resnext")
+
+
+@settings(max_examples=200, derandomize=True, deadline=None, database=None)
+@given(st.integers(0, 10**13))
+def test_units_lose_less_than_their_last_digit(count):
+    number, _, unit = tables.units(count).partition(" ")
+    size = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[unit]
+    digits = len(number.partition(".")[2])
+    assert abs(float(number) * size - count) <= 0.5000001 * size / 10**digits
+    assert size == 1 or float(number) >= 1
+    assert float(number) < 1000 or unit == "G"
+
+
+# Table 1 of He et al. 2015, as printed: blocks of each layer, and FLOPs in 10⁹.
+PRINTED = {
+    "resnet18": ((2, 2, 2, 2), 1.8),
+    "resnet34": ((3, 4, 6, 3), 3.6),
+    "resnet50": ((3, 4, 6, 3), 3.8),
+    "resnet101": ((3, 4, 23, 3), 7.6),
+    "resnet152": ((3, 8, 36, 3), 11.3),
+}
+
+
+def test_the_papers_table_comes_out_of_the_steps():
+    table = tables.paper()
+    assert [row[1] for row in table.rows[:-2]] == ["112×112", "56×56", "56×56", "28×28", "14×14", "7×7", "1×1"]
+    assert table.rows[0][2:] == ("7×7, 64, stride 2",) * 5
+    assert table.rows[1][2:] == ("3×3 max-pool, stride 2",) * 5
+    for column, (name, (blocks, flops)) in enumerate(PRINTED.items(), start=2):
+        stacks = [row[column] for row in table.rows if isinstance(row[column], tables.Stack)]
+        assert tuple(stack.times for stack in stacks) == blocks
+        for stack, width in zip(stacks, (64, 128, 256, 512), strict=True):
+            basic = (f"3×3, {width}",) * 2
+            bottleneck = (f"1×1, {width}", f"3×3, {width}", f"1×1, {4 * width}")
+            assert stack.convolutions == (basic if name in ("resnet18", "resnet34") else bottleneck)
+        shown = table.rows[-2][column]
+        assert shown.endswith("×10⁹")
+        # The paper keeps one decimal, and prints 3.86 as 3.8.
+        assert abs(float(shown.removesuffix("×10⁹")) - flops) < 0.1
+        parameters = sum(step.parameters for step in arithmetic.steps(name))
+        assert table.rows[-1][column] == f"{parameters:,}"
+
+
+def test_the_stride_can_stand_where_torchvision_has_it():
+    assert tables.paper(["resnet50"]).rows[-2][-1] == "3.86×10⁹"
+    assert tables.paper(["resnet50"], stride_in="3x3").rows[-2][-1] == "4.09×10⁹"
+
+
+def test_equal_neighbors_are_one_cell_in_the_papers_table():
+    rows = html(tables.paper()).findall(".//tbody/tr")
+    spans = [[int(cell.get("colspan", 1)) for cell in row.findall("td")] for row in rows]
+    assert spans[0] == [1, 5]  # the stem is the same in all five
+    assert spans[2] == [1, 1, 1, 3]  # layer1: three bottleneck networks with three blocks each
+    assert spans[3] == [1, 1, 1, 2, 1]
+    assert all(sum(row) == 6 for row in spans)
+
+
+def test_the_cifar_family_has_such_a_table_too():
+    table = tables.paper(["cifar20", "cifar110"], (3, 32, 32))
+    assert [row[1] for row in table.rows[:-2]] == ["32×32", "32×32", "16×16", "8×8", "1×1"]
+    assert [cell.times for cell in table.rows[1][2:]] == [3, 18]
+    assert "⎡ 3×3, 16 ⎤" in str(table)
+
+
+def test_networks_without_common_sizes_share_no_table():
+    with pytest.raises(ValueError, match=r"resnet18: 112×112.*cifar20: 224×224"):
+        tables.paper(["resnet18", "cifar20"])
+
+
+def test_the_depth_in_the_name_is_the_depth_in_the_steps():
+    names = [*FAMILY, "plain34", "cifar20", "cifar_plain56"]
+    for name, row in zip(names, tables.compare(names).rows, strict=True):
+        assert row[0].endswith(f"-{row[2]}")
+        assert name.endswith(row[2])
+        assert row[3] == f"{sum(step.parameters for step in arithmetic.steps(name)):,}"
+
+
+def test_projections_do_not_count_for_the_depth():
+    rows = tables.compare(["resnet18"], shortcut="C").rows
+    assert rows[0][2] == "18"
+    assert rows[0][3] > tables.compare(["resnet18"]).rows[0][3]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from resnet_edu.drawing import tables; str(tables.table('resnet152')); tables.paper()._repr_html_()",
+        "from resnet_edu.drawing import diagrams; diagrams.network('resnet34')._repr_html_()",
+        "from resnet_edu.drawing import volumes; volumes.draw('resnet50')._repr_html_()",
+    ],
+)
+def test_drawing_needs_no_torch(line):
+    heavy = "{'torch', 'numpy', 'matplotlib', 'graphviz'}"
+    code = f"import sys; {line}; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,179 @@
+import itertools
+import re
+import xml.etree.ElementTree as ElementTree
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resnet_edu.counting import arithmetic
+from resnet_edu.counting.recipes import Recipe, recipe
+from resnet_edu.counting.steps import by_block, by_layer
+from resnet_edu.drawing import palette, volumes
+from resnet_edu.drawing.pictures import Picture, size_of
+
+SVG = "{http://www.w3.org/2000/svg}"
+NAMES = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "cifar20", "cifar1202"]
+FRONT = re.compile(r"M[\d.-]+ [\d.-]+h([\d.]+)v([\d.]+)h-[\d.]+z")
+THINNEST = 2.5
+
+
+class Box(NamedTuple):
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def meets(self, other: "Box") -> bool:
+        return (
+            self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
+        )
+
+
+def drawn(name: str, level: str = "layer") -> Picture:
+    return volumes.draw(name, (3, 32, 32) if name.startswith("cifar") else (3, 224, 224), level)
+
+
+def fronts(svg: str) -> list[tuple[float, float]]:
+    """Length and height of each box, in order."""
+    return [(float(length), float(height)) for length, height in FRONT.findall(svg)]
+
+
+def channels_per_pixel(svg: str) -> int:
+    """The proportion written in the picture itself."""
+    words = re.search(r">To scale: one pixel is as long as (\w+) channels?\.", svg)[1]
+    return 1 if words == "one" else int(words)
+
+
+def labels(svg: str) -> list[tuple[Box, str]]:
+    """Where each text lies, for letters 7 units wide, on a page with translated groups."""
+    found = []
+
+    def walk(element: ElementTree.Element, x: float, y: float) -> None:
+        moved = re.match(r"translate\(([\d.-]+) ([\d.-]+)\)", element.get("transform", ""))
+        if moved:
+            x, y = x + float(moved[1]), y + float(moved[2])
+        if element.tag == f"{SVG}text":
+            width = 7 * len(element.text)
+            start = x + float(element.get("x")) - (width / 2 if element.get("text-anchor") == "middle" else 0)
+            base = y + float(element.get("y"))
+            found.append((Box(start, base - 10, start + width, base + 3), element.text))
+        for child in element:
+            walk(child, x, y)
+
+    walk(ElementTree.fromstring(svg), 0, 0)
+    return found
+
+
+@settings(max_examples=100, derandomize=True, deadline=None, database=None)
+@given(
+    st.sampled_from(["basic", "bottleneck"]),
+    st.lists(st.integers(1, 1000), min_size=1, max_size=6),
+    st.integers(7, 500),
+    st.integers(7, 500),
+    st.sampled_from(["imagenet", "cifar"]),
+)
+def test_boxes_are_to_the_scale_that_the_picture_states(block, widths, height, width, stem):
+    plan = Recipe(block, (1,) * len(widths), tuple(widths), stem=stem, num_classes=len(widths))
+    picture = volumes.draw(plan, (3, height, width))
+    shapes = [(3, height, width)]
+    shapes += [(*row.output, 1, 1)[:3] for row in by_layer(arithmetic.steps(plan, (3, height, width)))]
+    for svg in (picture.svg, picture.narrow):
+        ratio = channels_per_pixel(svg)
+        boxes = fronts(svg)
+        assert len(boxes) == len(shapes)
+        pixel = (150 if svg is picture.svg else 120) / max(height, width)
+        for (length, tall), (channels, rows, _) in zip(boxes, shapes, strict=True):
+            assert length == pytest.approx(max(channels * pixel / ratio, THINNEST), abs=0.06)
+            assert tall == pytest.approx(max(rows * pixel, THINNEST), abs=0.06)
+
+
+@pytest.mark.parametrize("level", ["layer", "block"])
+@pytest.mark.parametrize("name", NAMES)
+def test_labels_never_collide_and_stay_inside(name, level):
+    picture = drawn(name, level)
+    for svg in (picture.svg, picture.narrow):
+        width, height = size_of(svg)
+        found = labels(svg)
+        for (one, text), (other, more) in itertools.combinations(found, 2):
+            assert not one.meets(other), (text, more)
+        for box, text in found:
+            assert box.left >= 0, text
+            assert box.right <= width, text
+            assert box.bottom <= height, text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_room_has_its_name_and_shape(name):
+    picture = drawn(name)
+    steps = arithmetic.steps(name, (3, 32, 32) if name.startswith("cifar") else (3, 224, 224))
+    for svg in (picture.svg, picture.narrow):
+        shown = [text for _, text in labels(svg)]
+        assert shown[:2] == ["image", "×".join(map(str, steps[0].input))]
+        for row in by_layer(steps):
+            at = shown.index(row.room)
+            assert shown[at + 1] == "×".join(map(str, row.output))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
+def test_each_block_is_a_box(name):
+    steps = arithmetic.steps(name)
+    assert len(fronts(volumes.draw(name, level="block").svg)) == 1 + len(by_block(steps))
+
+
+def test_long_runs_are_counted_instead_of_drawn():
+    picture = volumes.draw("resnet152", level="block")
+    shown = [text for _, text in labels(picture.svg)]
+    assert [text for text in shown if text.endswith("blocks")] == [f"{n} blocks" for n in recipe("resnet152").layers]
+    assert shown.count("(6 drawn)") == 2  # of 8 and of 36
+    assert len(fronts(picture.svg)) == 1 + 1 + 3 + 6 + 6 + 3 + 1
+
+
+def test_compared_networks_share_one_scale():
+    picture = volumes.compare(["resnet18", "resnet50"])
+    boxes = fronts(picture.svg)
+    small, large = boxes[:7], boxes[7:]
+    assert [height for _, height in small] == [height for _, height in large]
+    ratios = [long / short for (short, _), (long, _) in zip(small[2:6], large[2:6], strict=True)]
+    assert ratios == pytest.approx([4] * 4, rel=0.06)  # a bottleneck gives four times the channels
+    assert "ResNet-18 as boxes" in picture.alt
+    assert "ResNet-50 as boxes" in picture.alt
+    for svg in (picture.svg, picture.narrow):
+        found = labels(svg)
+        assert not any(one.meets(other) for (one, _), (other, _) in itertools.combinations(found, 2))
+        assert [text for _, text in found if text.startswith("ResNet")] == ["ResNet-18", "ResNet-50"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("level", ["layer", "block"])
+def test_the_scale_uses_the_room_there_is(name, level):
+    boxes = fronts(drawn(name, level).svg)
+    total = sum(length for length, _ in boxes)
+    assert 120 < total <= 380
+
+
+def test_a_wide_image_is_deeper_not_higher():
+    tall, wide = volumes.draw("resnet18", (3, 224, 64)), volumes.draw("resnet18", (3, 64, 224))
+    assert fronts(tall.svg)[0][1] == 150
+    assert fronts(wide.svg)[0][1] == pytest.approx(150 * 64 / 224, abs=0.06)
+    back = [float(re.search(r"M[\d.-]+ [\d.-]+l([\d.]+) -[\d.]+h", picture.svg)[1]) for picture in (tall, wide)]
+    assert back[0] / back[1] == pytest.approx(64 / 224, rel=0.01)
+
+
+def test_each_box_has_the_color_of_its_room():
+    for svg in (drawn("resnet18").svg, drawn("resnet18").narrow):
+        painted = [g.get("style") for g in ElementTree.fromstring(svg).iter(f"{SVG}g") if g.get("style")]
+        assert painted == [f"fill:{palette.fill(room)};stroke:{palette.line(room)}" for room in palette.ROOMS]
+
+
+def test_words_state_the_way_and_the_scale():
+    picture = volumes.draw("resnet34")
+    assert "layer4 halves 14 pixels a side to 7 and goes from 256 to 512 channels in 3 blocks" in picture.alt
+    for svg in (picture.svg, picture.narrow):
+        assert f"one pixel is as long as {channels_per_pixel(svg)} channels" in picture.alt
+
+
+def test_errors_name_the_choices():
+    with pytest.raises(ValueError, match="level must be one of 'layer', 'block', got 'operation'"):
+        volumes.draw("resnet34", level="operation")

@@ -1,0 +1,222 @@
+"""The experiments: the claims of the book hold in a small version, and every seed is in the table."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from resnet_edu.training import experiments
+from resnet_edu.training.data import digits
+from resnet_edu.training.experiments import QUICK, beside_the_paper, degradation, first_over_last, gradients, removal
+from resnet_edu.training.loop import evaluate, make_model, train
+from resnet_edu.training.results import Results
+
+BRIEF = replace(QUICK, epochs=1, widths=(4, 8, 16))
+
+
+def test_a_deep_plain_net_trains_worse_than_a_shallow_one_and_a_residual_net_does_not() -> None:
+    table = degradation((20, 44), (0,), setting=replace(QUICK, epochs=10), progress=False)
+    error = {(row["net"], row["depth"]): row["train_error"] for row in table}
+    assert error["plain", 44] - error["plain", 20] > 10
+    assert abs(error["residual", 44] - error["residual", 20]) < 2
+
+
+def test_degradation_has_one_row_for_each_net_and_does_not_depend_on_the_workers() -> None:
+    here = degradation((8, 14), (0, 1), setting=BRIEF, workers=1, progress=False)
+    there = degradation((8, 14), (0, 1), setting=BRIEF, workers=2, progress=False)
+    assert [(row["net"], row["depth"], row["seed"]) for row in here] == [
+        (net, depth, seed) for net in ("plain", "residual") for depth in (8, 14) for seed in (0, 1)
+    ]
+    assert here.rows == there.rows
+
+
+def test_plain_and_residual_nets_differ_in_nothing_but_the_shortcuts() -> None:
+    plain, residual = (
+        make_model(replace(QUICK, model=name), digits()).state_dict() for name in ("cifar_plain20", "cifar20")
+    )
+    assert {name: value.shape for name, value in plain.items()} == {name: v.shape for name, v in residual.items()}
+
+
+def test_with_batch_norm_the_gradient_of_a_plain_net_explodes_towards_the_input() -> None:
+    ratio = first_over_last(gradients((8, 56), (0, 1, 2), batch_norm=(True,)))
+    plain, residual = (ratio.where(net=net, depth=56)["ratio"] for net in ("plain", "residual"))
+    assert min(plain) > 100
+    assert max(residual) < 30
+    assert max(ratio.where(depth=8)["ratio"]) < 10
+
+
+def test_without_batch_norm_it_is_the_plain_nets_gradient_that_vanishes() -> None:
+    table = gradients((56,), (0, 1), batch_norm=(False,))
+    plain, residual = (table.where(net=net)["gradient"] for net in ("plain", "residual"))
+    assert max(plain) < 1e-3
+    assert min(residual) > 1
+
+
+def test_gradients_are_those_of_the_loss() -> None:
+    """Against a difference quotient along the gradient of the stem."""
+    row = gradients((8,), (0,), batch_norm=(False,), width=4).where(net="plain", convolution=0).rows[0]
+    data = digits()
+    torch.manual_seed(0)
+    model = experiments.cifar_resnet(8, in_channels=1, widths=(4, 8, 16), plain=True)
+    experiments._remove_batch_norm_(model)
+    model.double()
+    mine = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0))[:128]
+    x, y = data.normalize(data.train.images[mine]).double(), data.train.labels[mine]
+    loss = nn.functional.cross_entropy(model(x), y)
+    (gradient,) = torch.autograd.grad(loss, model.conv1.weight)
+    direction, small = gradient / gradient.norm(), 1e-6
+    with torch.no_grad():
+        model.conv1.weight += small * direction
+        slope = (nn.functional.cross_entropy(model(x), y) - loss) / small
+    assert row["gradient"] == pytest.approx(slope.item(), rel=1e-3)
+
+
+def test_gradients_can_be_taken_after_some_steps() -> None:
+    """After one step of SGD, against the same step by hand."""
+    row = gradients((8,), (0,), batch_norm=(True,), steps=1, width=4).where(net="residual", convolution=0).rows[0]
+    data = digits()
+    torch.manual_seed(0)
+    model = experiments.cifar_resnet(8, in_channels=1, widths=(4, 8, 16))
+    order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0))
+    for mine in (order[:128], order[128:256]):
+        loss = nn.functional.cross_entropy(model(data.normalize(data.train.images[mine])), data.train.labels[mine])
+        slopes = torch.autograd.grad(loss, list(model.parameters()))
+        with torch.no_grad():
+            for weight, slope in zip(model.parameters(), slopes, strict=True):
+                weight -= QUICK.lr * slope
+    assert row["gradient"] == pytest.approx(slopes[0].norm().item(), rel=1e-3)
+
+
+def test_the_training_error_is_that_of_the_finished_net() -> None:
+    [row] = degradation((8,), (0,), setting=BRIEF, workers=1, progress=False).where(net="residual")
+    data = digits()
+    model = train(replace(BRIEF, model="cifar8"), progress=False).model
+    assert row["train_error"] == pytest.approx(evaluate(model, data, data.train)[1])
+    assert row["test_error"] == pytest.approx(evaluate(model, data, data.test)[1])
+
+
+def test_a_page_of_the_book_gets_no_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("RESNET_EDU_BOOK", raising=False)
+    degradation((8,), (0,), setting=BRIEF, workers=1)
+    assert "2/2" in capsys.readouterr().err
+    monkeypatch.setenv("RESNET_EDU_BOOK", "1")
+    degradation((8,), (0,), setting=BRIEF, workers=1)
+    assert capsys.readouterr().err == ""
+
+
+def test_removal_takes_out_every_block_that_keeps_its_shape() -> None:
+    table = removal(14, (0,), setting=BRIEF, workers=1, progress=False)
+    residual = table.where(net="residual")
+    assert residual["removed"] == [None, "layer1.0", "layer1.1", "layer2.1", "layer3.1"]
+    assert table.where(net="plain")["removed"] == residual["removed"]
+
+
+def test_a_trained_residual_net_survives_the_loss_of_a_block_better_than_a_plain_one() -> None:
+    table = removal(20, (0,), setting=replace(QUICK, epochs=6), workers=2, progress=False)
+    lost = {net: [row["test_error"] for row in table.where(net=net) if row["removed"]] for net in ("plain", "residual")}
+    assert sum(lost["plain"]) / len(lost["plain"]) > sum(lost["residual"]) / len(lost["residual"]) + 10
+
+
+def test_the_paper_stands_only_beside_rows_that_were_computed() -> None:
+    rows = [
+        {"net": net, "depth": depth, "seed": 0, "train_error": 1.0, "test_error": 9.0}
+        for net in ("plain", "residual")
+        for depth in (20, 26)
+    ]
+    assert beside_the_paper(Results(rows))["paper's test error"] == [None, None, 8.75, None]
+
+
+def test_the_full_version_is_the_papers_setting() -> None:
+    full = experiments.FULL
+    assert (full.data, full.batch, full.lr, full.weight_decay, full.momentum) == ("cifar10", 128, 0.1, 1e-4, 0.9)
+    assert (full.schedule, full.augment, full.widths) == ("step", "crop-flip", None)
+    assert full.epochs * (50_000 // full.batch) == pytest.approx(64_000, rel=0.01)
+
+
+def test_wrong_arguments_are_named() -> None:
+    with pytest.raises(ValueError, match="6n"):
+        degradation((21,), (0,))
+    with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
+        degradation((8,), (0,), workers=0)
+
+
+def test_the_command_prints_the_table_and_keeps_the_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiments, "QUICK", BRIEF)
+    out = tmp_path / "rows.jsonl"
+    assert experiments.main(["gradients", "--depths", "8", "--seeds", "0", "--out", str(out)]) == 0
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(rows) == 4
+    printed = capsys.readouterr().out.splitlines()
+    assert [name.strip() for name in printed[1].split("│")] == ["net", "batch_norm", "depth", "seed", "ratio"]
+    assert len(printed) == 7
+
+
+@pytest.mark.parametrize(
+    ("line", "arguments", "options"),
+    [
+        ("degradation", ((20, 32, 44, 56), [0, 1, 2]), {"workers": 2}),
+        ("degradation --depths 8 14 --seeds 5 --workers 1", ([8, 14], [5]), {"workers": 1}),
+        (
+            "degradation --full --root here --url there",
+            ((20, 32, 44, 56, 110), [0, 1, 2]),
+            {"setting": replace(experiments.FULL, root="here", url="there"), "workers": 1},
+        ),
+        ("removal", (20, [0, 1, 2]), {"workers": 2}),
+        ("removal --depths 14 --seeds 5 --workers 3", (14, [5]), {"workers": 3}),
+    ],
+)
+def test_the_command_hands_on_what_it_was_told(
+    monkeypatch: pytest.MonkeyPatch, line: str, arguments: Any, options: Any
+) -> None:
+    asked = []
+
+    def experiment(*given: Any, **named: Any) -> Results:
+        asked.append((given, named))
+        return Results([])
+
+    monkeypatch.setattr(experiments, line.split()[0], experiment)
+    assert experiments.main(line.split()) == 0
+    assert asked == [(arguments, options)]
+
+
+# The table itself
+
+
+def test_columns_stand_under_their_headings_with_numbers_to_the_right() -> None:
+    table = Results([{"net": "plain", "error": 40.0}, {"net": "residual", "error": 1234.5}])
+    rows = [[cell.strip() for cell in row.split("│")] for row in str(table).splitlines() if "│" in row]
+    assert rows == [["net", "error"], ["plain", "40"], ["residual", "1,234"]]
+    assert str(table).splitlines()[-2].endswith("    40")
+
+
+def test_where_takes_the_rows_that_match_every_column() -> None:
+    table = Results([{"net": net, "seed": seed} for net in ("plain", "residual") for seed in (0, 1)])
+    assert table.where(net="plain", seed=1).rows == [{"net": "plain", "seed": 1}]
+
+
+def test_different_values_keep_their_order() -> None:
+    assert Results([{"depth": 20}, {"depth": 8}, {"depth": 20}]).unique("depth") == [20, 8]
+
+
+def test_a_table_shows_every_value_and_escapes_html() -> None:
+    table = Results([{"net": "<b>", "error": 1.25}, {"net": "plain", "error": None}])
+    page = table._repr_html_()
+    assert "&lt;b&gt;" in page
+    assert "<b>" not in page
+    assert page.count("</tr>") == 3
+    assert "1.25" in page
+    assert "None" not in page
+    assert str(Results([])) == "(no rows)"
+
+
+def test_a_summary_keeps_all_values_and_takes_the_middle_one() -> None:
+    rows = [{"net": "plain", "seed": seed, "error": error} for seed, error in enumerate((40.0, 18.0, 32.0))]
+    assert Results(rows).summary("error", by=("net",)).rows == [
+        {"net": "plain", "every run": "40 · 18 · 32", "median": 32}
+    ]
