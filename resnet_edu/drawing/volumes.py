@@ -251,7 +251,7 @@ def _operations(steps: Sequence[Step]) -> Picture:
     if not kernels:
         raise ValueError("level 'operation' draws convolutions, poolings and linear layers; these Steps have none")
     wide, narrow = _operation_scale(kernels, 150, 110), _operation_scale(kernels, 110, 80)
-    words = [*wide.words, "Dark: one filter at one place, and the", "number it makes, in its channel (gray)."]
+    words = [*wide.words, "Marked: one filter at one place, and the", "number it makes, in its channel (shaded)."]
     sentences = "; ".join(
         f"{kernel.step.room}: {kernel.sentence}{'; then ' if kernel.then else ''}{', '.join(kernel.then)}"
         for kernel in kernels
@@ -314,7 +314,6 @@ def _panel(kernel: _Kernel, scale: _Scale) -> _Part:
     parts = [_text(0, 12 + _LINE * row, text, "start", bold=row == 0) for row, text in enumerate(head)]
 
     place = _place(kernel)
-    dark = "fill:currentColor;stroke:currentColor"
     # A pooling works on one channel, and a filter fills one: in the middle, where it can be told apart.
     pools = kernel.filter[0] == 1 < step.input[0]
     windows = ((kernel.filter, [at * kernel.stride for at in place], pools), ((1, 1, 1), place, True))
@@ -324,18 +323,19 @@ def _panel(kernel: _Kernel, scale: _Scale) -> _Part:
         left = x + (columns[number] - length - right) / 2
         front = top + (tall - height - up) / 2 + up  # the upper edge of the front face
         room = kernel.painted[number]
+        mark = f"fill:{palette.ink(room)};stroke:{palette.ink(room)}"  # legible on the room's fill in both modes
         parts.append(_box(boxes[number], left, front, f"fill:{palette.fill(room)};stroke:{palette.line(room)}"))
         _, rows, row_length = _volume(shapes[number])
         start = left
         if alone:
             channel = scale.box((1, rows, row_length))
             start += (length - channel[0]) / 2
-            parts.append(_box(channel, start, front, dark, 0.3))
+            parts.append(_box(channel, start, front, mark, 0.25))
         box = scale.box(window)
         # Nothing sticks out: what is drawn thicker than it is moves in.
         down = max(min(at[0] * scale.pixel, height - box[1]), 0)
         back = max(min(at[1] * scale.pixel, (right - box[2]) / _BACK[0]), 0)
-        parts.append(_box(box, start + back * _BACK[0], front + down - back * _BACK[1], dark, 0.85))
+        parts.append(_box(box, start + back * _BACK[0], front + down - back * _BACK[1], mark, 0.9))
         parts.append(_text(x + columns[number] / 2, top + tall + _LINE, labels[number], "middle"))
         x += columns[number]
         if number == 0:
