@@ -23,6 +23,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,13 +134,12 @@ def tests_of(room: str) -> list[str]:
     return [*([str(own)] if own.exists() else []), examples, str(ROOT / f"tests/{floor}")]
 
 
-def start(fault: Fault | None, room: str) -> tuple[int, Path]:
-    """Run the room's tests in a fork, on a copy of the package with the fault in it; process and copy."""
+def start(fault: Fault) -> tuple[int, Path]:
+    """Run the tests of the fault's room in a fork, on a copy of the package with the fault in it; process and copy."""
     folder = Path(tempfile.mkdtemp(prefix="mutant-"))
     shutil.copytree(floors.HOUSE, folder / "resnet_edu", ignore=shutil.ignore_patterns("__pycache__"))
-    if fault is not None:
-        path = folder / "resnet_edu" / floors.rooms()[fault.room].relative_to(floors.HOUSE)
-        path.write_text(fault.source, encoding="utf-8")
+    path = folder / "resnet_edu" / floors.rooms()[fault.room].relative_to(floors.HOUSE)
+    path.write_text(fault.source, encoding="utf-8")
     child = os.fork()
     if child:
         return child, folder
@@ -154,7 +154,7 @@ def start(fault: Fault | None, room: str) -> tuple[int, Path]:
 
     status = 1
     try:
-        status = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", f"--rootdir={ROOT}", *tests_of(room)]))
+        status = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", f"--rootdir={ROOT}", *tests_of(fault.room)]))
     finally:
         os._exit(status)
 
@@ -162,26 +162,38 @@ def start(fault: Fault | None, room: str) -> tuple[int, Path]:
 def run(chosen: list[Fault], jobs: int) -> list[Fault]:
     """The faults that no test noticed."""
     alive: list[Fault] = []
-    waiting, running = list(chosen), {}
-    while waiting or running:
-        while waiting and len(running) < jobs:
-            fault = waiting.pop(0)
-            child, folder = start(fault, fault.room)
-            running[child] = (fault, folder, time.monotonic())
-        time.sleep(0.05)
-        for child, (fault, folder, since) in list(running.items()):
-            done, status = os.waitpid(child, os.WNOHANG)
-            if not done and time.monotonic() - since < LIMIT:
-                continue
-            if not done:
-                os.killpg(child, signal.SIGKILL)
-                os.waitpid(child, 0)
-            lives = bool(done) and os.waitstatus_to_exitcode(status) == 0
-            alive += [fault] if lives else []
-            print(f"{'ALIVE ' if lives else 'killed'} {time.monotonic() - since:5.0f} s  {fault}", flush=True)
-            shutil.rmtree(folder, ignore_errors=True)
-            del running[child]
+    waiting = list(chosen)
+    running: dict[int, tuple[Fault, Path, float]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                fault = waiting.pop(0)
+                child, folder = start(fault)
+                running[child] = (fault, folder, time.monotonic())
+            time.sleep(0.05)
+            for child, (fault, folder, since) in list(running.items()):
+                done, status = os.waitpid(child, os.WNOHANG)
+                took = time.monotonic() - since
+                if not done and took < LIMIT:
+                    continue
+                end(child, folder)
+                del running[child]
+                lives = bool(done) and os.waitstatus_to_exitcode(status) == 0
+                alive += [fault] if lives else []
+                print(f"{'ALIVE ' if lives else 'killed'} {took:5.0f} s  {fault}", flush=True)
+    finally:
+        for child, (_, folder, _) in running.items():
+            end(child, folder)
     return alive
+
+
+def end(child: int, folder: Path) -> None:
+    """Stop a fork and whatever its tests have started, and remove its copy of the package."""
+    with suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        os.waitpid(child, 0)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def main(arguments: list[str]) -> int:
@@ -207,6 +219,7 @@ def main(arguments: list[str]) -> int:
     for room in asked.rooms or rooms:
         possible = [fault for fault in faults(room) if (room, fault.before, fault.after) not in known]
         chosen += random.Random(f"{asked.seed} {room}").sample(possible, min(asked.faults, len(possible)))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C does: what runs is ended, too
     alive = run(chosen, asked.jobs)
     noticed = len(chosen) - len(alive)
     print(f"\n{noticed} of {len(chosen)} faults noticed, {100 * noticed / max(len(chosen), 1):.1f} %; alive:")
