@@ -15,7 +15,8 @@ QUESTIONS = (ROOT / "book/questions.md").read_text(encoding="utf-8")
 FILLERS = set(
     re.findall(
         r"\w+",
-        """a all also am an and any are as at be but by can code did do does each else even for from get had has have here
+        """
+        a all also am an and any are as at be but by can code did do does each else even for from get had has have here
         how i if in into is it its just keep me more my need no not of off on one only or other out same should so some
         still take than that the their them then there these this to too up use was we what when where which while who
         why will with without wrong you your""",
