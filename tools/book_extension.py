@@ -226,9 +226,9 @@ def place_exercise_cells(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def fold_code(app: Sphinx, doctree: nodes.document) -> None:
-    """A cell tagged hide-input shows its picture first and keeps its code, folded, below it."""
+    """A cell tagged hide-input shows its picture, if it has one, and keeps its code, folded, below it."""
     for cell in list(doctree.findall(nodes.container)):
-        if cell.get("nb_element") == "cell_code" and cell.get("hide_mode") == "input" and len(cell) > 1:
+        if cell.get("nb_element") == "cell_code" and cell.get("hide_mode") == "input":
             del cell["hide_mode"]
             code = cell.pop(0)
             cell.append(details("book-code", [nodes.Text("The code")], code))

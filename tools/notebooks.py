@@ -29,7 +29,7 @@ ROOT = Path(__file__).parent.parent
 DROPPED = "remove-cell"
 FOLDED = {"hide-input", "remove-input", "hide-cell"}
 # What a folded cell shows, told by what it calls: its title is all that a reader of Colab sees before it has run.
-SHOWN = {"explorers.": "explorer", "tables.": "table", "getsource(": "code"}
+SHOWN = {"explorers.": "explorer", "tables.": "table", "getsource(": "code", "def difference(": "check"}
 ADMONITIONS = ("note", "tip", "important", "warning", "caution", "attention", "danger", "seealso")
 
 SETUP = """\
