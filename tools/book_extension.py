@@ -233,7 +233,7 @@ def where_to_write(app: Sphinx, starter: str) -> list[nodes.Node]:
     colab = options.get("launch_buttons", {}).get("colab_url", "")
     if not colab or "YOUR_NAME" in url or not url.startswith("https://github.com/"):
         return [
-            nodes.Text("Write and run it in this chapter's notebook, "),
+            nodes.Text("Write and run it in this chapter’s notebook, "),
             nodes.literal("", notebook),
             nodes.Text("."),
         ]
