@@ -13,7 +13,8 @@ from axe_playwright_python.sync_playwright import Axe
 ROOT = Path(__file__).parent.parent.parent
 HTML = ROOT / "_build/html"
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-PAGES = [Path(name).with_suffix(".html").as_posix() for name in (TOC["root"], *(c["file"] for c in TOC["chapters"]))]
+FILES = [TOC["root"], *(entry["file"] for part in TOC["parts"] for entry in part["chapters"])]
+PAGES = [Path(name).with_suffix(".html").as_posix() for name in FILES]
 VIEWS = [(width, mode) for width in (390, 1440) for mode in ("light", "dark")]
 
 
