@@ -225,13 +225,33 @@ def place_exercise_cells(app: Sphinx, doctree: nodes.document) -> None:
         block.replace_self(solution)
         cell.parent.remove(cell)
         before.append(html("div", starter, classes="exercise-starter"))
+        before.append(html("p", *where_to_write(app, both.starter), classes="exercise-where"))
         before.append(details("exercise-solution", [nodes.Text("Show the solution")], cell))
 
 
+def where_to_write(app: Sphinx, starter: str) -> list[nodes.Node]:
+    """Where a reader of the page can run the starter: its cell in Colab, or the notebook beside the page's source."""
+    options, notebook = app.config.html_theme_options, f"{app.env.docname}.ipynb"
+    url = options.get("repository_url", "")
+    colab = options.get("launch_buttons", {}).get("colab_url", "")
+    if not colab or "YOUR_NAME" in url or not url.startswith("https://github.com/"):
+        return [
+            nodes.Text("Write and run it in this chapter’s notebook, "),
+            nodes.literal("", notebook),
+            nodes.Text("."),
+        ]
+    place = f"{url.rstrip('/').removeprefix('https://github.com/')}/blob/{options.get('repository_branch') or 'main'}"
+    cell = markup.cell_id("code", starter)
+    link = nodes.reference(
+        "", "Write and run it in Colab", refuri=f"{colab}/github/{place}/{notebook}#scrollTo={cell}", internal=False
+    )
+    return [link, nodes.Text(". Run the set-up cell at the top there first.")]
+
+
 def fold_code(app: Sphinx, doctree: nodes.document) -> None:
-    """A cell tagged hide-input shows its picture first and keeps its code, folded, below it."""
+    """A cell tagged hide-input shows its picture, if it has one, and keeps its code, folded, below it."""
     for cell in list(doctree.findall(nodes.container)):
-        if cell.get("nb_element") == "cell_code" and cell.get("hide_mode") == "input" and len(cell) > 1:
+        if cell.get("nb_element") == "cell_code" and cell.get("hide_mode") == "input":
             del cell["hide_mode"]
             code = cell.pop(0)
             cell.append(details("book-code", [nodes.Text("The code")], code))
