@@ -113,6 +113,35 @@ def shortcut(
     return Picture(_svg(width, plus + 16, parts), alt)
 
 
+def race(depth: int) -> Picture:
+    """Where two networks of this depth would train, had the page its scripts: each as a row of its blocks.
+
+    >>> race(56).alt
+    'Two networks of 56 layers, plain and residual, that train here: in a browser with scripts, on this page.'
+    """
+    blocks, width, row = (depth - 2) // 2, 330.0, 34
+    each = (width - 40) / blocks
+    parts = []
+    for y, paint, name in ((30, "error", "plain"), (30 + row + 22, "identity", "residual")):
+        parts.append(_text(0, y - 6, name, "start"))
+        for i in range(blocks):
+            room = f"layer{1 + 3 * i // blocks}"
+            parts.append(
+                f'<rect x="{i * each:.2f}" y="{y}" width="{max(each - 1, 0.6):.2f}" height="14" '
+                f'fill="{palette.fill(room)}" stroke="{palette.line(room)}" stroke-width=".6"/>'
+            )
+            if paint == "identity":
+                left = i * each
+                parts.append(
+                    f'<path d="M{left:.2f} {y + 16}q{each / 2:.2f} 8 {each:.2f} 0" fill="none" '
+                    f'stroke="{palette.line(paint)}" stroke-width="1.2"/>'
+                )
+    alt = (
+        f"Two networks of {depth} layers, plain and residual, that train here: in a browser with scripts, on this page."
+    )
+    return Picture(_svg(width, 30 + 2 * row + 22, parts), alt)
+
+
 def _residual(kind: str, in_channels: int, channels: int, stride: int, size: int, stride_in: str) -> list[Step]:
     check_choice("kind", kind, KINDS)
     if kind != "preactivation":

@@ -297,3 +297,13 @@ def test_a_run_that_diverges_says_so():
         ("train", {"settings": {**settings, "program": "plain", "rate": 1e-9}, "kernels": "wasm"}),
     )
     assert (diverged["outcome"], dead["outcome"]) == ("diverged", "dead")
+
+
+def test_the_race_of_chapter_1_ends_as_its_text_says_for_nine_of_ten_seeds():
+    settings = [
+        {"depth": 56, "seed": seed, "program": program} for program in ("plain", "original") for seed in range(10)
+    ]
+    ends = in_engine(*(("train", {"settings": each, "kernels": "fastest", "state": False}) for each in settings))
+    plain, residual = ends[:10], ends[10:]
+    assert sum(end["trainError"] > 30 for end in plain) >= 9, [end["trainError"] for end in plain]
+    assert sum(end["trainError"] < 2 for end in residual) >= 9, [end["trainError"] for end in residual]

@@ -20,7 +20,7 @@ ResnetEdu.net.part("worker", function (net) {
     });
 
   /**
-   * Train with these settings. `tell` hears {type: "ready" | "point" | "end" | "error", …}; `control` is
+   * Train with these settings. `tell` hears {type: "ready" | "norms" | "point" | "end" | "error", …}; `control` is
    * {paused, steps, stopped, wake}: a paused run makes `steps` more steps and waits.
    */
   async function train(settings, tell, control, slice, data = net.digits()) {
@@ -37,6 +37,8 @@ ResnetEdu.net.part("worker", function (net) {
         run.step();
         const now = performance.now();
         if (control.steps > 0) control.steps--;
+        // The gradients change most at the start.
+        if (run.done === 1 || run.done % Math.ceil(every / 4) === 0) tell({ type: "norms", norms: run.network.gradientNorms() });
         if (run.done % every === 0 || run.finished || control.paused) {
           const seconds = (busy + now - from) / 1000;
           tell({ type: "point", ...run.look(), seconds, norms: run.network.gradientNorms(), images: run.done * run.settings.batch });

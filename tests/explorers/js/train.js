@@ -46,14 +46,10 @@ const jobs = {
     return { ...found, state: network.state(), scores: copy(network.logits) };
   },
   /** A whole run on the digits. */
-  async train({ settings, kernels, curve }) {
+  async train({ settings, kernels, state = true }) {
     const run = new net.Training(settings, net.digits(), await net.kernels(kernels));
-    const points = [];
-    while (!run.finished) {
-      run.step();
-      if (curve && run.done % run.perEpoch === 0) points.push(run.look());
-    }
-    return { ...run.verdict(), curve: points, ...(settings.keep ? {} : { state: run.network.state() }) };
+    while (!run.finished) run.step();
+    return { ...run.verdict(), ...(state ? { state: run.network.state() } : {}) };
   },
   /** What a network of this program weighs, or why it cannot be. */
   async plan({ config }) {
