@@ -16,7 +16,19 @@ from resnet_edu.drawing import palette, volumes
 from resnet_edu.drawing.pictures import Picture
 from resnet_edu.explorers import stills
 
-__all__ = ["ASSETS", "ENGINE", "SCRIPTS", "STYLES", "Explorer", "conv", "degradation", "resnet", "shortcut"]
+__all__ = [
+    "ASSETS",
+    "ENGINE",
+    "FURTHER",
+    "SCRIPTS",
+    "STYLES",
+    "Explorer",
+    "conv",
+    "degradation",
+    "live",
+    "resnet",
+    "shortcut",
+]
 
 #: Where the scripts and the style are.
 ASSETS = Path(__file__).parent
@@ -26,6 +38,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "resnet-explorer": ("core.js", "ui.js", "resnet-explorer.js"),
     "shortcut-explorer": ("core.js", "ui.js", "shortcut-explorer.js"),
     "degradation-race": ("core.js", "ui.js", "trainer.js", "degradation-race.js"),
+    "live-resnet": ("core.js", "ui.js", "trainer.js", "live-resnet.js"),
     "predict-question": ("predict-question.js",),
 }
 #: The engine that trains in the page, in this order. A page of the book fetches it when the reader comes near.
@@ -35,6 +48,10 @@ ENGINE = tuple(
 )
 #: What a page needs that has any of the tags.
 STYLES = ("explorers.css",)
+
+
+#: What a tag needs of the engine beyond that.
+FURTHER = {"live-resnet": tuple(f"net/{name}.js" for name in ("drawing", "weights", "weights-plain", "inside"))}
 
 
 class Explorer:
@@ -73,7 +90,7 @@ class Explorer:
         opening = self.opening[:-1] + (' address="off">' if self.tag == "resnet-explorer" else ">")
         needed = SCRIPTS[self.tag]
         if "trainer.js" in needed:
-            needed = (*needed[:1], *ENGINE, *needed[1:])
+            needed = (*needed[:1], *ENGINE, *FURTHER.get(self.tag, ()), *needed[1:])
         scripts = "".join(f"<script>{_asset(name)}</script>" for name in needed)
         return f"<style>{_style(self.tag)}</style>{opening}{self.picture._repr_html_()}</{self.tag}>{scripts}"
 
@@ -180,6 +197,18 @@ def degradation(
     _check_range("epochs", epochs, 1, 40)
     asked = {"depth": depth, "seed": seed, "shortcut": shortcut, "widths": widths, "epochs": epochs}
     return Explorer("degradation-race", asked, stills.race(depth))
+
+
+def live(digit: int = 0) -> Explorer:
+    """A trained network of 14 layers: draw a digit, see the map in every room, switch its branches and shortcuts.
+
+    >>> live().picture.alt
+    'A network of 14 layers that reads the digit you draw: in a browser with scripts, on this page.'
+
+    ``digit`` is the number of the test image that it starts with, up to 381. Raises ValueError for another.
+    """
+    _check_range("digit", digit, 0, 381)
+    return Explorer("live-resnet", {"digit": digit}, stills.live())
 
 
 def _check_range(name: str, value: object, low: int, high: int) -> None:

@@ -142,6 +142,27 @@ def race(depth: int) -> Picture:
     return Picture(_svg(width, 30 + 2 * row + 22, parts), alt)
 
 
+def live() -> Picture:
+    """The rooms that a drawn digit would walk through, had the page its scripts.
+
+    >>> live().alt
+    'A network of 14 layers that reads the digit you draw: in a browser with scripts, on this page.'
+    """
+    rooms = ["image", "stem", *(f"layer{layer}" for layer in (1, 1, 2, 2, 3, 3)), "head"]
+    parts = []
+    for i, room in enumerate(rooms):
+        x = 4 + 36 * i
+        parts.append(
+            f'<rect x="{x}" y="24" width="28" height="28" rx="4" fill="{palette.fill(room)}" '
+            f'stroke="{palette.line(room)}"/>'
+        )
+        if 2 <= i < 8:
+            way = f"M{x - 4} 58q18 12 36 0"
+            parts.append(f'<path d="{way}" fill="none" stroke="{palette.line("identity")}" stroke-width="2"/>')
+    alt = "A network of 14 layers that reads the digit you draw: in a browser with scripts, on this page."
+    return Picture(_svg(36 * len(rooms), 72, parts), alt)
+
+
 def _residual(kind: str, in_channels: int, channels: int, stride: int, size: int, stride_in: str) -> list[Step]:
     check_choice("kind", kind, KINDS)
     if kind != "preactivation":

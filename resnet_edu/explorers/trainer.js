@@ -10,11 +10,11 @@
   // Where this script came from; a notebook carries the engine in the same output, and has no need to know.
   const HERE = document.currentScript?.src;
 
-  let loading = null;
-  /** The engine, fetched once. */
-  function engine() {
-    loading ??= (async () => {
-      for (const name of ENGINE) {
+  let loading = Promise.resolve();
+  /** The engine and these further parts, each fetched once and in turn. */
+  function engine(further = []) {
+    loading = loading.catch(() => {}).then(async () => {
+      for (const name of [...ENGINE, ...further]) {
         if (name === "engine" ? RE.net : RE.net.has(name)) continue;
         await new Promise((resolve, reject) => {
           const failed = () => reject(new Error(`net/${name}.js did not load`));
@@ -23,7 +23,7 @@
         });
       }
       return RE.net;
-    })();
+    });
     return loading;
   }
 

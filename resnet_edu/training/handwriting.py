@@ -19,17 +19,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_edu import programs
+from resnet_edu.counting.recipes import check_choice
 from resnet_edu.training.processes import threads
 from resnet_edu.training.schedules import learning_rate
 from resnet_edu.training.strokes import drawings, prepare
 
-__all__ = ["digits_by_writer", "train_handwriting"]
+__all__ = ["digits_by_writer", "shipped", "train_handwriting"]
 
 #: The first image by a writer of whom no earlier image exists: 1,415 to train, 382 to test.
 CUT = 1415
 LAYERS, WIDTHS = (2, 2, 2), (8, 16, 32)  # 14 layers
 #: PyTorch's ε in a batch norm.
 EPSILON = 1e-5
+#: Where the page's engine lies, and these weights with it.
+SCRIPTS = Path(__file__).parent.parent / "explorers/net"
 
 
 def digits_by_writer() -> tuple[Tensor, Tensor]:
@@ -219,6 +222,27 @@ def unpack(packed: dict[str, Tensor], *, plain: bool = False) -> nn.Module:
     return model.eval()
 
 
+def shipped(which: str = "residual") -> nn.Module:
+    """The network that the live page ships, or its plain twin, in PyTorch and in eval mode.
+
+    >>> len(list(shipped().layer2))
+    2
+
+    Raises ValueError for another name.
+    """
+    check_choice("which", which, ("residual", "plain"))
+    text = (SCRIPTS / ("weights.js" if which == "residual" else "weights-plain.js")).read_text(encoding="utf-8")
+    entries = [json.loads(line.strip()[len("tensors: ") : -1]) for line in text.splitlines() if "tensors: " in line]
+    raw = base64.b64decode(text.partition('bytes: "')[2].partition('"')[0])
+    packed, at = {}, 0
+    for name, shape, kind in entries[0]:
+        dtype = getattr(torch, kind)
+        length = math.prod(shape) * dtype.itemsize
+        packed[name] = torch.frombuffer(bytearray(raw[at : at + length]), dtype=dtype).reshape(shape)
+        at += length
+    return unpack(packed, plain=which == "plain")
+
+
 def script(name: str, model: nn.Module, told: dict[str, Any]) -> str:
     """One network as a part of the engine in the page, with what was measured.
 
@@ -245,8 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m resnet_edu.training.handwriting", description=__doc__)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
-    target = Path(__file__).parent.parent / "explorers/net"
-    parser.add_argument("--out", type=Path, default=target, help="the folder for weights.js and weights-plain.js")
+    parser.add_argument("--out", type=Path, default=SCRIPTS, help="the folder for weights.js and weights-plain.js")
     chosen = parser.parse_args(arguments)
     for name, plain in (("residual", False), ("plain", True)):
         trained = train_handwriting(chosen.epochs, chosen.seed, plain=plain)

@@ -209,11 +209,11 @@ def drawings(count: int, seed: int = 0) -> list[Drawing]:
         strokes = []
         for line in FORMS[digit][form]():
             points = np.asarray(line, dtype=float)
-            # A hand keeps only some of a curve's points: corners show where there were none.
-            kept = random.random(len(points)) < style["keep"]
-            kept[[0, -1]] = True
-            if len(points) > 5:
-                points = points[kept]
+            # A quick hand keeps only some of a curve's points, so that corners show where there were none. Points
+            # far from their neighbors are corners already.
+            far = np.hypot(*(points[1:] - points[:-1]).T) > 0.2
+            corner = np.concatenate([[True], far]) | np.concatenate([far, [True]])
+            points = points[corner | (random.random(len(points)) < style["keep"])]
             x, y = points.T
             x = x * style["wide"] * (1 + bend[0]) + bend[1] * np.sin(math.pi * y) + slant * (y - 0.5)
             y = y + bend[2] * np.sin(math.pi * x) + bend[3] * x

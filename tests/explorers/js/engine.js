@@ -3,5 +3,7 @@
 
 const folder = "../../../resnet_edu/explorers/net/";
 const net = require(`${folder}engine.js`);
-for (const name of ["program", "kernels", "kernels-wasm", "wasm", "network", "training", "digits"]) require(`${folder}${name}.js`);
+const parts = ["program", "kernels", "kernels-wasm", "wasm", "network", "training", "digits", "worker"];
+const further = ["drawing", "weights", "weights-plain", "inside"];
+for (const name of [...parts, ...further]) require(`${folder}${name}.js`);
 module.exports = net;

@@ -71,7 +71,18 @@ const jobs = {
     const draw = net.random(seed);
     return Array.from({ length: count }, () => draw.normal());
   },
-  source: () => net.source(),
+  prepare: ({ drawings }) => drawings.map((strokes) => net.prepareDrawing(strokes)?.counts ?? null),
+  /** Percent right on the test set under each of these changes, and the answer for each of these counts. */
+  async inside({ which, changes = [], counts = [] }) {
+    const inside = await net.Inside.open(which, net.digits());
+    return {
+      accuracies: changes.map((each) => inside.accuracy({ ...net.INTACT, ...each })),
+      shares: counts.map((each) => inside.look(each).shares),
+      maps: counts.slice(0, 1).map((each) => inside.look(each).maps.map(({ output }) => Array.from(output.values))),
+      occlusion: counts.slice(0, 1).map((each) => inside.occlusion(each, 0)),
+      told: net.TRAINED[which],
+    };
+  },
 };
 
 (async () => {
