@@ -39,6 +39,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "shortcut-explorer": ("core.js", "ui.js", "shortcut-explorer.js"),
     "degradation-race": ("core.js", "ui.js", "trainer.js", "degradation-race.js"),
     "live-resnet": ("core.js", "ui.js", "trainer.js", "live-resnet.js"),
+    "block-workbench": ("core.js", "ui.js", "trainer.js", "block-workbench.js"),
     "predict-question": ("predict-question.js",),
 }
 #: The engine that trains in the page, in this order. A page of the book fetches it when the reader comes near.
@@ -51,7 +52,10 @@ STYLES = ("explorers.css",)
 
 
 #: What a tag needs of the engine beyond that.
-FURTHER = {"live-resnet": tuple(f"net/{name}.js" for name in ("drawing", "weights", "weights-plain", "inside"))}
+FURTHER = {
+    "live-resnet": tuple(f"net/{name}.js" for name in ("drawing", "weights", "weights-plain", "inside")),
+    "block-workbench": ("net/source.js",),
+}
 
 
 class Explorer:
@@ -209,6 +213,18 @@ def live(digit: int = 0) -> Explorer:
     """
     _check_range("digit", digit, 0, 381)
     return Explorer("live-resnet", {"digit": digit}, stills.live())
+
+
+def workbench(preset: str = "original", depth: int = 56) -> Explorer:
+    """A bench for blocks: assemble one from pieces, see its code, train it 20 to 218 layers deep in the browser.
+
+    >>> workbench("full pre-activation", 110)
+    Explorer(<block-workbench preset="full pre-activation" depth="110">)
+
+    Presets are those of :data:`resnet_edu.programs.PRESETS`. Raises ValueError for a depth that is not offered.
+    """
+    check_choice("depth", depth, (20, 56, 110, 218))
+    return Explorer("block-workbench", {"preset": preset, "depth": depth}, stills.race(depth))
 
 
 def _check_range(name: str, value: object, low: int, high: int) -> None:

@@ -25,7 +25,6 @@
 .net b { display: block; }
 .net .error { font-size: 24px; line-height: 1.25; font-weight: 650; display: block; }
 .net small { color: var(--muted); font-size: 13px; display: block; min-height: 2.9em; }
-.ask .segments { align-self: start; }
 @container (min-width: 560px) {
   .panels { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
   .panels .curves { grid-column: span 2; }
@@ -79,7 +78,6 @@
       };
       this.ask = choice("First predict: which ends with the lower error on its own training images?", PREDICTIONS,
         (prediction) => this.update({ prediction }));
-      this.ask.node.classList.add("ask");
       const button = (words, act, main) => h("button", { type: "button", class: main ? "button main" : "button", onclick: act }, words);
       this.buttons = {
         go: button("Start", () => this.press(), true),

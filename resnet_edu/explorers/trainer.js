@@ -136,6 +136,7 @@ svg .label { font-weight: 650; paint-order: stroke; stroke: var(--page); stroke-
 .button.main:hover:not(:disabled) { background: color-mix(in srgb, var(--ink) 82%, var(--page)); }
 .row { display: flex; flex-wrap: wrap; gap: .5rem .75rem; align-items: center; }
 .body { padding: 1rem 1.25rem 1.25rem; display: grid; gap: 1.1rem; }
+.body .segments { align-self: start; }
 .note { font-size: 13.5px; color: var(--muted); margin: 0; }
 .say { margin: 0; min-height: 3.1em; }
 details { border-top: 1px solid var(--rule); }

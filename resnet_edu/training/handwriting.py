@@ -67,7 +67,7 @@ def train_handwriting(epochs: int = 60, seed: int = 0, *, plain: bool = False, p
             model.train()
             seen = redrawn(distances)
             order = torch.randperm(CUT)
-            for mine in order[: CUT // batch * batch].split(batch):
+            for mine in torch.split(order[: CUT // batch * batch], batch):
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate(step, total, 0.1, schedule="cosine", warmup=total // 5)
                 loss = F.cross_entropy(model((seen[mine] / 16 - mean) / deviation), labels[mine])

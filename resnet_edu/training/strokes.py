@@ -83,8 +83,10 @@ def _upright(lines: list[Array]) -> list[Array]:
     total = max(float(weights.sum()), 1e-12)
     mean = (weights[:, None] * centers).sum(0) / total
     x, y = (centers - mean).T
-    down = float((weights * y * y).sum())
-    slant = float((weights * x * y).sum()) / down if down > 1e-12 else 0.0
+    dx, dy = (ends - starts).T
+    # A piece of a line varies around its middle by a twelfth of its length squared.
+    down = float((weights * (y * y + dy * dy / 12)).sum())
+    slant = float((weights * (x * y + dx * dy / 12)).sum()) / down if down > 1e-12 else 0.0
     slant = min(max(slant, -SLANT), SLANT)
     return [np.stack([line[:, 0] - slant * (line[:, 1] - mean[1]), line[:, 1]], 1) for line in lines]
 
@@ -100,7 +102,7 @@ def _distances(lines: list[Array]) -> Array:
             square = dx * dx + dy * dy
             share = np.clip(((x - ax) * dx + (y - ay) * dy) / square, 0, 1) if square > 0 else np.zeros_like(x)
             best = np.minimum(best, np.hypot(x - ax - share * dx, y - ay - share * dy))
-    return best
+    return best.round(6)  # pixels that are equally far stay so, whatever the last bit says
 
 
 # -- pens that draw digits --------------------------------------------------------------------------

@@ -290,6 +290,7 @@ FIGURES = [
     explorers.shortcut("bottleneck", 256, 128, shortcut="C", stride_in="1x1"),
     explorers.degradation(),
     explorers.live(),
+    explorers.workbench("plain", 110),
 ]
 NAMES = [f"{figure.tag}-{i}" for i, figure in enumerate(FIGURES)]
 
@@ -349,7 +350,7 @@ def test_python_refuses_what_the_tag_would_refuse():
         (lambda: explorers.resnet("resnet18", widths=(1, 2)), "a change must be one of 'stem', 'shortcut'"),
         (lambda: explorers.resnet("resnet18", versus="vgg"), "no network is called 'vgg'"),
         (lambda: explorers.resnet("resnet18", open="layers"), "open lists rooms such as"),
-        (lambda: explorers.degradation(57), "the nearest is 56"),
+        (lambda: explorers.degradation(57), "the nearest: 56"),
         (lambda: explorers.degradation(224), "depth must be a whole number from 8 to 218"),
         (lambda: explorers.shortcut("wide"), "kind must be one of 'basic', 'bottleneck', 'preactivation'"),
         (lambda: explorers.shortcut(shortcut="D"), "shortcut must be one of 'identity', 'A', 'B', 'C'"),

@@ -224,6 +224,12 @@ def in_python(program: Any) -> dict[str, Any]:
     return {"shapes": {name: list(p.shape) for name, p in model.named_parameters()}}
 
 
+def test_the_python_on_the_page_is_what_runs_here():
+    every = [*programs.PRESETS.values(), *OWN.values()]
+    (texts,) = in_engine(("sources", {"programs": every}))
+    assert texts == [programs.source(program) for program in every]
+
+
 def test_the_original_block_is_the_familys_own():
     ours = programs.network("original", (3, 3, 3), (4, 8, 16))
     theirs = zoo.cifar_resnet(20, in_channels=1, widths=(4, 8, 16))
@@ -307,3 +313,12 @@ def test_the_race_of_chapter_1_ends_as_its_text_says_for_nine_of_ten_seeds():
     plain, residual = ends[:10], ends[10:]
     assert sum(end["trainError"] > 30 for end in plain) >= 9, [end["trainError"] for end in plain]
     assert sum(end["trainError"] < 2 for end in residual) >= 9, [end["trainError"] for end in residual]
+
+
+def test_the_presets_that_the_workbench_calls_broken_are_broken_in_four_of_five_seeds():
+    names = ("scaled shortcut", "batch norm after the addition", "dropout on the shortcut")
+    settings = [{"depth": 56, "seed": seed, "program": name} for name in names for seed in range(5)]
+    ends = in_engine(*(("train", {"settings": each, "kernels": "fastest", "state": False}) for each in settings))
+    for i, name in enumerate(names):
+        errors = [end["trainError"] for end in ends[5 * i : 5 * i + 5]]
+        assert sum(error > 25 for error in errors) >= 4, (name, errors)

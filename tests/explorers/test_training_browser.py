@@ -7,7 +7,7 @@ import pytest
 import system_programs
 from playwright.sync_api import Page, expect, sync_playwright
 
-from resnet_edu import explorers
+from resnet_edu import explorers, programs
 from resnet_edu.drawing import palette
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Training</title>
@@ -123,3 +123,71 @@ def test_the_copied_python_finds_the_same_contrast(open_page, capsys):
     assert plain > 20 > 5 > residual
     page.get_by_role("radio", name="Option B").check(force=True)
     expect(page.locator("pre")).to_contain_text("TrainConfig has no choice for: option B")
+
+
+# -- the live network --------------------------------------------------------------------------------
+
+
+def test_a_digit_is_drawn_by_keyboard_and_by_pointer_and_branches_answer_at_once(open_page):
+    page = open_page(explorers.live(), viewport={"width": 390, "height": 844}, has_touch=True)
+    paper = page.get_by_role("application")
+    expect(page.locator(".answer")).to_contain_text("test digit 0", timeout=30_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator(".block").count() == 6
+    # A 1: up, pen down, straight down.
+    paper.focus()
+    for key in ["ArrowUp"] * 6 + ["Space"] + ["ArrowDown"] * 12:
+        page.keyboard.press(key)
+    expect(page.locator(".answer")).to_contain_text("The network says 1")
+    page.keyboard.press("Backspace")
+    expect(page.locator(".answer")).not_to_contain_text("says 1;")
+    # A 7 by pointer.
+    box = paper.bounding_box()
+    for i, (x, y) in enumerate([(0.25, 0.2), (0.75, 0.2), (0.45, 0.85)]):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=8)
+        if i == 0:
+            page.mouse.down()
+    page.mouse.up()
+    expect(page.locator(".answer")).to_contain_text("The network says 7")
+    note = page.locator(".note").first
+    expect(note).to_contain_text("by writers it never saw")
+    page.locator("section[aria-label='layer1.0'] input[value='0']").first.check(force=True)
+    expect(note).to_contain_text("With these changes")
+    page.get_by_role("button", name="Undo all changes").click()
+    expect(note).to_contain_text("by writers it never saw")
+    page.get_by_role("radio", name="Plain twin").check(force=True)
+    expect(note).to_contain_text("The plain twin reads", timeout=30_000)
+
+
+# -- the workbench -----------------------------------------------------------------------------------
+
+
+def test_a_block_is_built_by_keyboard_refused_repaired_trained_and_kept(open_page):
+    page = open_page(explorers.workbench("original", 20))
+    train = page.get_by_role("button", name="Train")
+    page.get_by_role("button", name="match (A): take out").focus(timeout=30_000)
+    page.keyboard.press("Enter")
+    verdict = page.locator(".say").first
+    expect(verdict).to_contain_text("cannot add: the branch gives 8×4×4, the shortcut gives 4×8×8")
+    expect(train).to_be_disabled()
+    page.get_by_label("Add on the shortcut").select_option("match")
+    expect(verdict).to_contain_text("It fits")
+    page.get_by_role("radio", name="1", exact=True).check(force=True)
+    page.get_by_role("radio", name="It learns").check(force=True)
+    train.click()
+    expect(page.get_by_role("row")).to_have_count(2, timeout=120_000)
+    expect(page.locator(".say").nth(1)).to_contain_text("You predicted that it learns; it does.")
+    page.reload()
+    expect(page.get_by_role("row")).to_have_count(2, timeout=30_000)
+    page.get_by_role("button", name="Forget the board").click()
+    expect(page.get_by_role("row")).to_have_count(0)
+    assert page.evaluate("localStorage.getItem('resnet-edu-board')") is None
+
+
+def test_the_parameters_on_the_bench_are_pytorchs(open_page):
+    page = open_page(explorers.workbench("original", 56))
+    names = ("original", "1×1 convolution shortcut", "full pre-activation", "no batch norm, learned gain", "projection")
+    for name in names:
+        page.get_by_label("Start from").select_option(name, timeout=30_000)
+        count = sum(p.numel() for p in programs.network(name).parameters())
+        expect(page.locator(".note").first).to_contain_text(f"{count:,} parameters in 56 layers")

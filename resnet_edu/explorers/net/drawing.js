@@ -22,7 +22,7 @@ ResnetEdu.net.part("drawing", function (net) {
         const [[ax, ay], [bx, by]] = [line[i - 1], line[i]];
         const weight = Math.hypot(bx - ax, by - ay);
         const [x, y] = [(ax + bx) / 2, (ay + by) / 2];
-        pieces.push([weight, x, y]);
+        pieces.push([weight, x, y, bx - ax, by - ay]);
         total += weight;
         mx += weight * x;
         my += weight * y;
@@ -32,9 +32,10 @@ ResnetEdu.net.part("drawing", function (net) {
     mx /= total;
     my /= total;
     let [down, across] = [0, 0];
-    for (const [weight, x, y] of pieces) {
-      down += weight * (y - my) * (y - my);
-      across += weight * (x - mx) * (y - my);
+    // A piece of a line varies around its middle by a twelfth of its length squared.
+    for (const [weight, x, y, dx, dy] of pieces) {
+      down += weight * ((y - my) * (y - my) + (dy * dy) / 12);
+      across += weight * ((x - mx) * (y - my) + (dx * dy) / 12);
     }
     const slant = clamp(down > 1e-12 ? across / down : 0, [-SLANT, SLANT]);
     return { slant, lines: lines.map((line) => line.map(([x, y]) => [x - slant * (y - my), y])) };
@@ -76,6 +77,8 @@ ResnetEdu.net.part("drawing", function (net) {
         }
       }
     }
+    // Pixels that are equally far stay so, whatever the last bit says.
+    for (let p = 0; p < SIDE * SIDE; p++) distances[p] = Math.round(distances[p] * 1e6) / 1e6;
     const limit = clamp(Float64Array.from(distances).sort()[INK - 1], RADIUS);
     const bitmap = Array.from(distances, (d) => d <= limit);
     return { slant, upright: lines, scaled, bitmap, counts: count(bitmap) };

@@ -61,6 +61,7 @@ const jobs = {
       return { refused: error.message };
     }
   },
+  sources: ({ programs }) => programs.map((program) => net.programSource(program)),
   presets: () => net.PRESETS,
   digits: () => {
     const { train, test, mean, deviation } = net.digits();
