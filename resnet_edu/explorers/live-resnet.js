@@ -21,11 +21,11 @@
 .ways figcaption, .block figcaption { font-size: 12.5px; color: var(--muted); }
 .ways svg, .ways canvas { display: block; width: 76px; height: 76px; border: 1px solid var(--rule); border-radius: 6px; }
 canvas { image-rendering: pixelated; }
-.bars { display: grid; grid-template-columns: 1rem minmax(0, 1fr) 3.2rem; gap: 1px .6rem; align-items: center; font-size: 13.5px; }
+.bars { display: grid; grid-template-columns: 1rem minmax(0, 1fr) 3.8rem; gap: 1px .6rem; align-items: center; font-size: 13.5px; }
 .bars i { display: block; height: 12px; border-radius: 3px; background: var(--edge); min-width: 1px; }
 .bars .first i { background: var(--re-head-line, ${COLORS.head[2]}); }
 .bars > div { display: contents; }
-.bars span:last-child { text-align: end; color: var(--muted); }
+.bars span:last-child { text-align: end; color: var(--muted); white-space: nowrap; }
 .answer { font-size: 1.05em; margin: 0 0 .5rem; min-height: 1.5em; }
 .blocks { display: grid; gap: .9rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 310px), 1fr)); }
 .block { border: 1px solid var(--rule); border-top: 4px solid var(--line); border-radius: 10px; padding: .6rem .8rem .8rem; min-width: 0; }

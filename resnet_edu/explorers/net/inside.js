@@ -146,7 +146,7 @@ ResnetEdu.net.part("inside", function (net) {
       return this.cache.get(key);
     }
 
-    /** For each of the 64 cells: the share of the class when this cell is covered, minus the share as it is. */
+    /** For each of the 64 cells: the score of the class when this cell is covered, minus the score as it is. */
     occlusion(counts, label, changes = INTACT) {
       const { many: network } = this;
       this.change(network, changes);
@@ -159,8 +159,10 @@ ResnetEdu.net.part("inside", function (net) {
       }
       network.load(images, Int32Array.from({ length: 64 }, (_, i) => i));
       network.forward(false);
-      const before = this.look(counts, changes).shares[label];
-      return Array.from({ length: 64 }, (_, cell) => softmax(this.scores(network, cell))[label] - before);
+      const covered = Array.from({ length: 64 }, (_, cell) => this.scores(network, cell)[label]);
+      this.look(counts, changes);
+      const before = this.scores(this.one, 0)[label];
+      return covered.map((score) => score - before);
     }
   }
 
