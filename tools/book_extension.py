@@ -2,6 +2,9 @@
 
 _config.yml loads it (`sphinx: local_extensions`). The markup itself is read by directives.py, which the
 notebooks share; here it becomes HTML that reads as it stands and that scripts may bring alive.
+
+Why not a library: sphinx-exercise makes no starter from a solution, jupyterquiz has an unlabelled field and no
+answer without scripts, and MathJax in the page weighs more than the page (temml compiles the formulas instead).
 """
 
 import hashlib

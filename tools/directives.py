@@ -37,6 +37,9 @@ An exercise, with hints inside it, and a solution inside it if the answer is pro
 followed by one code cell with the tag `exercise`. It holds the solution; `split` makes the starter from it.
 
 A chapter that breaks these rules raises MarkupError with the line at which it does. Needs nothing but PyYAML.
+
+Why not a library: jupytext reads cells but forgets their lines, which an author needs with an error, and
+MyST-Parser hands directives to Sphinx, which the notebooks have to do without.
 """
 
 import ast

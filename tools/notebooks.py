@@ -6,6 +6,9 @@
 What Colab cannot draw becomes Markdown and HTML that it can: questions and hints unfold, citations link to the
 paper and cross-references to the published page, an exercise is a starter and a folded solution. Hidden tests
 stay behind. The first cell installs the package from the address in _config.yml.
+
+Why not jupytext or nbconvert: the one copies directives as they stand, which Colab shows as raw text, and the
+other goes from notebooks to pages.
 """
 
 import argparse

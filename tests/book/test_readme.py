@@ -26,7 +26,7 @@ def test_every_link_to_a_file_leads_to_one():
 
 
 def test_the_chapters_are_the_same_in_every_list():
-    files = [entry["file"] for entry in yaml.safe_load(text("_toc.yml"))["chapters"]]
+    files = [entry["file"] for part in yaml.safe_load(text("_toc.yml"))["parts"] for entry in part["chapters"]]
     toc = [file for file in files if re.match(r"book/\d\d_", file)]
     in_readme = re.findall(r"\]\((book/\d\d_\w+\.md)\)", text("README.md"))
     rows = re.findall(r"^\| \d+ \| \[.*?\]\((\d\d_\w+\.md)\)", text("book/index.md"), re.MULTILINE)

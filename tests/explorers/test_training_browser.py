@@ -4,8 +4,7 @@ import re
 import shutil
 
 import pytest
-import system_programs
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from resnet_edu import explorers, programs
 from resnet_edu.drawing import palette
@@ -24,19 +23,8 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=system_programs.find("chromium"),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def open_page(browser, folder, monkeypatch):
+def open_page(chromium, folder, monkeypatch):
     """Opens a figure; afterwards the console was silent and nothing but files was asked for."""
     monkeypatch.setenv("RESNET_EDU_BOOK", "1")
     said: list[str] = []
@@ -45,7 +33,7 @@ def open_page(browser, folder, monkeypatch):
     def open_it(figure: explorers.Explorer, before: str = "", **context) -> Page:
         scripts = "".join(f'<script defer src="{name}"></script>' for name in explorers.SCRIPTS[figure.tag])
         (folder / "page.html").write_text(PAGE.format(scripts=scripts, figure=figure._repr_html_()), encoding="utf-8")
-        contexts.append(browser.new_context(**context))
+        contexts.append(chromium.new_context(**context))
         page = contexts[-1].new_page()
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
