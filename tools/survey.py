@@ -6,7 +6,7 @@ Why not Sphinx's own index: it knows where a word is marked, not whether a quest
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -88,6 +88,8 @@ class Chapter:
                     found.append(Element(part.name, anchor, title, f"{prose}\n{body}", *size))
                 elif part.name == "code-cell":
                     tags = yaml.safe_load(part.options.get("tags", "[]"))
+                    if "exercise" in tags and found:
+                        found[-1] = replace(found[-1], text=f"{found[-1].text}\n{body}")
                     if "remove-cell" in tags or "exercise" in tags:
                         continue
                     drawn = "hide-input" in tags or any(call in body for call in FIGURES)
