@@ -353,7 +353,7 @@ def configure(app: Sphinx, config) -> None:
     config.nb_execution_cache_path = str(caches / key)
     config.book_tools = digest(HERE / "directives.py", Path(__file__))
     config.book_look = digest(
-        root / "book/web", root / "book/templates", *sorted((package / "explorers").glob("*.[jc]s*"))
+        root / "book/web", root / "book/templates", *sorted((package / "explorers").rglob("*.[jc]s*"))
     )
     older = sorted(
         (path for path in caches.glob("*") if path.name not in (key, "ipython")), key=lambda path: path.stat().st_mtime
@@ -371,7 +371,7 @@ def configure(app: Sphinx, config) -> None:
 
     files = Path(app.doctreedir) / "served"
     shutil.rmtree(files, ignore_errors=True)
-    (files / "explorers").mkdir(parents=True)
+    (files / "explorers/net").mkdir(parents=True)
     from resnet_edu.drawing import palette
 
     # The theme writes the mode on every page. Where no script turns its "auto" into one, the page is light,
@@ -380,6 +380,8 @@ def configure(app: Sphinx, config) -> None:
     (files / "palette.css").write_text(colors, encoding="utf-8")
     for asset in sorted((package / "explorers").glob("*.[jc]s*")):
         shutil.copy(asset, files / "explorers")
+    for asset in sorted((package / "explorers/net").glob("*.js")):  # fetched by the figures that train
+        shutil.copy(asset, files / "explorers/net")
     config.html_static_path.append(str(files))
 
     if not config.html_baseurl and "YOUR_NAME" not in config.html_theme_options.get("repository_url", "YOUR_NAME"):
