@@ -385,6 +385,9 @@ code, pre { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu San
     projection: ["#ad7a00", "#14161a", "#ad7a00"],
     "zero-pad": ["#9085a8", "#14161a", "#9085a8"],
     error: ["#e8437f", "#14161a", "#e8437f"],
+    first: ["#308f9e", "#14161a", "#308f9e"],
+    second: ["#cc45d9", "#14161a", "#cc45d9"],
+    third: ["#7c945a", "#14161a", "#7c945a"],
   };
   const color = (name) => `var(--re-${name}, ${COLORS[name][0]})`;
   const inkOn = (name) => `var(--re-${name}-ink, ${COLORS[name][1]})`;
