@@ -108,7 +108,7 @@ class BookDirective(SphinxDirective):
 
 
 class Predict(BookDirective):
-    option_spec = dict.fromkeys(("type", "answer", "tolerance", "unit"), str)
+    option_spec = dict.fromkeys(("type", "answer", "tolerance", "unit", "masks"), str)
 
     def build(self) -> list[nodes.Node]:
         question = markup.predict(self.source)
@@ -147,6 +147,7 @@ class Predict(BookDirective):
                 answer=markup.plain_number(question.answer) if number else question.answer,
                 tolerance=markup.plain_number(question.tolerance) if number else "",
                 unit=question.unit,
+                masks=" | ".join(question.masks),
             )
         ]
 

@@ -19,6 +19,8 @@ A question that the reader answers before looking:
 - choice and multiple: `- [x] right` and `- [ ] wrong`; what to say about it is an indented paragraph below.
 - order: `1. first`, `2. second`, … in the right order; `- 2 1 3: what went wrong` for a wrong order.
 - all: `- hint: …`, as often as you like, and `- why: …`, the explanation that comes with the answer.
+- all: `:masks: 56 | 56×56`, what the page says above the question and would give the answer away: title, prose and
+  labels in pictures are covered there until the reader has answered or asked to see.
 
 An exercise, with hints inside it, and a solution inside it if the answer is prose:
 
@@ -242,6 +244,7 @@ class Prediction:
     wrong: tuple[tuple[str, str], ...] = ()  # a wrong value or order, and what to say to it
     hints: tuple[str, ...] = ()
     why: tuple[str, ...] = ()
+    masks: tuple[str, ...] = ()
     shuffled: tuple[Choice, ...] = field(default=(), compare=False)  # "order": as the reader first sees them
 
 
@@ -259,16 +262,17 @@ def predict(directive: Directive) -> Prediction:
     if kind not in QUESTIONS:
         raise MarkupError(f":type: is one of {', '.join(QUESTIONS)}, not {kind!r}", line)
     allowed = ("answer", "tolerance", "unit") if kind == "number" else ()
+    masks = tuple(word.strip() for word in options.pop("masks", "").split("|") if word.strip())
     for key in options:
         if key not in allowed:
             raise MarkupError(
-                f"a {kind} question has no option :{key}: (it may have {_listed((*allowed, 'type'))})", line
+                f"a {kind} question has no option :{key}: (it may have {_listed((*allowed, 'type', 'masks'))})", line
             )
     rows = list(_items(directive.body, directive.body_line))
     hints = tuple(text for mark, head, text, _ in rows if mark == "-" and head == "hint")
     why = tuple(text for mark, head, text, _ in rows if mark == "-" and head == "why")
     rows = [row for row in rows if not (row[0] == "-" and row[1] in ("hint", "why"))]
-    shared = {"prompt": directive.argument, "type": kind, "hints": hints, "why": why}
+    shared = {"prompt": directive.argument, "type": kind, "hints": hints, "why": why, "masks": masks}
     if kind == "number":
         return _number(options, rows, shared, line)
     if kind == "order":

@@ -47,8 +47,8 @@ def panels(rows: int = 1, columns: int = 1, *, width: float = 0, height: float =
 
     plain: Any = {
         "font.size": 13, "axes.titlesize": 13, "axes.labelsize": 13, "xtick.labelsize": 13, "ytick.labelsize": 13,
-        "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.grid.axis": "y", "axes.axisbelow": True,
-        "grid.color": _RULE, "grid.alpha": 0.3, "grid.linewidth": 1, "axes.linewidth": 1, "axes.edgecolor": _RULE,
+        "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.grid.axis": "y",
+        "axes.axisbelow": True, "grid.color": _RULE, "grid.alpha": 0.3, "grid.linewidth": 1, "axes.linewidth": 1, "axes.edgecolor": _RULE,
         "text.color": _INK, "axes.labelcolor": _INK, "axes.titlecolor": _INK, "xtick.color": _INK, "ytick.color": _INK,
         "axes.facecolor": "none", "axes.xmargin": 0.02, "legend.frameon": False, "axes.unicode_minus": True,
         "axes.prop_cycle": cycler(color=COLORS, linestyle=("-", "--", "-.")),
@@ -151,7 +151,8 @@ def _named(axes: "Axes") -> list[Any]:
 
 
 def _end(line: "Line2D") -> tuple[float, float] | None:
-    x, y = (list(values) for values in line.get_data())  # type: ignore[arg-type]
+    data: Any = line.get_data()
+    x, y = data
     return (float(x[-1]), float(y[-1])) if len(x) else None
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 import re
-import xml.etree.ElementTree as xml
+from xml.etree import ElementTree
 
 import pytest
 
@@ -21,12 +21,12 @@ def drawn(*ends: float, **options):
 
 
 def words(svg: str) -> list[str]:
-    return [node.text or "" for node in xml.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+    return [node.text or "" for node in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
 
 
 def heights(svg: str) -> dict[str, float]:
     found = {}
-    for node in xml.fromstring(svg).iter("{http://www.w3.org/2000/svg}text"):
+    for node in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text"):
         place = node.get("y") or re.search(r"translate\([\d.-]+ ([\d.-]+)\)", node.get("transform", ""))[1]
         found[node.text] = float(place)
     return found
