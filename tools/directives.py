@@ -1,6 +1,6 @@
 """The markup that chapters add to MyST Markdown, read in one place for the web page and for the notebook.
 
-A chapter is front matter, Markdown, and code cells. Four directives are the book's own.
+A chapter is front matter, Markdown, and code cells. Six directives are the book's own.
 
 A question that the reader answers before looking:
 
@@ -38,6 +38,10 @@ An exercise, with hints inside it, and a solution inside it if the answer is pro
 `:difficulty:` is 1, 2 or 3; `:kind:` may say write, predict, repair, explain or measure. An exercise in code is
 followed by one code cell with the tag `exercise`. It holds the solution; `split` makes the starter from it.
 
+The list of chapters is one line for each, `- 03_stem: what you build`, in a `:::{chapters}`; its number comes from
+the file's name and its question from the file's title, as everywhere in the book.
+A `:::{doors}` holds links for the first page, which stand there as buttons.
+
 A chapter that breaks these rules raises MarkupError with the line at which it does. Needs nothing but PyYAML.
 """
 
@@ -49,6 +53,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import takewhile
+from pathlib import Path
 
 import yaml
 
@@ -405,6 +410,47 @@ def _distinct(heads: list[str], line: int) -> None:
 
 def _listed(words: tuple[str, ...] | list[str]) -> str:
     return ", ".join(words)
+
+
+# ---------------------------------------------------------------------------------- the list of chapters
+
+
+def chapter_number(name: str) -> int | None:
+    """The number of a chapter, which its file's name begins with; other pages have none.
+
+    >>> chapter_number("book/04_basic_block.md"), chapter_number("book/checker")
+    (4, None)
+    """
+    found = re.match(r"(\d+)_", name.rpartition("/")[2])
+    return int(found[1]) if found else None
+
+
+def title_of(path: Path) -> str:
+    """The title of a page, as its source says it, without a number."""
+    found = re.search(r"^# (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    if found is None:
+        raise MarkupError(f"{path.name} has no title, a line that begins with one #", 1)
+    return found[1].strip()
+
+
+def chapters(directive: Directive, folder: Path) -> str:
+    """The list of chapters as a table in Markdown, in the order of their numbers."""
+    rows: list[tuple[int, str]] = []
+    for number, row in enumerate(directive.body, directive.body_line):
+        if not row.strip():
+            continue
+        found = re.fullmatch(r"- ([\w-]+): (.+)", row.strip())
+        if found is None:
+            raise MarkupError(f"expected `- 03_stem: what you build`, got {row.strip()!r}", number)
+        path = folder / f"{found[1]}.md"
+        if chapter_number(found[1]) is None or not path.exists():
+            raise MarkupError(f"{path.name} is no chapter: it has no number, or there is no such file", number)
+        rows.append((chapter_number(found[1]) or 0, f"[{title_of(path)}]({path.name}) | {found[2]}"))
+    numbers = [number for number, _ in rows]
+    if len(set(numbers)) < len(numbers):
+        raise MarkupError("a chapter is listed twice", directive.line)
+    table = [f"| {number} | {text} |" for number, text in sorted(rows)]
+    return "\n".join(["| | the question | what you build |", "|--:|---|---|", *table])
 
 
 # --------------------------------------------------------------------------------------------- exercises

@@ -308,7 +308,7 @@
         const texts = document.createTreeWalker(place, NodeFilter.SHOW_TEXT);
         while (texts.nextNode()) {
           const node = texts.currentNode;
-          if ((place !== page || before(node)) && !node.parentElement.closest("pre, script, style, predict-question, details.book-code")) keep(node, "", node.data);
+          if ((place !== page || before(node)) && !node.parentElement.closest("pre, script, style, math, predict-question, details.book-code")) keep(node, "", node.data);
         }
       }
       for (const node of page.querySelectorAll("[alt], [aria-label]")) {

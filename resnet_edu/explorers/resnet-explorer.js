@@ -62,6 +62,17 @@ span.name { cursor: default; padding-inline-start: calc(12px + .45rem); }
 td.bar { position: relative; }
 td.bar::after { content: ""; position: absolute; inset-inline-end: .5rem; bottom: 4px; height: 3px; border-radius: 2px; width: calc(var(--share) * (100% - 1rem)); background: var(--room-line); }
 .brief { display: none; }
+.card.cover { border: 0; background: none; border-radius: 0; overflow: visible; }
+.cover .drawing { height: clamp(200px, 30cqi, 280px); margin: 0; }
+.cover .scale { padding: .25rem 0 .75rem; }
+.cover .controls { background: none; border: 0; padding: 0; align-items: end; }
+.cover .room.on:not(:focus-visible, :hover) .glow { stroke: none; }
+.line { margin: .75rem 0 0; font-size: 1.2rem; font-weight: 600; letter-spacing: -.01em; }
+.doors { display: none; list-style: none; margin: .75rem 0 0; padding: 0; }
+.doors a { display: flex; align-items: center; gap: .6rem; min-height: 44px; padding: 0 .25rem; border-top: 1px solid var(--rule); color: var(--ink); text-decoration: none; }
+.doors a:hover { background: var(--soft); }
+.doors .dot { width: 12px; height: 12px; border-radius: 3px; background: var(--room); border: 1px solid var(--room-line); }
+.doors .shape { margin-inline-start: auto; color: var(--muted); font-size: 14px; }
 .python { display: flex; gap: .75rem; align-items: center; padding: .7rem 1.25rem; border-top: 1px solid var(--rule); }
 textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margin: 0; padding: .1rem 0; background: none; color: inherit; white-space: pre; overflow: auto hidden;
   font: 13px/1.55 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; direction: ltr; }
@@ -106,6 +117,10 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
   .controls .segments label { flex: 1; }
   .controls .network { flex: 1 1 11rem; }
   .controls select { width: 100%; }
+  .cover .drawing { height: 126px; margin: 0; }
+  .cover .scale { min-height: 0; padding-inline: 0; }
+  .line { font-size: 1.05rem; }
+  .doors { display: block; }
 }
 @container (max-width: 480px) {
   .actions { padding-inline: .9rem; }
@@ -155,6 +170,7 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
     open: { is: rooms },
     versus: { is: network },
     address: { is: oneOf("on", "off"), value: "on" },
+    cover: { is: (name, text) => Object.fromEntries(text.split(/\s+/).filter(Boolean).map((pair) => pair.split(/:(.*)/s).slice(0, 2))) },
   };
   const SHORT = { image: "image", stem: "stem", shortcut: "shortcut", strideIn: "stride-in", classes: "classes", open: "open" };
 
@@ -380,7 +396,7 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       say(this.totals.last.value, shapeText(this.tree[this.tree.length - 2].step.output));
       this.code.value = RE.toPython({ model: settings.model, ...changesOf(settings) });
       set(this.rowsBox, { "aria-label": `Steps of ${name}` });
-      set(this.svg, { "aria-label": `${name} as boxes to scale. Arrow keys walk through the rooms, Enter opens one.` });
+      set(this.svg, { "aria-label": `${name} as boxes to scale. Arrow keys walk through the rooms, Enter opens ${this.explorer.links ? "the chapter of one" : "one"}.` });
       this.describe();
       this.list();
       if (this.width > RE.NARROWEST) this.draw(scale);
@@ -511,7 +527,7 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       }
       const thin = [...new Set(leaves.map(({ step }) => RE.layerOf(step.room)))]
         .filter((layer) => crowded(leaves.filter(({ step }) => RE.layerOf(step.room) === layer).length));
-      say(this.scale, `To scale: one pixel is as long as ${per} channel${per > 1 ? "s" : ""}${thin.length ? `, but the blocks of ${thin.join(" and ")} are thinner` : ""}. Point at a room, or open one in the table.`);
+      say(this.scale, `To scale: one pixel is as long as ${per} channel${per > 1 ? "s" : ""}${thin.length ? `, but the blocks of ${thin.join(" and ")} are thinner` : ""}. ${this.explorer.links ? "Each room is the door to its chapter." : "Point at a room, or open one in the table."}`);
     }
 
     /**
@@ -563,8 +579,9 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       };
       const pick = () => this.select(leaf.key);
       const { name, shape, ...drawn } = parts;
-      parts.node = svg("g", { class: "room glide", role: "button", onpointerenter: pick, onfocus: pick, onclick: (event) => {
+      parts.node = svg("g", { class: "room glide", role: this.explorer.links ? "link" : "button", onpointerenter: pick, onfocus: pick, onclick: (event) => {
         pick();
+        if (this.explorer.links) return this.enter(leaf);
         // A tap shows the room; a click of the mouse, which has pointed already, opens it.
         if (event.pointerType !== "touch") this.enter(leaf);
       } }, Object.values(drawn));
@@ -573,6 +590,9 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
 
     /** Open what has something inside; an operation has not, so its block closes again. */
     enter(leaf) {
+      const door = this.explorer.links?.[leaf.key];
+      if (door) location.assign(new URL(door, document.baseURI));
+      if (this.explorer.links) return;
       if (leaf.children) {
         this.refocus = leaf.children[0].key;
         this.selected = this.refocus;
@@ -736,7 +756,7 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       }
       const panes = [first];
       if (asked.versus) panes.push({ ...own(asked.versus), ...(isCifar(asked.versus) === isCifar(first.model) ? { image: first.image } : {}) });
-      return { panes, address: asked.address === "on" };
+      return { panes, address: asked.address === "on" && !asked.cover, cover: asked.cover };
     }
 
     check({ panes }) {
@@ -763,7 +783,60 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       super.start();
     }
 
+    /* The cover of a book: the picture with two controls, each room a door to its chapter. */
+
+    buildCover(card) {
+      const [settings] = this.state.panes;
+      const pane = new Pane(this, settings);
+      this.panes = [pane];
+      this.links = this.state.cover;
+      card.classList.add("cover");
+      this.depth = choice("Layers", [18, 34, 50, 101, 152].map((depth) => [`resnet${depth}`, String(depth)]), (model) => pane.change({ model }));
+      this.image = slider("Image size", { min: 32, max: 320, unit: "pixels" }, (image) => pane.change({ image }));
+      this.line = h("p", { class: "line" });
+      this.doors = h("ul", { class: "doors" });
+      const more = h("button", { type: "button", class: "button", onclick: () => this.uncover() }, "Details");
+      more.title = "Every layer in numbers, the code, and a second network beside it";
+      card.append(pane.drawing, pane.scale,
+        h("div", { class: "controls" }, this.depth.node, this.image.node, h("div", { class: "control more" }, more)), this.line, this.doors);
+    }
+
+    /** The same network with its table, its code and a place for a second one. */
+    uncover() {
+      const [{ settings }] = this.panes;
+      this.setAttribute("model", settings.model);
+      this.setAttribute("image", settings.image);
+      this.removeAttribute("cover");
+      this.shadowRoot.querySelector("select").focus();
+    }
+
+    renderCover() {
+      const [pane] = this.panes;
+      const { settings } = pane;
+      pane.compute();
+      pane.measure();
+      pane.render(commonScale([pane]));
+      this.depth.set(settings.model);
+      this.image.set(settings.image);
+      const words = `${RE.depthOf(pane.plan)} layers · ${short(pane.sum.parameters)} parameters · ${short(pane.sum.multiplyAdds)} multiply-adds`;
+      say(this.line, words);
+      const rooms = pane.leaves.filter(({ key }) => this.links[key]);
+      if (this.doors.children.length !== rooms.length) {
+        this.doors.replaceChildren(...rooms.map(({ key, step }) => {
+          const paint = key === "image" ? "image" : paintOf(step.room);
+          return h("li", {}, h("a", { href: this.links[key], style: `--room:${color(paint)};--room-line:${line(paint)}` },
+            h("span", { class: "dot" }), h("span", {}, key), h("span", { class: "shape" })));
+        }));
+      }
+      rooms.forEach(({ step }, index) => say(this.doors.children[index].querySelector(".shape"), shapeText(step.output)));
+      if (this.told !== undefined && this.told !== words) this.tell(words);
+      this.told = words;
+    }
+
     build(card) {
+      this.links = null;
+      this.told = undefined;
+      if (this.state.cover) return this.buildCover(card);
       // URLSearchParams reads a plus sign as a space, and rooms() splits at either.
       const found = this.state.address ? new URLSearchParams(location.hash.slice(1)).get(this.key) : null;
       if (found) {
@@ -860,6 +933,7 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
     }
 
     render() {
+      if (this.links) return this.renderCover();
       const two = this.panes.length === 2;
       if (this.grid.children.length !== this.panes.length) this.grid.replaceChildren(...this.panes.map(({ node }) => node));
       this.grid.classList.toggle("two", two);

@@ -5,6 +5,7 @@ The pages are made here, so nothing of the book needs to be built.
 
 import functools
 import http.server
+import itertools
 import json
 import os
 import re
@@ -688,7 +689,10 @@ CONTRAST = """e => {
 }"""
 # Boxes of text in a drawing that lie on each other, and text that lies on a box or a line it does not belong to.
 OVERLAPS = """svg => {
-  const shrunk = e => { const b = e.getBoundingClientRect(); return { l: b.left + 1, r: b.right - 1, t: b.top + 2.5, b: b.bottom - 2.5 }; };
+  const shrunk = e => {
+    const b = e.getBoundingClientRect();
+    return { l: b.left + 1, r: b.right - 1, t: b.top + 2.5, b: b.bottom - 2.5 };
+  };
   const meet = (a, b) => a.l < b.r && b.l < a.r && a.t < b.b && b.t < a.b;
   const texts = [...svg.querySelectorAll("text")].filter(e => e.textContent).map(e => [e.textContent, shrunk(e)]);
   const rects = [...svg.querySelectorAll("rect:not(.pane *, [fill=transparent])")].map(e => ["a box", shrunk(e)]);
@@ -766,7 +770,8 @@ def test_a_checked_choice_carries_its_mark(visit):
 MASKED = """
 <article><h1>How do 224 pixels become 56?</h1><p>A map of 56 × 56 remains, not 156, not 5.56 and not 56.5.</p>
 <svg role="img" aria-label="The stem gives 64×56×56." viewBox="0 0 90 20"><text y="15">64×56×56</text></svg>
-<predict-question id="q" type="number" answer="56" masks="56"><div class="predict-prompt"><p>How many, 56 or 28?</p></div>
+<predict-question id="q" type="number" answer="56" masks="56">
+<div class="predict-prompt"><p>How many, 56 or 28?</p></div>
 <details class="predict-answer"><summary>Answer</summary><p>56</p></details></predict-question>
 <p id="below">From 56 on.</p></article>
 """
@@ -825,7 +830,7 @@ def test_an_opened_layer_of_36_blocks_shows_its_blocks(visit, width):
         "all => all.map(e => e.getBBox()).map(b => [b.x, b.x + b.width])"
     )
     assert len(fronts) == 36
-    gaps = [right[0] - left[1] for left, right in zip(fronts, fronts[1:], strict=False)]
+    gaps = [right[0] - left[1] for left, right in itertools.pairwise(fronts)]
     assert min(gaps) >= 1, "they merge into a bar"
     names = figure.locator(".drawing .words text").all_text_contents()
     assert {"image", "stem", "layer1", "layer2", "3.0", "3.35", "layer4", "head"} <= set(names)
