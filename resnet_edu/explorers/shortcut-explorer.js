@@ -17,6 +17,8 @@
   };
   const DASHES = { identity: null, projection: "7 5", "zero-pad": "2 4" };
 
+  /** The layer in which a block of this width stands, and so its color; as in resnet_edu.drawing.diagrams. */
+  const layerFor = (channels) => `layer${{ 64: 1, 128: 2, 256: 3, 512: 4 }[channels] || 1}`;
   const NORM = 92; // how wide what changes no shape is drawn
 
   const LOOK = `
@@ -24,7 +26,7 @@
 .drawing { height: 540px; margin: .75rem 0 .75rem .75rem; align-self: center; }
 .side { padding: 1rem 1.25rem 1.25rem; display: flex; flex-direction: column; gap: 1rem; }
 .options { border: 0; margin: 0; padding: 0; display: grid; gap: .5rem; }
-.option { position: relative; display: grid; grid-template-columns: auto 1fr; gap: 0 .7rem; align-content: start; padding: .55rem .8rem; border: 1px solid var(--edge); border-radius: 10px; cursor: pointer; min-height: 44px; }
+.option { position: relative; display: grid; grid-template-columns: auto 1fr; gap: 0 .7rem; align-content: start; padding: .55rem .8rem; border: 1px solid var(--edge); border-radius: 8px; cursor: pointer; min-height: 44px; }
 .option:hover { background: var(--soft); }
 .option:has(input:checked) { border-color: var(--ink); box-shadow: inset 0 0 0 1px var(--ink); background: var(--soft); }
 .option:has(input:focus-visible) { outline: 3px solid var(--accent); outline-offset: 2px; }
@@ -36,7 +38,7 @@
 .option small { font-size: 13px; color: var(--muted); }
 .option .price { font-size: 13px; }
 .option .price.bad { color: var(--wrong); }
-.verdict { border-radius: 10px; padding: .75rem .9rem; background: var(--soft); min-height: 8.6rem; }
+.verdict { border-radius: 8px; padding: .75rem .9rem; background: var(--soft); min-height: 8.6rem; }
 .verdict.bad { background: var(--wrong-soft); }
 .verdict strong { display: block; }
 .verdict.bad strong { color: var(--wrong); }
@@ -162,6 +164,7 @@ text.room { font-size: 12.5px; }
       const height = this.drawing.clientHeight;
       if (width < RE.NARROWEST) return;
       const bad = !chosen.fits;
+      const layer = layerFor(this.state.channels);
       const parts = [];
       const text = (x, y, words, more = {}) => svg("text", { x, y, "text-anchor": "middle", ...more }, words);
       const box = (x, y, w, hh, more) => svg("rect", { x: x - w / 2, y: y - hh / 2, width: w, height: hh, rx: 7, ...more });
@@ -193,8 +196,8 @@ text.room { font-size: 12.5px; }
         const channels = `${row.input[0]} → ${row.output[0]}`;
         const words = row.conv ? fitting(`${row.operation}, ${channels}`, `${row.operation.replace("conv ", "")}, ${channels}`, row.operation, row.operation.replace("conv ", "")) : row.operation;
         parts.push(box(mid, middle, row.conv ? wide : NORM, tall, row.conv
-          ? { fill: color("layer2"), stroke: line("layer2") } : { fill: "var(--soft)", stroke: "var(--edge)" }));
-        parts.push(text(mid, middle + 4, words, row.conv ? { class: "room", style: `fill:${inkOn("layer2")}` } : {}));
+          ? { fill: color(layer), stroke: line(layer) } : { fill: "var(--soft)", stroke: "var(--edge)" }));
+        parts.push(text(mid, middle + 4, words, row.conv ? { class: "room", style: `fill:${inkOn(layer)}` } : {}));
         previous = middle + tall / 2;
         // The shape is written on the edge where it changes.
         const next = rows[index + 1];

@@ -168,11 +168,11 @@
   --rule: color-mix(in srgb, var(--ink) 16%, var(--page));
   --edge: color-mix(in srgb, var(--ink) 52%, var(--page));
   --soft: color-mix(in srgb, var(--ink) 4.5%, var(--page));
-  --accent: var(--re-identity-line, #2488cf);
+  --accent: var(--book-accent, var(--re-identity-line, #2488cf));
   --wrong: color-mix(in srgb, var(--re-error, #e8437f) 62%, var(--ink));
   --wrong-soft: color-mix(in srgb, var(--re-error, #e8437f) 12%, var(--page));
   font: 400 15px/1.45 system-ui, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", Arial, sans-serif;
-  color: var(--ink); background: var(--page); border: 1px solid var(--rule); border-radius: 12px;
+  color: var(--ink); background: var(--page); border: 1px solid var(--rule); border-radius: 8px;
   overflow: hidden; text-align: start; font-variant-numeric: tabular-nums;
   grid-area: 1 / 1; min-width: 0; display: flex; flex-direction: column;
 }

@@ -213,7 +213,6 @@ def test_nothing_scrolls_sideways_at_320_pixels_or_with_text_twice_as_large(brow
 def test_paper_is_white_also_from_a_dark_screen(browser, path):
     with Visit(browser, path, mode="dark") as visit:
         visit.page.emulate_media(media="print")
-        visit.page.wait_for_timeout(100)  # the theme lets colors fade
         found = visit.page.evaluate(
             """() => {
               const light = color => {
@@ -221,7 +220,8 @@ def test_paper_is_white_also_from_a_dark_screen(browser, path):
                 return a < 0.1 ? null : (r * 299 + g * 587 + b * 114) / 1000 > 127;
               };
               const bad = [];
-              for (const e of document.querySelectorAll("html, body, article :is(p, pre, pre span, h1, h2, td, summary)")) {
+              const all = "html, body, article :is(p, pre, pre span, h1, h2, td, summary)";
+              for (const e of document.querySelectorAll(all)) {
                 if (!e.getClientRects().length) continue;
                 const style = getComputedStyle(e);
                 if (light(style.backgroundColor) === false) bad.push(`dark paper: ${e.localName}.${e.className}`);

@@ -5,6 +5,7 @@ The pages are made here, so nothing of the book needs to be built.
 
 import functools
 import http.server
+import io
 import itertools
 import json
 import os
@@ -23,11 +24,12 @@ from pathlib import Path
 import pytest
 import system_programs
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
 from resnet_edu import explorers
 from resnet_edu.counting import arithmetic
-from resnet_edu.drawing import palette
+from resnet_edu.drawing import diagrams, palette
 
 BOOK = Path(__file__).parent.parent.parent / "book/web"
 WIDTHS = (320, 390, 768, 1440)
@@ -852,6 +854,18 @@ def test_no_label_of_the_shortcut_lies_on_another(visit, width, kind):
             assert figure.locator(".drawing svg").evaluate(OVERLAPS) == []
 
 
+@pytest.mark.parametrize("channels", [64, 128, 256, 512])
+def test_a_block_has_the_color_of_its_layer_in_the_explorer_as_in_the_diagram(visit, channels):
+    page = visit("shortcut")
+    figure = page.locator("shortcut-explorer")
+    figure.get_by_label("Width of the block").select_option(str(channels))
+    settle(page)
+    painted = figure.locator(".drawing rect").first.get_attribute("fill")
+    assert painted in diagrams.block("basic", 64, channels)._repr_html_()
+    assert painted in explorers.shortcut(channels=channels).picture.svg
+    assert painted == palette.fill({64: "layer1", 128: "layer2", 256: "layer3", 512: "layer4"}[channels])
+
+
 @pytest.mark.parametrize("width", [320, 390, 1440])
 @pytest.mark.parametrize("size", [7, 14, 112, 224])
 def test_no_line_of_the_convolution_strikes_a_label(visit, width, size):
@@ -936,6 +950,15 @@ def test_the_longest_bar_fills_its_cell(visit):
     )
     assert max(bars) > 0.8
     assert all(bar <= 1 for bar in bars)
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_the_track_of_a_slider_is_seen_in_forced_colors(visit, mode):
+    page = visit("resnet", mode=mode, forced_colors="active")
+    shot = page.locator("resnet-explorer").get_by_label("Image size", exact=True).screenshot()
+    seen = Image.open(io.BytesIO(shot)).convert("RGB")
+    # Left of the knob: what lies on the line of the track, and what lies above it.
+    assert seen.getpixel((20, seen.height // 2)) != seen.getpixel((20, 4))
 
 
 @pytest.mark.parametrize("motion", ["reduce", "no-preference"])
