@@ -43,6 +43,9 @@ the file's name and its question from the file's title, as everywhere in the boo
 A `:::{doors}` holds links for the first page, which stand there as buttons.
 
 A chapter that breaks these rules raises MarkupError with the line at which it does. Needs nothing but PyYAML.
+
+Why not a library: jupytext reads cells but forgets their lines, which an author needs with an error, and
+MyST-Parser hands directives to Sphinx, which the notebooks have to do without.
 """
 
 import ast
@@ -500,6 +503,16 @@ class Split:
 
     starter: str
     solution: str
+
+
+def cell_id(kind: str, source: str) -> str:
+    """The id of a notebook's cell, of kind "code" or "markdown": made from its content, so that it stays when cells
+    around it change, and a page can link to a cell of the notebook that lies beside it.
+
+    >>> cell_id("code", "f(2)") == cell_id("code", "f(2)") != cell_id("code", "f(3)")
+    True
+    """
+    return hashlib.sha256(f"{kind}\0{source}".encode()).hexdigest()[:12]
 
 
 TURN = "...  # your turn"
