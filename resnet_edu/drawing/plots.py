@@ -29,7 +29,8 @@ COLORS = tuple(palette.LIGHT[name].line for name in palette.SERIES)
 #: CSS pixels from the baseline of one label to that of the next, and from a line's end to its label.
 _APART, _BESIDE = 15.0, 7.0
 _PIXELS = 72  # matplotlib's SVG has 72 units an inch, so that a unit is a CSS pixel
-_INK, _RULE = "#14161a", "#80858c"
+# The page's own ink; the palette's black, a hair darker, is ink on a fill and stays.
+_INK, _RULE = "#14161b", "#80858c"
 
 
 def panels(rows: int = 1, columns: int = 1, *, width: float = 0, height: float = 0, **options: Any) -> tuple[Any, Any]:
@@ -51,7 +52,7 @@ def panels(rows: int = 1, columns: int = 1, *, width: float = 0, height: float =
         "axes.grid": True, "axes.grid.axis": "y", "axes.axisbelow": True, "axes.linewidth": 1, "axes.edgecolor": _RULE,
         "grid.color": _RULE, "grid.alpha": 0.3, "grid.linewidth": 1, "legend.frameon": False,
         "text.color": _INK, "axes.labelcolor": _INK, "axes.titlecolor": _INK, "xtick.color": _INK, "ytick.color": _INK,
-        "axes.unicode_minus": True, "axes.prop_cycle": cycler(color=COLORS, linestyle=("-", "--", "-.")),
+        "axes.unicode_minus": True, "axes.prop_cycle": cycler(color=COLORS),
     }  # fmt: skip
     size = ((width or (680 if columns > 1 else 480)) / _PIXELS, (height or 280) / _PIXELS)
     with mpl.rc_context(plain):
@@ -95,7 +96,7 @@ def draw(history: Sequence[dict[str, Any]]) -> "Figure":
     figure, (error, rate) = panels(1, 2, width_ratios=(3, 2))
     epochs = [row["epoch"] for row in history]
     error.plot(epochs, [row["train_error"] for row in history], marker="o", label="training")
-    error.plot(epochs, [row["test_error"] for row in history], marker="s", label="test")
+    error.plot(epochs, [row["test_error"] for row in history], linestyle="--", marker="s", label="test")
     rate.plot(epochs, [row["lr"] for row in history], color=COLORS[2])
     error.set(title="error, %", ylabel="error, %")
     rate.set(title="learning rate", ylabel="learning rate")
@@ -190,14 +191,15 @@ def _svg(figure: "Figure") -> str:
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", buffer.getvalue(), flags=re.DOTALL)
     body = text[text.index(">", text.index("<svg")) + 1 : text.rindex("</svg>")]
-    body = re.sub(r"font-family: [^;]*; ", "", body)
+    body = re.sub(r"font-family: [^;]*; |; stroke-linejoin: miter", "", body)
     body = re.sub(r' transform="rotate\(-0 [^"]*"', "", body)
     # Places on the page need one decimal; what is written on it stays as it is.
     places = r'(?<= )(d|x|y|transform|clip-path)="[^"]*"'
     body = re.sub(places, lambda found: re.sub(r"-?\d+\.\d\d+", _rounded, found[0]), body)
     body = _colored(_unique(re.sub(r"\s*\n\s*", " ", body).replace("xlink:href", "href")))
     width, height = (side * _PIXELS for side in figure.get_size_inches())
-    return f"{opening(width, height)}{body}</svg>"
+    # What is black is not written into the file, and a black that is not written is the page's ink.
+    return f'{opening(width, height)}<g fill="currentColor">{body}</g></svg>'
 
 
 def _rounded(number: re.Match[str]) -> str:
@@ -218,6 +220,7 @@ def _power(value: float) -> str:
 def _colored(svg: str) -> str:
     """Colors of the palette follow the page; ink and rules are the page's own."""
     known = {_INK: "currentColor", _RULE: "currentColor", "#000000": "currentColor", "black": "currentColor"}
+    known["#ffffff"] = "var(--re-page, #ffffff)"
     for name, color in palette.LIGHT.items():
         known.setdefault(color.fill, palette.fill(name))
         known[color.line] = palette.line(name)
@@ -229,6 +232,7 @@ def _unique(svg: str) -> str:
     mark = hashlib.sha256(svg.encode()).hexdigest()[:8]
     asked = set(re.findall(r'(?:url\(|href=")#([\w.-]+)', svg))
     svg = re.sub(r' id="([\w.-]+)"', lambda found: found[0] if found[1] in asked else "", svg)
+    svg = re.sub(r"<g> (<path [^>]*/>) </g>", r"\1", svg)
     for name in asked:
         svg = re.sub(
             rf'(id="|url\(#|href="#){re.escape(name)}(?=["\)])',

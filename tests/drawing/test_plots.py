@@ -114,4 +114,7 @@ def test_a_plain_figure_of_matplotlib_will_do():
     figure.subplots().plot([0, 1], [0, 1], color="black", label="it")
     picture = plots.picture(figure, "A line.")
     assert "it" in words(picture.svg)
+    # Matplotlib writes no color where it is black, and a browser takes black where there is none.
+    root = ElementTree.fromstring(picture.svg)
+    assert next(iter(root)).get("fill") == "currentColor"
     assert "#000000" not in picture.svg
