@@ -14,6 +14,7 @@ import hashlib
 import io
 import re
 from collections.abc import Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from resnet_edu.drawing import palette
@@ -153,8 +154,8 @@ def _named(axes: "Axes") -> list[Any]:
 
 def _end(line: "Line2D") -> tuple[float, float] | None:
     data: Any = line.get_data()
-    x, y = data
-    return (float(x[-1]), float(y[-1])) if len(x) else None
+    drawn = [(float(x), float(y)) for x, y in zip(*data, strict=True) if isfinite(x) and isfinite(y)]
+    return drawn[-1] if drawn else None
 
 
 # -------------------------------------------------------------------------------------------------- pages

@@ -72,6 +72,17 @@ def test_each_line_is_named_at_its_end_and_no_name_covers_another(ends):
     assert sorted(range(len(ends)), key=lambda n: (-found[f"line {n}"], n))[-1] == len(ends) - 1
 
 
+def test_a_line_that_breaks_off_is_named_where_it_ends():
+    figure, axes = plots.panels()
+    axes.plot([0, 1, 2], [0, 50, float("nan")], label="broken off")
+    axes.plot([0, 1, 2], [0, 0, 0], label="whole")
+    axes.plot([0], [float("nan")], label="nothing")
+    axes.set(ylim=(0, 100))
+    found = heights(plots.picture(figure, "Lines.").svg)
+    assert found["whole"] - found["broken off"] > 80
+    assert "nothing" not in found
+
+
 def test_a_legend_that_was_asked_for_stays_alone():
     figure = drawn(10, 90)
     figure.axes[0].legend()
