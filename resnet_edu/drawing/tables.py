@@ -56,7 +56,10 @@ _STYLE = (
     ".re-table i{display:inline-block;width:.8em;height:.8em;margin-right:.5em;vertical-align:-.05em;"
     "border-radius:2px;border:1px solid}"
     ".re-table b{display:inline-block;font-weight:400;text-align:left;padding:0 .3em;margin:.15em 0;"
-    "border:solid currentColor;border-width:0 1.5px;border-radius:5px;vertical-align:middle}</style>"
+    "border:solid currentColor;border-width:0 1.5px;border-radius:5px;vertical-align:middle}"
+    # On a phone what a row is called stays in sight while its numbers scroll.
+    "@media(max-width:480px){.re-table tr>th:first-child{position:sticky;left:0;z-index:1;"
+    "background:var(--re-page,canvas)}}</style>"
 )
 
 
@@ -179,12 +182,12 @@ def table(
     written = {shape: shape_text(shape) for shape in {s.output for s in steps} | {s.input for s in steps}}
     if level == "operation":
         rows = [
-            (room, operation, written[output], f"{parameters:,}", units(adds), f"{field} px")
+            (room, operation, written[output], f"{parameters:,}", units(adds), f"{field:,} px")
             for room, operation, _, output, parameters, adds, field in steps
         ]
     else:
         rows = [
-            (room, written[start], written[output], f"{parameters:,}", units(adds), f"{field} px")
+            (room, written[start], written[output], f"{parameters:,}", units(adds), f"{field:,} px")
             for room, _, start, output, parameters, adds, field in shown
         ]
     first, last = steps[0], steps[-1]
@@ -194,7 +197,7 @@ def table(
         written[last.output],
         f"{sum(step.parameters for step in steps):,}",
         units(sum(step.multiply_adds for step in steps)),
-        f"{last.receptive_field} px",
+        f"{last.receptive_field:,} px",
     )
     caption = f"{name_of(model, **changes)} for one image of {written[first.input]}, {level} by {level}"
     return Table(caption, columns, rows, total, [step.room for step in shown], words=3)

@@ -6,6 +6,7 @@ the scripts that bring the tag alive. Nothing is fetched: no other host, no widg
 
 import os
 import re
+from collections.abc import Mapping
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -24,6 +25,7 @@ __all__ = [
     "STYLES",
     "Explorer",
     "conv",
+    "cover",
     "degradation",
     "live",
     "resnet",
@@ -92,6 +94,7 @@ class Explorer:
         # A notebook may have run another explorer, but an output must not depend on it: Colab gives each
         # one a frame of its own, and a reader may clear any. The scripts notice if they are there already.
         opening = self.opening[:-1] + (' address="off">' if self.tag == "resnet-explorer" else ">")
+        opening = re.sub(' cover="[^"]*"', ' cover=""', opening)
         needed = SCRIPTS[self.tag]
         if "trainer.js" in needed:
             needed = (*needed[:1], *ENGINE, *FURTHER.get(self.tag, ()), *needed[1:])
@@ -149,6 +152,21 @@ def resnet(
     asked = {"model": model, "image": image}
     asked |= {attributes[name]: value for name, value in changes.items()}
     return Explorer("resnet-explorer", {**asked, "open": open or None, "versus": versus}, picture)
+
+
+def cover(model: str = "resnet34", doors: Mapping[str, str] | None = None) -> Explorer:
+    """The picture of a network with two controls, for a first page: ``doors`` are the addresses behind its rooms.
+
+    >>> cover("resnet18", {"stem": "03_stem.html"})
+    Explorer(<resnet-explorer model="resnet18" cover="stem:03_stem.html">)
+
+    A notebook lies elsewhere than the pages, so outside the book its rooms lead nowhere. Raises ValueError for an
+    unknown name or room.
+    """
+    for room in doors or {}:
+        check_choice("a room", room, palette.ROOMS)
+    addresses = " ".join(f"{room}:{address}" for room, address in (doors or {}).items())
+    return Explorer("resnet-explorer", {"model": model, "cover": addresses}, resnet(model).picture)
 
 
 def shortcut(
