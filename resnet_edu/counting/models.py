@@ -27,13 +27,14 @@ def steps_of(model: Model, image: Shape = (3, 224, 224), **changes: object) -> l
     if changes:
         raise TypeError(f"{', '.join(sorted(changes))}: changes go with a name, such as 'resnet18'")
     if isinstance(model, Sequence):
-        rows = [step for step in model if isinstance(step, Step)]
-        if rows and len(rows) == len(model):
-            return rows
+        if model and all(isinstance(step, Step) for step in model):
+            return model if isinstance(model, list) else list(model)
     elif hasattr(model, "named_modules"):
         from resnet_edu.counting.trace import trace  # needs torch, which a module has loaded already
 
-        return trace(model, image)
+        if not (steps := trace(model, image)):
+            raise ValueError(f"nothing happens in this {type(model).__name__}: no operation changes the image")
+        return steps
     raise TypeError(f"cannot draw a {type(model).__name__}: expected a name, a Recipe, a list of Steps or an nn.Module")
 
 

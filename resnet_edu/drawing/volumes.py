@@ -5,9 +5,10 @@ from html import escape
 from itertools import groupby
 from typing import NamedTuple
 
+from resnet_edu.counting import graph
 from resnet_edu.counting.models import Model, name_of, steps_of
 from resnet_edu.counting.recipes import check_choice
-from resnet_edu.counting.steps import Shape, Step, by_block, layer_of, shape_text
+from resnet_edu.counting.steps import Shape, Step, shape_text
 from resnet_edu.drawing import palette
 from resnet_edu.drawing.pictures import Picture, journey, opening
 
@@ -35,6 +36,8 @@ class _Group(NamedTuple):
     """Equal boxes side by side: the output of one room, or of each block of a layer."""
 
     room: str
+    role: str
+    """Whose color it has."""
     shape: Shape
     boxes: int = 1
     blocks: int = 0
@@ -126,11 +129,16 @@ def _drawn(models: Sequence[Model], image: Shape, level: str, changes: dict[str,
 
 
 def _groups(steps: Sequence[Step], level: str) -> list[_Group]:
-    groups = [_Group("image", steps[0].input)]
-    for (room, shape), members in groupby(by_block(steps), lambda row: (layer_of(row.room), row.output)):
-        count = len(list(members))
-        blocks = count if room.startswith("layer") else 0
-        groups.append(_Group(room, shape, count if level == "block" else 1, blocks))
+    groups = [_Group("image", "image", steps[0].input)]
+    for part in graph.parts(steps):
+        if level == "layer":
+            groups.append(_Group(part.name, part.role, steps[part.stop - 1].output, 1, len(part.blocks)))
+            continue
+        starts = {block.start for block in part.blocks}
+        for shape, members in groupby(graph.runs(part), lambda run: steps[run[2] - 1].output):
+            runs = list(members)
+            blocks = sum(start in starts for _, start, _ in runs)
+            groups.append(_Group(part.name, part.role, shape, blocks or 1, blocks))
     return groups
 
 
@@ -213,7 +221,7 @@ def _page(parts: Sequence[_Part], titles: Sequence[str], scale: _Scale) -> str:
 def _boxes(group: _Group, scale: _Scale, x: float, y: float) -> str:
     length, height, right, up = scale.box(group.shape)
     y += up
-    paint = f"fill:{palette.fill(group.room)};stroke:{palette.line(group.room)}"
+    paint = f"fill:{palette.fill(group.role)};stroke:{palette.line(group.role)}"
     parts = [f'<g stroke-linejoin="round" style="{paint}">']
     for _ in range(group.drawn):
         front = f"M{x:.1f} {y:.1f}h{length:.1f}v{height:.1f}h{-length:.1f}z"
@@ -252,8 +260,11 @@ def _step(length: float) -> float:
 
 
 def _volume(shape: Shape) -> tuple[int, int, int]:
-    # A vector is a map of a single pixel.
-    channels, height, width = (*shape, 1, 1)[:3]
+    if len(shape) == 2:  # tokens, each with its channels
+        return shape[1], shape[0], 1
+    # A vector is a map of a single pixel; of a film, one image is drawn.
+    channels, *sides = shape or (1,)
+    height, width = (*sides, 1, 1)[:2] if len(sides) < 2 else sides[-2:]
     return channels, height, width
 
 

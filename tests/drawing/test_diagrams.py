@@ -284,7 +284,7 @@ def test_what_graphviz_complains_about_is_told(monkeypatch, tmp_path):
         (lambda: diagrams.block(size=0), "size must be a whole number of at least 1, got 0"),
         (lambda: diagrams.stem("big"), "stem must be one of 'imagenet', 'cifar', got 'big'"),
         (lambda: diagrams.network("resnet34", level="room"), "level must be one of 'block', 'layer'"),
-        (lambda: diagrams.network(arithmetic.steps("resnet18")[:4]), "needs rooms called layer1"),
+        (lambda: diagrams.layer(arithmetic.steps("resnet18")[:4]), "has no layers, because nothing is added in it"),
     ],
 )
 def test_errors_say_what_exists(call, words):
