@@ -119,6 +119,8 @@ def together(views: Sequence[View], shape: Sequence[int]) -> View:
     3
     """
     field = views[0].field
+    if len(views) == 1 and len(views[0].dims) == len(shape):
+        return views[0] if _sizes(views[0]) == shape else resized(views[0], shape)
     for view in views[1:]:
         field = _most(field, view.field)
     dims = []
@@ -209,6 +211,11 @@ def unknown(views: Sequence[View], shape: Sequence[int]) -> View:
     field = mixed(views[0]).field
     for view in views[1:]:
         field = _most(field, mixed(view).field)
+    return plain_view(field, shape)
+
+
+def plain_view(field: Pair, shape: Sequence[int]) -> View:
+    """Cells that all see so far, and whose places in the image nobody knows."""
     return View(field, tuple(_plain(size) for size in shape))
 
 
@@ -240,7 +247,11 @@ def _across(field: Pair, dims: Iterable[Dim]) -> Pair:
 
 
 def _size(dim: Dim) -> int:
-    return math.prod(factor.size for factor in dim)
+    return dim[0].size if len(dim) == 1 else math.prod(factor.size for factor in dim)
+
+
+def _sizes(view: View) -> tuple[int, ...]:
+    return tuple(dim[0].size if len(dim) == 1 else _size(dim) for dim in view.dims)
 
 
 def _span(dim: Dim) -> Pair:

@@ -123,6 +123,10 @@ FREE = (
 )
 
 
+#: What a network's layers call with an image first, and their weights behind it.
+LAYERS = frozenset(_CONVS) | frozenset(_TRANSPOSED) | _names("linear batch_norm layer_norm group_norm instance_norm")
+
+
 class Call:
     """One call of a function: its plain name, its arguments, and the traced tensors among them with their views."""
 
@@ -140,7 +144,7 @@ class Call:
         """
         return self.args[place] if place < len(self.args) else self.kwargs.get(name, default)
 
-    def word(self, learned: bool, reads: int) -> tuple[str, bool]:
+    def word(self, learned: bool) -> tuple[str, bool]:
         """What the row is called, and whether that is better than the name of its module."""
         name = self.name
         weight = self.argument(1, "weight")
@@ -199,7 +203,7 @@ class Call:
             over = self._reduced(shape)
             return fields.unknown(self.views, shape) if over is None else fields.reduced(view, shape, over)
         sizes = [tuple(tensor.shape) for tensor in self.seen]
-        if self.name in FREE and (shape in sizes or torch.broadcast_shapes(*_stretchable(sizes, shape)) == shape):
+        if self.name in FREE and (shape in sizes or _stretch(sizes) == shape):
             return fields.together(self.views, shape)
         return fields.unknown(self.views, shape)
 
@@ -209,7 +213,7 @@ class Call:
         if name in _ADAPTIVE:
             count = _ADAPTIVE[name]
             # A single cell has no neighbor to be far from, so it takes no step.
-            taps = [
+            taps: list[tuple[float, float]] = [
                 (math.ceil(old / new), max(old // new, 1) if new > 1 else 1)
                 for old, new in zip(before[-count:], shape[-count:], strict=True)
             ]
@@ -267,15 +271,19 @@ def tensors(values: Iterable[Any]) -> list[Tensor]:
     """
     found: list[Tensor] = []
     for value in values:
-        if isinstance(value, Tensor):
+        kind = type(value)
+        if kind is Tensor or isinstance(value, Tensor):
             found.append(value)
+        elif kind in _PLAIN:
+            continue
         elif isinstance(value, list | tuple):
             found += tensors(value)
         elif isinstance(value, dict):
             found += tensors(value.values())
-        elif type(value).__name__ in ("dict_values", "odict_values"):
-            found += tensors(list(value))
     return found
+
+
+_PLAIN = (int, bool, float, str, type(None))
 
 
 def shape(tensor: Tensor) -> Shape:
@@ -311,12 +319,11 @@ def _window(kernel: tuple[int, ...], stride: tuple[int, ...]) -> str:
     return f"{text}/{stride[0] if len(set(stride)) == 1 else '×'.join(map(str, stride))}"
 
 
-def _stretchable(sizes: Sequence[Shape], shape: Shape) -> list[Shape]:
+def _stretch(sizes: Sequence[Shape]) -> Shape | None:
     try:
-        torch.broadcast_shapes(*sizes, shape)
+        return tuple(torch.broadcast_shapes(*sizes))  # type: ignore[no-untyped-call]
     except RuntimeError:
-        return [(1,)]
-    return [*sizes]
+        return None
 
 
 def _conv_cost(call: Call, output: Tensor) -> int | None:

@@ -26,9 +26,12 @@ def steps_of(model: Model, image: Shape = (3, 224, 224), **changes: object) -> l
         return arithmetic.steps(model, image, **changes)
     if changes:
         raise TypeError(f"{', '.join(sorted(changes))}: changes go with a name, such as 'resnet18'")
+    if isinstance(model, list) and model and all(isinstance(step, Step) for step in model):
+        return model  # as it is: a traced one knows what it leaves out
     if isinstance(model, Sequence):
-        if model and all(isinstance(step, Step) for step in model):
-            return model if isinstance(model, list) else list(model)
+        rows = [step for step in model if isinstance(step, Step)]
+        if rows and len(rows) == len(model):
+            return rows
     elif hasattr(model, "named_modules"):
         from resnet_edu.counting.trace import trace  # needs torch, which a module has loaded already
 

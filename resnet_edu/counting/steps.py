@@ -59,20 +59,25 @@ class Traced(list[Step]):
     ['50 parameters belong to no row, because nothing read them: aux (50)']
     """
 
-    def __init__(self, steps: Iterable[Step], unread: dict[str, int]) -> None:
+    def __init__(self, steps: Iterable[Step], unread: dict[str, int], lost: bool = False) -> None:
         super().__init__(steps)
         self.unread = unread
         """Parameters that no row has read, by the module that holds them."""
+        self.lost = lost
+        """Whether something came from where nobody can look, so that rows are missing."""
 
     @property
     def remarks(self) -> list[str]:
         """What a table has to add, so that its rows and its remarks are the whole model."""
-        if not self.unread:
-            return []
-        named = ", ".join(f"{name} ({count:,})" for name, count in list(self.unread.items())[:4])
-        more = f" and {len(self.unread) - 4} more" if len(self.unread) > 4 else ""
-        total = sum(self.unread.values())
-        return [f"{total:,} parameters belong to no row, because nothing read them: {named}{more}"]
+        remarks = []
+        if self.unread:
+            named = ", ".join(f"{name} ({count:,})" for name, count in list(self.unread.items())[:4])
+            more = f" and {len(self.unread) - 4} more" if len(self.unread) > 4 else ""
+            total = sum(self.unread.values())
+            remarks.append(f"{total:,} parameters belong to no row, because nothing read them: {named}{more}")
+        if self.lost:
+            remarks.append("operations are missing that ran where nobody can look: in a script, in numpy, in a thread")
+        return remarks
 
 
 def layer_of(room: str) -> str:

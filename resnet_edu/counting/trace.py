@@ -9,13 +9,14 @@ import inspect
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from resnet_edu.counting import functions
+from resnet_edu.counting import fields, functions
 from resnet_edu.counting.fields import View, image_view
 from resnet_edu.counting.functions import Call
 from resnet_edu.counting.steps import Shape, Step, Traced
@@ -45,8 +46,8 @@ def trace(model: nn.Module, image: Shape = (3, 224, 224)) -> Traced:
     x = torch.zeros(1, *image, device=weight.device, dtype=weight.dtype)
     args, kwargs = _arguments(model, x)
     modules = list(model.modules())
-    modes = [module.training for module in modules]
-    compiled = [module._compiled_call_impl for module in modules]
+    training = [module for module in modules if module.training]
+    compiled = {module: module._compiled_call_impl for module in modules if module._compiled_call_impl is not None}
     watch = _Watch(model, x)
     hooks = [hook for module in modules for hook in watch.hooks(module)]
     try:
@@ -54,32 +55,41 @@ def trace(model: nn.Module, image: Shape = (3, 224, 224)) -> Traced:
             if any(hasattr(module, "_orig_mod") for module in modules):
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             stack.enter_context(torch.no_grad())
-            model.eval()
-            for module in modules:
+            if training:
+                model.eval()
+            for module in compiled:
                 module._compiled_call_impl = None
             stack.enter_context(watch)
             model(*args, **kwargs)
     finally:
         for hook in hooks:
             hook.remove()
-        for module, training, call in zip(modules, modes, compiled, strict=True):
-            module.training, module._compiled_call_impl = training, call
-    return Traced(watch.steps(), watch.unread())
+        for module in training:
+            module.training = True
+        for module, call in compiled.items():
+            module._compiled_call_impl = call
+    return Traced(watch.steps(), watch.unread(), watch.lost)
 
 
+@dataclass(slots=True, eq=False)
 class _Row:
-    """A Step while it is being made; ``into`` is the row that it became a part of."""
+    """A Step while it is being made."""
 
-    __slots__ = ("call", "counted", "index", "input", "into", "learned", "multiply_adds", "operation", "output")
-    __slots__ += ("parameters", "reads", "room", "side", "named")
-
-    into: "_Row | None"
-
-    def __init__(self, room: str, operation: str, reads: "list[_Row]", side: int) -> None:
-        self.room, self.operation, self.reads, self.side = room, operation, reads, side
-        self.parameters = self.multiply_adds = 0
-        self.learned, self.counted, self.named = False, True, True
-        self.index, self.into = -1, None
+    room: str
+    operation: str
+    reads: "list[_Row]"
+    input: Shape
+    output: Shape
+    side: int
+    parameters: int = 0
+    multiply_adds: int = 0
+    learned: bool = False
+    counted: bool = True
+    has_word: bool = True
+    """Whether the operation is a word of the book, and not just the function's name."""
+    index: int = -1
+    into: "_Row | None" = None
+    """The row that it became a part of."""
 
     def final(self) -> "_Row":
         row = self
@@ -103,12 +113,15 @@ class _Watch(TorchFunctionMode):
         self.run = object()  # a tensor that an earlier trace has marked means nothing here
         self.thread = threading.get_ident()
         self.names = {module: _shown(name) for name, module in model.named_modules()}
+        self.leaves = {module for module in self.names if _is_leaf(module)}
         self.model = model
         self.parameters = {id(p): p for p in model.parameters()}
         self.read: set[int] = set()
         self.rows: list[_Row] = []
+        self.lost = False
         self.running: list[tuple[nn.Module, int]] = []  # outermost first, with the number of rows before it
-        self.image = _Row("image", "image", [], 1)
+        image = tuple(x.shape[1:])
+        self.image = _Row("image", "image", [], image, image, 1)
         _put(x, _Mark(self.run, self.image, image_view(x.shape)))
 
     # -- modules ------------------------------------------------------------------------------------
@@ -126,17 +139,12 @@ class _Watch(TorchFunctionMode):
         if threading.get_ident() != self.thread or not self.running:
             return
         _, start = self.running.pop()
-        if not _is_leaf(module):
-            return
         made = len(self.rows) - start
-        if made == 1:
+        if module in self.leaves and made == 1:
             self.name(self.rows[start], module)
-        elif made:
+        elif module in self.leaves and made:
             self.merge(module, start)
-        elif not isinstance(module, nn.Identity | nn.Sequential) and type(module).__module__.startswith(
-            "torch.nn.modules"
-        ):
-            # A dropout does nothing now, a flatten hardly more, and a reader who wrote one looks for it.
+        elif not made and isinstance(output, Tensor) and not isinstance(module, nn.Identity | nn.Sequential):
             with torch._C.DisableTorchFunction():
                 self.silent(module, args, kwargs, output)
 
@@ -146,7 +154,7 @@ class _Watch(TorchFunctionMode):
         if isinstance(own, str):
             stride = getattr(module, "stride", 1)
             row.operation = f"{own}/{stride}" if own == "zero-pad" and stride != 1 else own
-        elif not row.named:
+        elif not row.has_word:
             row.operation = type(module).__name__
 
     def merge(self, module: nn.Module, start: int) -> None:
@@ -163,29 +171,53 @@ class _Watch(TorchFunctionMode):
         if not is_known and (several or module is self.model):
             return
         whole = _Row(
-            "", weighted[0].operation if len(weighted) == 1 else type(module).__name__, outside, parts[-1].side
+            "",
+            weighted[0].operation if len(weighted) == 1 else type(module).__name__,
+            outside,
+            parts[0].input,
+            parts[-1].output,
+            parts[-1].side,
+            sum(row.parameters for row in parts),
+            sum(row.multiply_adds for row in parts),
+            any(row.learned for row in parts),
+            all(row.counted for row in parts),
         )
         self.name(whole, module)
-        whole.input, whole.output = parts[0].input, parts[-1].output
-        whole.parameters = sum(row.parameters for row in parts)
-        whole.multiply_adds = sum(row.multiply_adds for row in parts)
-        whole.learned = any(row.learned for row in parts)
-        whole.counted = all(row.counted for row in parts)
         for row in parts:
             row.into = whole
         self.rows[start:] = [whole]
 
-    def silent(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        given = [t for t in functions.tensors((args, kwargs.values())) if self.mark(t)]
-        if given and isinstance(output, Tensor):
-            mark = self.mark(output) or self.mark(given[0])
-            assert mark is not None
-            if mark.row is not None and mark.view is not None:
-                word = functions.WORDS.get(type(module).__name__.lower(), type(module).__name__)
-                row = _Row(self.names.get(module, ""), word, [mark.row], mark.view.side)
-                row.input, row.output = functions.shape(given[0]), functions.shape(output)
-                self.rows.append(row)
-                _put(output, _Mark(self.run, row, mark.view))
+    def silent(self, module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
+        """A module that ran and made no row: it did nothing, or it did it where nobody can look."""
+        given = [tensor for tensor in functions.tensors((*args, *kwargs.values())) if self.mark(tensor)]
+        mark = self.mark(output)
+        # A dropout does nothing now, a flatten hardly more, and a reader who wrote one looks for it.
+        is_torchs = module in self.leaves and type(module).__module__.startswith("torch.nn.modules")
+        if not given or not output.is_floating_point() or (mark is not None and not is_torchs):
+            return
+        sources = [source for source in map(self.mark, given) if source is not None and source.row is not None]
+        view = mark.view if mark else fields.unknown([s.view for s in sources if s.view], tuple(output.shape))
+        row = _Row(
+            self.names.get(module, ""),
+            functions.WORDS.get(type(module).__name__.lower(), type(module).__name__),
+            [source.row for source in sources if source.row is not None],
+            functions.shape(given[0]),
+            functions.shape(output),
+            view.side if view else 1,
+        )
+        if mark is None:
+            self.pay(row, list(module.parameters()))
+            row.counted = not row.learned
+        self.rows.append(row)
+        _put(output, _Mark(self.run, row, view))
+
+    def pay(self, row: _Row, owed: list[Tensor]) -> None:
+        """The row reads these parameters; those that no row has read before are its own."""
+        row.learned = bool(owed)
+        for parameter in owed:
+            if id(parameter) not in self.read:
+                self.read.add(id(parameter))
+                row.parameters += parameter.numel()
 
     # -- functions ----------------------------------------------------------------------------------
 
@@ -193,19 +225,32 @@ class _Watch(TorchFunctionMode):
         mark = getattr(tensor, "_resnet_edu_mark", None)
         return mark if mark is not None and mark.run is self.run else None
 
+    def is_strange(self, args: Any) -> bool:
+        """Whether the first argument is a tensor from nowhere."""
+        x = args[0] if args else None
+        if not isinstance(x, Tensor) or id(x) in self.parameters or self.mark(x) is not None:
+            return False
+        return x.is_floating_point() and not any(x is buffer for buffer in self.model.buffers())
+
+    def guess(self, tensor: Tensor) -> _Mark:
+        """It probably comes from the last row."""
+        row = self.rows[-1] if self.rows else self.image
+        view = fields.plain_view((row.side, row.side), tensor.shape)
+        return _Mark(self.run, row, view)
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "function").partition(".")[0]
         if name in functions.QUESTIONS:
             return func(*args, **kwargs)
-        given = functions.tensors((args, kwargs.values()) if kwargs else (args,))
+        given = functions.tensors((*args, *kwargs.values()))
         marks: list[_Mark] = []
         seen: list[Tensor] = []
         owed: list[Tensor] = []
         matrix = False
         for tensor in given:
-            mark = self.mark(tensor)
-            if mark is not None:
+            mark = getattr(tensor, "_resnet_edu_mark", None)
+            if mark is not None and mark.run is self.run:
                 if mark.row is None:
                     owed += mark.owed
                     matrix = matrix or tensor.dim() > 1
@@ -218,6 +263,9 @@ class _Watch(TorchFunctionMode):
         if not marks and not owed:
             return func(*args, **kwargs)
         plain = name.strip("_")
+        if not marks and plain in functions.LAYERS and self.is_strange(args):
+            # A layer reads what no function made that could be seen: a script's output, or numpy's.
+            marks, seen, self.lost = [self.guess(args[0])], [args[0]], True
         if plain in functions.FREE or plain in functions.COSTS or not marks:
             output, cost = func(*args, **kwargs), None
         else:
@@ -246,33 +294,41 @@ class _Watch(TorchFunctionMode):
         if plain == "getitem" and made[0].numel() == seen[0].numel():
             _put(made[0], _Mark(self.run, source.row, call.seen_by(made[0])))
             return output
-        row = self.add(call, [mark.row for mark in marks], owed, made, cost, matrix)
+        view = call.seen_by(made[0])
+        row = self.add(call, [mark.row for mark in marks], owed, made[0], cost, matrix, view)
         for tensor in made:
-            _put(tensor, _Mark(self.run, row, call.seen_by(tensor)))
+            _put(tensor, _Mark(self.run, row, view if tensor is made[0] else call.seen_by(tensor)))
             base = tensor._base if is_changed else None
             if base is not None and self.mark(base):  # a write through a view changes what it is a view of
                 _put(base, _Mark(self.run, row, self.mark(base).view))  # type: ignore[union-attr]
         return output
 
     def add(
-        self, call: Call, reads: Any, owed: list[Tensor], made: list[Tensor], cost: int | None, matrix: bool
+        self,
+        call: Call,
+        reads: Any,
+        owed: list[Tensor],
+        output: Tensor,
+        cost: int | None,
+        matrix: bool,
+        view: View | None,
     ) -> _Row:
-        word, named = call.word(bool(owed), len(set(map(id, reads))))
-        module = self.running[-1][0] if self.running else self.model
-        room = self.names.get(module) or next((self.names[m] for m, _ in self.running[::-1] if m in self.names), "")
-        if named != "module":
-            room = f"{room}.{call.name}".lstrip(".")
-        view = call.seen_by(made[0])
-        row = _Row(room, word, reads, view.side if view else 1)
-        row.named = bool(named)
-        row.input, row.output = functions.shape(call.seen[0]), functions.shape(made[0])
-        for parameter in owed:
-            if id(parameter) not in self.read:
-                self.read.add(id(parameter))
-                row.parameters += parameter.numel()
-        row.learned = bool(owed)
-        own = call.multiply_adds(made[0])
-        row.multiply_adds = cost if own is None and cost is not None else own or 0
+        word, has_word = call.word(bool(owed))
+        # A module that is made in the forward has no name: it ran inside the one around it.
+        room = next((self.names[module] for module, _ in reversed(self.running) if module in self.names), "")
+        row = _Row(
+            f"{room}.{call.name}".lstrip("."),
+            word,
+            reads,
+            functions.shape(call.seen[0]),
+            functions.shape(output),
+            view.side if view else 1,
+            has_word=has_word,
+        )
+        self.pay(row, owed)
+        own = call.multiply_adds(output)
+        row.multiply_adds = (cost or 0) if own is None else own
+        # What multiplies by a matrix and is known to nobody, PyTorch's counter included, is not counted.
         row.counted = own is not None or bool(cost) or call.name in functions.FREE or not matrix
         self.rows.append(row)
         return row

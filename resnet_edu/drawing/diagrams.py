@@ -117,7 +117,12 @@ def layer(model: Model = "resnet34", number: int = 1, image: Shape = (3, 224, 22
 
 
 def network(
-    model: Model = "resnet34", level: str = "block", image: Shape = (3, 224, 224), **changes: object
+    model: Model = "resnet34",
+    level: str = "block",
+    image: Shape = (3, 224, 224),
+    *,
+    title: str = "",
+    **changes: object,
 ) -> Diagram:
     """A whole network: a box for each block with its shortcut, or a box for each layer.
 
@@ -131,7 +136,7 @@ def network(
     check_choice("level", level, ("block", "layer"))
     steps = steps_of(model, image, **changes)
     parts = graph.parts(steps)
-    title = name_of(model, **changes)
+    title = title or name_of(model, **changes)
     alt = f"{title}. {journey(steps)}"
     if level == "layer":
         return _diagram(title, _layers(steps), alt)
@@ -284,7 +289,7 @@ def _layers(steps: Sequence[Step]) -> _Graph:
         nodes.append(drawn.node(text, part.role))
         for back in row.reads:
             source = number + 1 - back
-            drawn.edge(nodes[source], nodes[-1], shapes[source], **({} if back == 1 else {"weight": 0}))
+            drawn.edge(nodes[source], nodes[-1], shapes[source], weight=20 if back == 1 else 0)
         shapes.append(shape_text(row.output))
     drawn.edge(nodes[-1], drawn.node(_answer(steps), look="text"), shapes[-1])
     return drawn
@@ -416,8 +421,7 @@ class _Canvas:
             rows = self.steps[start:stop]
             layers = sum(map(graph.is_layer, rows))
             node = self.graph.node(f"{part.name}\n{_counted(layers, 'layer')} with weights", part.role, group=group)
-            sources = {place for row in range(start, stop) for place in self.reads[row] if place < start}
-            for place in sorted(sources):
+            for place in sorted({place for row in range(start, stop) for place in self.reads[row] if place < start}):
                 self.line(place, node)
             self.at |= dict.fromkeys(range(start, stop), node)
             self.label[stop - 1] = shape_text(rows[-1].output)
@@ -476,11 +480,7 @@ def _alike(steps: Sequence[Step], blocks: Sequence[Block], aside: set[int]) -> d
     while start < len(blocks):
         stop = start + 1
         # Only neighbors: nothing may lie between two blocks that are folded into one line.
-        while (
-            stop < len(blocks)
-            and look(blocks[stop]) == look(blocks[start])
-            and blocks[stop - 1].stop == blocks[stop].start
-        ):
+        while stop < len(blocks) and blocks[stop - 1].stop == blocks[stop].start and looks[stop] == looks[start]:
             stop += 1
         # Its first and its last are drawn, and with a block of another kind before it the first is the second.
         hidden = blocks[start + (1 if start else 2) : stop - 1]

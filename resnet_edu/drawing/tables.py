@@ -152,11 +152,17 @@ class Table:
 
 
 def table(
-    model: Model = "resnet18", image: Shape = (3, 224, 224), level: str = "operation", **changes: object
+    model: Model = "resnet18",
+    image: Shape = (3, 224, 224),
+    level: str = "operation",
+    *,
+    title: str = "",
+    **changes: object,
 ) -> Table:
     """The image's way through a network, row by row, with totals.
 
-    The model is a name, a recipe, a list of Steps or any ``nn.Module``; changes are a recipe's fields.
+    The model is a name, a recipe, a list of Steps or any ``nn.Module``, called by its own name or by ``title``; changes
+    are a recipe's fields. What the rows leave out of a module stands in a sentence below them.
 
     >>> print(table("resnet18", level="layer"))              # 11,689,512 as in torchvision
     ResNet-18 for one image of 3×224×224, layer by layer
@@ -204,7 +210,7 @@ def table(
         _counted(steps),
         f"{last.receptive_field} px",
     )
-    caption = f"{name_of(model, **changes)} for one image of {written[first.input]}, {level} by {level}"
+    caption = f"{title or name_of(model, **changes)} for one image of {written[first.input]}, {level} by {level}"
     return Table(caption, columns, rows, total, _roles(steps, level), words=3, remarks=remarks_of(steps))
 
 
@@ -259,6 +265,8 @@ def paper(
 def compare(
     models: Iterable[Model] = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
     image: Shape = (3, 224, 224),
+    *,
+    titles: Sequence[str] = (),
     **changes: object,
 ) -> Table:
     """Depth, parameters and multiply-adds of several networks.
@@ -275,9 +283,9 @@ def compare(
     """
     rows = []
     remarks = []
-    for model in models:
+    for number, model in enumerate(models):
         steps = steps_of(model, image, **(changes if isinstance(model, str) else {}))
-        name = name_of(model, **changes)
+        name = titles[number] if titles else name_of(model, **changes)
         rows.append(
             (
                 name,

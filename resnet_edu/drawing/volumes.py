@@ -86,7 +86,14 @@ class _Scale(NamedTuple):
         ]
 
 
-def draw(model: Model = "resnet34", image: Shape = (3, 224, 224), level: str = "layer", **changes: object) -> Picture:
+def draw(
+    model: Model = "resnet34",
+    image: Shape = (3, 224, 224),
+    level: str = "layer",
+    *,
+    title: str = "",
+    **changes: object,
+) -> Picture:
     """A network as boxes to scale: height and depth are pixels, length is channels.
 
     >>> draw("resnet18").alt[:97]
@@ -95,7 +102,7 @@ def draw(model: Model = "resnet34", image: Shape = (3, 224, 224), level: str = "
     With ``level="block"`` there is one box for each block. Nothing is drawn thinner than 2.5 units, or
     a vector of 1×1 could not be seen. Raises ValueError for an unknown level, name or field.
     """
-    return _drawn([model], image, level, changes)
+    return _drawn([model], [title], image, level, changes)
 
 
 def compare(
@@ -109,22 +116,24 @@ def compare(
     >>> compare(["resnet18", "resnet50"]).svg.count("ResNet-50</text>")
     1
     """
-    return _drawn(models, image, level, changes)
+    return _drawn(models, [""] * len(models), image, level, changes)
 
 
-def _drawn(models: Sequence[Model], image: Shape, level: str, changes: dict[str, object]) -> Picture:
+def _drawn(
+    models: Sequence[Model], titles: Sequence[str], image: Shape, level: str, changes: dict[str, object]
+) -> Picture:
     check_choice("level", level, ("layer", "block"))
     runs = [steps_of(model, image, **(changes if isinstance(model, str) else {})) for model in models]
-    names = [name_of(model, **changes) for model in models]
+    names = [title or name_of(model, **changes) for model, title in zip(models, titles, strict=True)]
     groups = [_groups(steps, level) for steps in runs]
-    titles = names if len(names) > 1 else [""]
+    headings = names if len(names) > 1 else [""]
     wide, narrow = _scales(groups)
     widest = max(narrow.group(group)[0] for row in groups for group in row)
     alt = " ".join(f"{name} as boxes to scale. {journey(steps)}" for name, steps in zip(names, runs, strict=True))
     return Picture(
-        _page([_across(row, wide) for row in groups], titles, wide),
+        _page([_across(row, wide) for row in groups], headings, wide),
         f"{alt} {' '.join(wide.words)}",
-        _page([_down(row, narrow, widest) for row in groups], titles, narrow),
+        _page([_down(row, narrow, widest) for row in groups], headings, narrow),
     )
 
 
