@@ -64,12 +64,14 @@ def find(name: str) -> Found:
     """Trace one model, and count it a second time without a trace."""
     # Shapes are enough, and they need neither memory nor time; only a detector asks what is in its boxes.
     where = "cpu" if kind_of(name) in ("detection", "quantization") else "meta"
-    no_download = {"weights": None} | (
-        {"weights_backbone": None} if kind_of(name) in ("segmentation", "detection") else {}
-    )
+    has_backbone = kind_of(name) in ("segmentation", "detection")
+    options: dict[str, object] = {"weights": None, **({"weights_backbone": None} if has_backbone else {})}
     image = image_of(name)
-    with torch.device(where):
-        model = models.get_model(name, **options).eval()
+    if "rcnn" in name or name.startswith(("retinanet", "fcos")):
+        options |= {"min_size": image[1], "max_size": image[1]}  # or it enlarges the image to 800 pixels
+    # A RegNet computes its widths with tensors, so it has to be made of numbers first.
+    with torch.device("cpu" if name.startswith("regnet") else where):
+        model = models.get_model(name, **options).eval().to(where)
     try:
         steps = trace(model, image)
     except (TypeError, ValueError) as error:

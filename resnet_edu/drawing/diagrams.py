@@ -141,7 +141,9 @@ def network(
     if level == "layer":
         return _diagram(title, _layers(steps), alt)
     narrow, wide = _network(steps, parts, columns=False), _network(steps, parts, columns=True)
-    return _diagram(title, wide.graph, f"{alt} {_shortcuts_alt(narrow.drawn)}", narrow.graph)
+    hidden = len(narrow.shortcuts) - len(narrow.drawn)
+    inside = f" {hidden} more inside of blocks have no line." if hidden else ""
+    return _diagram(title, wide.graph, f"{alt} {_shortcuts_alt(narrow.drawn)}{inside}", narrow.graph)
 
 
 def compare(left: Diagram, right: Diagram) -> Diagram:
@@ -453,8 +455,8 @@ class _Canvas:
     def is_silent(self, place: int) -> bool:
         """Whether a row is left out of the picture: it neither weighs, nor changes the shape, nor joins ways."""
         step = self.steps[place]
-        if step.operation == "flatten":
-            return True
+        if step.operation == "flatten" or "pool" in step.operation:
+            return step.operation == "flatten"
         return not step.multiply_adds and step.counted and step.input == step.output and len(set(self.reads[place])) < 2
 
     def end(self, place: int, text: str, group: str, labelled: bool = True) -> None:
@@ -500,7 +502,10 @@ def _box(rows: Sequence[Step]) -> str:
 
 
 def _weights(step: Step) -> str:
-    return f"{step.operation}, {step.output[0]}" if step.output else step.operation
+    if not step.output or not graph.is_layer(step):
+        return step.operation
+    # A linear layer has its features last, whatever tokens lie before them.
+    return f"{step.operation}, {step.output[-1 if step.operation == 'linear' else 0]}"
 
 
 def _counted(count: int, noun: str) -> str:
