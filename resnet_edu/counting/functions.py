@@ -21,10 +21,11 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-#: They ask about a tensor and make none.
+#: They ask about a tensor: its size, or what another one of its size would be.
 QUESTIONS = _names(
-    "size dim numel stride is_contiguous is_floating_point data_ptr storage_offset __len__ item tolist "
-    "ndimension _set_grad_enabled is_complex element_size get_device untyped_storage"
+    "size dim numel stride is_contiguous is_floating_point data_ptr storage_offset __len__ item tolist ndimension "
+    "_set_grad_enabled is_complex element_size get_device untyped_storage zeros_like ones_like empty_like full_like "
+    "rand_like randn_like new_zeros new_ones new_empty new_full new_tensor"
 )
 #: They give the same numbers another shape, type or place, and leave no row.
 RESHAPES = _names(

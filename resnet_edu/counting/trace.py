@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from resnet_edu.counting import fields, functions
@@ -101,10 +102,14 @@ class _Row:
 class _Mark:
     """What rides on a tensor: the row that made it and what its cells see, or the parameters it is made of alone."""
 
-    __slots__ = ("owed", "row", "run", "view")
+    __slots__ = ("cost", "owed", "row", "run", "view")
 
-    def __init__(self, run: object, row: _Row | None, view: View | None, owed: tuple[Tensor, ...] = ()) -> None:
+    def __init__(
+        self, run: object, row: _Row | None, view: View | None, owed: tuple[Tensor, ...] = (), cost: int = 0
+    ) -> None:
         self.run, self.row, self.view, self.owed = run, row, view, owed
+        self.cost = cost
+        """The multiply-adds that made a tensor of parameters alone, until a row has paid for them."""
 
 
 class _Watch(TorchFunctionMode):
@@ -189,19 +194,20 @@ class _Watch(TorchFunctionMode):
 
     def silent(self, module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
         """A module that ran and made no row: it did nothing, or it did it where nobody can look."""
-        given = [tensor for tensor in functions.tensors((*args, *kwargs.values())) if self.mark(tensor)]
+        marked = ((tensor, self.mark(tensor)) for tensor in functions.tensors((*args, *kwargs.values())))
+        given = [(tensor, mark) for tensor, mark in marked if mark is not None and mark.row is not None]
         mark = self.mark(output)
         # A dropout does nothing now, a flatten hardly more, and a reader who wrote one looks for it.
         is_torchs = module in self.leaves and type(module).__module__.startswith("torch.nn.modules")
         if not given or not output.is_floating_point() or (mark is not None and not is_torchs):
             return
-        sources = [source for source in map(self.mark, given) if source is not None and source.row is not None]
-        view = mark.view if mark else fields.unknown([s.view for s in sources if s.view], tuple(output.shape))
+        views = [mark.view for _, mark in given if mark.view is not None]
+        view = mark.view if mark else fields.unknown(views, tuple(output.shape))
         row = _Row(
             self.names.get(module, ""),
             functions.WORDS.get(type(module).__name__.lower(), type(module).__name__),
-            [source.row for source in sources if source.row is not None],
-            functions.shape(given[0]),
+            [mark.row for _, mark in given if mark.row is not None],
+            functions.shape(given[0][0]),
             functions.shape(output),
             view.side if view else 1,
         )
@@ -247,17 +253,19 @@ class _Watch(TorchFunctionMode):
         marks: list[_Mark] = []
         seen: list[Tensor] = []
         owed: list[Tensor] = []
+        made_before = 0
         matrix = False
         for tensor in given:
             mark = getattr(tensor, "_resnet_edu_mark", None)
             if mark is not None and mark.run is self.run:
                 if mark.row is None:
                     owed += mark.owed
+                    made_before, mark.cost = made_before + mark.cost, 0
                     matrix = matrix or tensor.dim() > 1
                 else:
                     marks.append(mark)
                     seen.append(tensor)
-            elif id(tensor) in self.parameters:
+            elif id(tensor) in self.parameters and not is_lazy(tensor):
                 owed.append(tensor)
                 matrix = matrix or tensor.dim() > 1
         if not marks and not owed:
@@ -276,9 +284,11 @@ class _Watch(TorchFunctionMode):
         if not made:
             return output
         if not marks:
+            own = Call(plain, args, kwargs, given, []).multiply_adds(made[0]) or 0
             for tensor in made:
                 if id(tensor) not in self.parameters and tensor.is_floating_point():
-                    _put(tensor, _Mark(self.run, None, None, tuple(owed)))
+                    _put(tensor, _Mark(self.run, None, None, tuple(owed), made_before + own))
+                    made_before = own = 0
             return output
         call = Call(plain, args, kwargs, seen, [mark.view for mark in marks])
         source = marks[0]
@@ -296,6 +306,7 @@ class _Watch(TorchFunctionMode):
             return output
         view = call.seen_by(made[0])
         row = self.add(call, [mark.row for mark in marks], owed, made[0], cost, matrix, view)
+        row.multiply_adds += made_before
         for tensor in made:
             _put(tensor, _Mark(self.run, row, view if tensor is made[0] else call.seen_by(tensor)))
             base = tensor._base if is_changed else None
