@@ -6,7 +6,7 @@ receptive fields as in Araujo, Norris and Sim 2019, section 2.
 
 from functools import cache
 
-from resnet_edu.counting.recipes import EXPANSION, STEM_KERNEL, Recipe, check_count, check_image, recipe
+from resnet_edu.counting.recipes import EXPANSION, STEM_KERNEL, Recipe, check_count, check_image, image_shape, recipe
 from resnet_edu.counting.steps import Shape, Step
 
 # Where the image is on its way: its shape, the side of the square that a cell sees, and how many
@@ -42,10 +42,11 @@ def conv_out(size: int, kernel: int, stride: int = 1, padding: int = 0, dilation
     return (size + 2 * padding - reach) // stride + 1
 
 
-def steps(model: str | Recipe = "resnet18", image: Shape = (3, 224, 224), **changes: object) -> list[Step]:
+def steps(model: str | Recipe = "resnet18", image: Shape | int = (3, 224, 224), **changes: object) -> list[Step]:
     """Every operation on an image's way through the network, in the order of the forward pass.
 
-    The model is a recipe or the name of one; changes are the recipe's fields.
+    The model is a recipe or the name of one; changes are the recipe's fields. An image that is a square may be given as
+    its side.
 
     >>> [step.output for step in steps("resnet18")][:4]     # 224 → 112, 112, 112 → 56
     [(64, 112, 112), (64, 112, 112), (64, 112, 112), (64, 56, 56)]
@@ -62,10 +63,11 @@ def steps(model: str | Recipe = "resnet18", image: Shape = (3, 224, 224), **chan
         raise TypeError("changes go with a name; for a recipe of your own use dataclasses.replace")
     else:
         plan = model
+    image = image_shape(image, plan.in_channels)
     check_image(image, plan.in_channels, STEM_KERNEL[plan.stem])
 
     rows: list[Step] = []
-    at: _At = (tuple(image), 1, 1)
+    at: _At = (image, 1, 1)
     at = _stem(rows, at, plan)
     for number, (blocks, width) in enumerate(zip(plan.layers, plan.widths, strict=True), start=1):
         at = _layer(rows, f"layer{number}.", at, blocks, width, 1 if number == 1 else 2, plan)

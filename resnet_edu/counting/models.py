@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Model: TypeAlias = "str | Recipe | Sequence[Step] | nn.Module"
 
 
-def steps_of(model: Model, image: Shape = (3, 224, 224), **changes: object) -> list[Step]:
+def steps_of(model: Model, image: Shape | int = (3, 224, 224), **changes: object) -> list[Step]:
     """The Steps of whatever can be drawn: computed from a name or a recipe, traced in a module.
 
     >>> len(steps_of("resnet18")) == len(steps_of(arithmetic.steps("resnet18")))

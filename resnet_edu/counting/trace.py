@@ -20,10 +20,11 @@ from torch.overrides import TorchFunctionMode
 from resnet_edu.counting import fields, functions
 from resnet_edu.counting.fields import View, image_view
 from resnet_edu.counting.functions import Call
+from resnet_edu.counting.recipes import image_shape
 from resnet_edu.counting.steps import Shape, Step, Traced
 
 
-def trace(model: nn.Module, image: Shape = (3, 224, 224)) -> Traced:
+def trace(model: nn.Module, image: Shape | int = (3, 224, 224)) -> Traced:
     """The operations of one image's way through the model, in the order they ran.
 
     >>> from resnet_edu import resnet18
@@ -44,7 +45,7 @@ def trace(model: nn.Module, image: Shape = (3, 224, 224)) -> Traced:
     """
     model = _unwrapped(model)
     weight = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
-    x = torch.zeros(1, *image, device=weight.device, dtype=weight.dtype)
+    x = torch.zeros(1, *image_shape(image), device=weight.device, dtype=weight.dtype)
     args, kwargs = _arguments(model, x)
     modules = list(model.modules())
     training = [module for module in modules if module.training]
@@ -125,8 +126,8 @@ class _Watch(TorchFunctionMode):
         self.rows: list[_Row] = []
         self.lost = False
         self.running: list[tuple[nn.Module, int]] = []  # outermost first, with the number of rows before it
-        image = tuple(x.shape[1:])
-        self.image = _Row("image", "image", [], image, image, 1)
+        shape = tuple(x.shape[1:])
+        self.image = _Row("image", "image", [], shape, shape, 1)
         _put(x, _Mark(self.run, self.image, image_view(x.shape)))
 
     # -- modules ------------------------------------------------------------------------------------

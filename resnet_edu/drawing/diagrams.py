@@ -12,7 +12,7 @@ from html import escape, unescape
 from resnet_edu.counting import arithmetic, graph
 from resnet_edu.counting.graph import Block, Part, Shortcut, by_layer, shortcut_of
 from resnet_edu.counting.models import Model, name_of, steps_of
-from resnet_edu.counting.recipes import STEM_KERNEL, check_choice
+from resnet_edu.counting.recipes import STEM_KERNEL, check_choice, image_shape
 from resnet_edu.counting.steps import Shape, Step, shape_text
 from resnet_edu.drawing import palette
 from resnet_edu.drawing.pictures import Picture, journey, opening, size_of
@@ -76,7 +76,7 @@ def block(
     return _diagram(title, _operations(steps), _block_alt(kind, steps))
 
 
-def stem(kind: str = "imagenet", image: Shape = (3, 224, 224)) -> Diagram:
+def stem(kind: str = "imagenet", image: Shape | int = (3, 224, 224)) -> Diagram:
     """The stem with every operation, and the shapes on the edges.
 
     >>> stem("imagenet").alt
@@ -84,12 +84,13 @@ def stem(kind: str = "imagenet", image: Shape = (3, 224, 224)) -> Diagram:
     """
     check_choice("stem", kind, STEM_KERNEL)
     name, title = ("resnet18", "ImageNet stem") if kind == "imagenet" else ("cifar20", "CIFAR stem")
+    image = image_shape(image)
     part, *_ = graph.parts(steps := arithmetic.steps(name, image, in_channels=image[0]))
     rows = steps[: part.stop]
     return _diagram(title, _operations(rows), f"The {title}: {_listed(rows)}.")
 
 
-def layer(model: Model = "resnet34", number: int = 1, image: Shape = (3, 224, 224), **changes: object) -> Diagram:
+def layer(model: Model = "resnet34", number: int = 1, image: Shape | int = (3, 224, 224), **changes: object) -> Diagram:
     """One layer, a box for each block and its shortcut beside it; layers count from 1.
 
     >>> layer("resnet34", 2).dot.count("re-projection"), layer("resnet34", 2).dot.count("re-identity")
@@ -119,7 +120,7 @@ def layer(model: Model = "resnet34", number: int = 1, image: Shape = (3, 224, 22
 def network(
     model: Model = "resnet34",
     level: str = "block",
-    image: Shape = (3, 224, 224),
+    image: Shape | int = (3, 224, 224),
     *,
     title: str = "",
     **changes: object,

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 from resnet_edu.counting import graph
 from resnet_edu.counting.graph import by_block, by_layer
 from resnet_edu.counting.models import Model, name_of, steps_of
-from resnet_edu.counting.recipes import check_choice
+from resnet_edu.counting.recipes import check_choice, image_shape
 from resnet_edu.counting.steps import Shape, Step, Traced, shape_text
 from resnet_edu.drawing import palette
 
@@ -153,7 +153,7 @@ class Table:
 
 def table(
     model: Model = "resnet18",
-    image: Shape = (3, 224, 224),
+    image: Shape | int = (3, 224, 224),
     level: str = "operation",
     *,
     title: str = "",
@@ -229,7 +229,7 @@ def remarks_of(steps: Sequence[Step]) -> list[str]:
 
 def paper(
     names: Sequence[str] = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
-    image: Shape = (3, 224, 224),
+    image: Shape | int = (3, 224, 224),
     **changes: object,
 ) -> Table:
     """Table 1 of He et al. 2015, every cell computed from Steps, with the parameters added.
@@ -258,13 +258,13 @@ def paper(
     rows.append(("FLOPs", "", *(_scientific(network.multiply_adds) for network in networks)))
     rows.append(("parameters", "", *(f"{network.parameters:,}" for network in networks)))
     columns = ["layer", "output", *map(name_of, names)]
-    caption = f"Table 1 of He et al. 2015, computed, for an image of {shape_text(image)}"
+    caption = f"Table 1 of He et al. 2015, computed, for an image of {shape_text(image_shape(image))}"
     return Table(caption, columns, rows, rooms=[*networks[0].rooms, "", ""], words=len(columns), merge=True)
 
 
 def compare(
     models: Iterable[Model] = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
-    image: Shape = (3, 224, 224),
+    image: Shape | int = (3, 224, 224),
     *,
     titles: Sequence[str] = (),
     **changes: object,
@@ -296,7 +296,7 @@ def compare(
             )
         )
         remarks += [f"{name}: {remark}" for remark in remarks_of(steps)]
-    caption = f"Networks side by side, for one image of {shape_text(image)}"
+    caption = f"Networks side by side, for one image of {shape_text(image_shape(image))}"
     return Table(caption, ["network", "blocks", "depth", "parameters", "multiply-adds"], rows, words=2, remarks=remarks)
 
 

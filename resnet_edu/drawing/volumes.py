@@ -88,7 +88,7 @@ class _Scale(NamedTuple):
 
 def draw(
     model: Model = "resnet34",
-    image: Shape = (3, 224, 224),
+    image: Shape | int = (3, 224, 224),
     level: str = "layer",
     *,
     title: str = "",
@@ -107,7 +107,7 @@ def draw(
 
 def compare(
     models: Sequence[Model] = ("resnet18", "resnet50"),
-    image: Shape = (3, 224, 224),
+    image: Shape | int = (3, 224, 224),
     level: str = "layer",
     **changes: object,
 ) -> Picture:
@@ -120,7 +120,7 @@ def compare(
 
 
 def _drawn(
-    models: Sequence[Model], titles: Sequence[str], image: Shape, level: str, changes: dict[str, object]
+    models: Sequence[Model], titles: Sequence[str], image: Shape | int, level: str, changes: dict[str, object]
 ) -> Picture:
     check_choice("level", level, ("layer", "block"))
     runs = [steps_of(model, image, **(changes if isinstance(model, str) else {})) for model in models]
