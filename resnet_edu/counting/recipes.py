@@ -177,6 +177,21 @@ def cifar_recipe(depth: int) -> Recipe:
     return Recipe("basic", (n, n, n), (16, 32, 64), stem="cifar", shortcut="A", num_classes=10)
 
 
+def image_shape(image: Any, channels: int = 3) -> tuple[int, ...]:
+    """An image's shape as people write it: all three numbers, or the side of a square.
+
+    >>> image_shape(224), image_shape([1, 28, 28])
+    ((3, 224, 224), (1, 28, 28))
+
+    Raises TypeError for what is neither.
+    """
+    sides = [image] if not isinstance(image, tuple | list) else list(image)
+    if not sides or any(isinstance(side, bool) or not hasattr(side, "__index__") for side in sides):
+        raise TypeError(f"an image is (channels, height, width), or one number for a square, got {image!r}")
+    numbers = tuple(side.__index__() for side in sides)
+    return numbers if isinstance(image, tuple | list) else (channels, *numbers * 2)
+
+
 def check_image(shape: tuple[int, ...], in_channels: int, stem_kernel: int) -> None:
     """Raise ValueError unless ``(C, H, W)`` is an image that a stem can take, and say what to change.
 

@@ -140,6 +140,11 @@ def resnet(
     attributes = {"stem": "stem", "shortcut": "shortcut", "stride_in": "stride-in", "num_classes": "classes"}
     for name in changes:
         check_choice("a change", name, attributes)
+    if not isinstance(model, str):
+        raise TypeError(
+            f"this explorer computes its network in the page, from a name such as 'resnet50', got a "
+            f"{type(model).__name__}; resnet_edu.drawing.volumes.draw draws any module"
+        )
     side = image if image is not None else 32 if model.startswith("cifar") else 224
     _check_range("image", side, 1, 1024)
     plan = recipe(model, **changes)
