@@ -165,7 +165,7 @@ def test_build_is_the_factory():
 def test_build_follows_every_field_of_the_recipe():
     plan = Recipe("bottleneck", (1, 2), (4, 8), "cifar", "C", "1x1", in_channels=2, num_classes=3)
     model = zoo.build(plan, zero_init_residual=True)
-    assert (model.in_channels, model.fc.out_features, model.fc.in_features) == (2, 3, 32)
+    assert (model.conv1.in_channels, model.fc.out_features, model.fc.in_features) == (2, 3, 32)
     assert [len(model.layer1), len(model.layer2)] == [1, 2]
     assert model.conv1.kernel_size == (3, 3)
     assert model.layer2[0].conv1.stride == (2, 2)
