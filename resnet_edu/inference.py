@@ -126,10 +126,10 @@ class _Watch(TorchFunctionMode):
 
 def _follow(model: nn.Module) -> tuple[fx.Graph, set[int]]:
     """The graph of ``model(images)``, and the parameters and buffers that it reads without calling their module."""
-    # What has a default is left at it.
-    options = inspect.signature(model.forward).parameters.values()
-    fixed = {option.name: option.default for option in options if option.default is not option.empty}
     try:
+        # What has a default is left at it.
+        options = inspect.signature(model.forward).parameters.values()
+        fixed = {option.name: option.default for option in options if option.default is not option.empty}
         with _Watch() as watch:
             graph = _Tracer().trace(model, fixed)
     except Exception as error:  # whatever the forward pass does with a stand-in
@@ -153,8 +153,10 @@ def _pairs(model: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     pairs = []
     for node, bn in rooms.items():
         before = node.args[0] if node.args else None
-        conv = rooms.get(before) if isinstance(before, fx.Node) else None
-        if not (isinstance(conv, nn.Conv2d) and isinstance(bn, nn.BatchNorm2d)) or before is None:
+        if not isinstance(before, fx.Node) or not isinstance(bn, nn.BatchNorm2d):
+            continue
+        conv = rooms.get(before)
+        if not isinstance(conv, nn.Conv2d):
             continue
         alone = len(before.users) == 1 and runs[id(conv)] == runs[id(bn)] == 1
         own = not any(id(value) in read for room in (conv, bn) for value in (*room.parameters(), *room.buffers()))
