@@ -134,7 +134,10 @@ def _plain(choice: "dataclasses.Field[Any]", value: Any) -> Any:
             if math.isfinite(real):
                 return real
     elif isinstance(value, Iterable) and not isinstance(value, str | bytes):
-        numbers = [whole(number) for number in value]
+        try:
+            numbers = [whole(number) for number in value]
+        except TypeError:  # an array or a tensor of one number alone
+            numbers = [None]
         if None not in numbers:
             return tuple(numbers)
     raise ValueError(f"{name} must be {wanted}, got {value!r}")
