@@ -5,6 +5,7 @@ No torch here. The arithmetic reads a recipe to count, the zoo reads it to build
 
 import operator
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -153,6 +154,8 @@ def recipe(name: str, **changes: Any) -> Recipe:
 
     Raises ValueError for a name or depth that does not exist, with the nearest ones that do.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"a recipe goes by its name, such as 'resnet50', got {type(name).__name__}")
     match = re.fullmatch(r"(resnet|plain|cifar_plain|cifar)_?(\d+)", name)
     if match is None:
         raise ValueError(
@@ -207,6 +210,8 @@ def check_image(shape: tuple[int, ...], in_channels: int, stem_kernel: int) -> N
         ...
     ValueError: this network takes images with 3 channels, got 1 in (1, 28, 28)
     """
+    if not isinstance(shape, Sequence):
+        raise ValueError(f"an image is (channels, height, width), such as (3, 224, 224), got {shape!r}")
     if len(shape) != 3:
         raise ValueError(f"an image is (channels, height, width), got {len(shape)} numbers: {tuple(shape)}")
     channels, height, width = shape

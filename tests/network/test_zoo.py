@@ -14,6 +14,8 @@ from resnet_edu.counting.recipes import Recipe, recipe
 
 NAMES = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
 SIZES = [32, 64, 97, 224, 225]
+#: Every size for a basic and a bottleneck network; the others are more of the same blocks.
+CASES = [(name, size) for name in NAMES for size in SIZES if name in ("resnet18", "resnet50") or size == 32]
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +63,7 @@ def test_strict_loading_in_both_directions(pair, scramble):
     assert_same_states(target, scrambled)
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("pair", NAMES, indirect=True)
+@pytest.mark.parametrize(("pair", "size"), CASES, indirect=["pair"])
 def test_equal_logits(pair, size):
     ours, theirs = (model.eval() for model in pair)
     x = torch.randn(2, 3, size, size)
@@ -72,8 +73,7 @@ def test_equal_logits(pair, size):
     assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("pair", NAMES, indirect=True)
+@pytest.mark.parametrize(("pair", "size"), CASES, indirect=["pair"])
 def test_equal_outputs_gradients_and_statistics_in_training(pair, size):
     """Tolerance: none. The same operations in the same order give the same bits."""
     ours, theirs = (model.train() for model in pair)
