@@ -18,6 +18,7 @@ class ImageNetStem(nn.Sequential):
     >>> tuple(ImageNetStem()(image).shape)             # ⌊(224 + 2·3 − 7)/2⌋ + 1 = 112, then 56
     (1, 64, 56, 56)
 
+    A cell of the result sees 11 pixels a side: the 7 of the convolution, and 2 steps of 2 in the pooling.
     The paper gives no padding; 3 is the one that makes 224 into the 112 of its Table 1.
     Raises ValueError if a channel count is below 1.
     """

@@ -37,6 +37,9 @@ An exercise, with hints inside it, and a solution inside it if the answer is pro
 followed by one code cell with the tag `exercise`. It holds the solution; `split` makes the starter from it.
 
 A chapter that breaks these rules raises MarkupError with the line at which it does. Needs nothing but PyYAML.
+
+Why not a library: jupytext reads cells but forgets their lines, which an author needs with an error, and
+MyST-Parser hands directives to Sphinx, which the notebooks have to do without.
 """
 
 import ast
@@ -450,6 +453,16 @@ class Split:
 
     starter: str
     solution: str
+
+
+def cell_id(kind: str, source: str) -> str:
+    """The id of a notebook's cell, of kind "code" or "markdown": made from its content, so that it stays when cells
+    around it change, and a page can link to a cell of the notebook that lies beside it.
+
+    >>> cell_id("code", "f(2)") == cell_id("code", "f(2)") != cell_id("code", "f(3)")
+    True
+    """
+    return hashlib.sha256(f"{kind}\0{source}".encode()).hexdigest()[:12]
 
 
 TURN = "...  # your turn"

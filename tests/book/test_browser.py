@@ -7,29 +7,22 @@ import re
 from pathlib import Path
 
 import pytest
-import system_programs
 import yaml
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parent.parent.parent
 HTML = ROOT / "_build/html"
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-PAGES = [Path(name).with_suffix(".html").as_posix() for name in (TOC["root"], *(c["file"] for c in TOC["chapters"]))]
+FILES = [TOC["root"], *(entry["file"] for part in TOC["parts"] for entry in part["chapters"])]
+PAGES = [Path(name).with_suffix(".html").as_posix() for name in FILES]
 VIEWS = [(width, mode) for width in (390, 1440) for mode in ("light", "dark")]
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(chromium):
     if not (HTML / "index.html").exists():
         pytest.fail("there is no built book to look at; run: make book")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=system_programs.find("chromium"),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
-        )
-        yield browser
-        browser.close()
+    return chromium
 
 
 class Visit:

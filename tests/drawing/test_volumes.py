@@ -175,5 +175,95 @@ def test_words_state_the_way_and_the_scale():
 
 
 def test_errors_name_the_choices():
-    with pytest.raises(ValueError, match="level must be one of 'layer', 'block', got 'operation'"):
-        volumes.draw("resnet34", level="operation")
+    with pytest.raises(ValueError, match="level must be one of 'layer', 'block', 'operation', got 'room'"):
+        volumes.draw("resnet34", level="room")
+    for names in (["resnet18"], ["resnet18", "resnet50"]):
+        with pytest.raises(ValueError, match="level must be one of 'layer', 'block', got 'operation'"):
+            volumes.compare(names, level="operation")
+    with pytest.raises(ValueError, match="these Steps have none"):
+        volumes.draw(arithmetic.steps("resnet18")[1:3], level="operation")  # a batch norm and a ReLU
+
+
+# ------------------------------------------------------------------------------------- the level "operation"
+
+STEM = arithmetic.steps("resnet18")[:4]
+BLOCKS = [arithmetic.block_steps("basic", 64, 128, 2), arithmetic.block_steps("bottleneck", 64, 64)]
+PIECES = {"stem": STEM, "basic": BLOCKS[0], "bottleneck": BLOCKS[1], "head": arithmetic.steps("resnet18")[-3:]}
+
+
+def with_kernel(steps):
+    return [step for step in steps if step.operation.startswith(("conv", "max-pool", "average pool", "linear"))]
+
+
+@pytest.mark.parametrize("steps", PIECES.values(), ids=PIECES)
+def test_each_operation_is_its_kernel_on_its_map_to_scale(steps):
+    """Box by box: the map read, the filter on it, the map made, the channel of the filter, its one number."""
+    picture = volumes.draw(steps, level="operation")
+    assert picture.narrow is not None
+    for svg in (picture.svg, picture.narrow):
+        ratio, boxes = channels_per_pixel(svg), iter(fronts(svg))
+        largest = max(max((*shape, 1, 1)[1:3]) for step in with_kernel(steps) for shape in (step.input, step.output))
+        pixel = (150 if svg is picture.svg else 110) / max(largest, 7)
+
+        def expect(channels, rows, boxes=boxes, pixel=pixel, ratio=ratio):
+            length, height = next(boxes)
+            assert length == pytest.approx(max(channels * pixel / ratio, THINNEST), abs=0.06)
+            assert height == pytest.approx(max(rows * pixel, THINNEST), abs=0.06)
+
+        for step in with_kernel(steps):
+            (c_in, h_in, _), (c_out, h_out, _) = ((*shape, 1, 1)[:3] for shape in (step.input, step.output))
+            pools = "pool" in step.operation
+            kernel = int(step.operation.split(" ")[1][0]) if "×" in step.operation else h_in
+            expect(c_in, h_in)
+            if pools:
+                expect(1, h_in)  # a pooling reads one channel at a time, a convolution all of them
+            expect(1 if pools else c_in, kernel)
+            expect(c_out, h_out)
+            expect(1, h_out)
+            expect(1, 1)
+        assert next(boxes, None) is None
+
+
+@pytest.mark.parametrize("steps", [*PIECES.values(), arithmetic.steps("resnet18")], ids=[*PIECES, "resnet18"])
+def test_labels_of_operations_never_collide_and_stay_inside(steps):
+    picture = volumes.draw(steps, level="operation")
+    for svg in (picture.svg, picture.narrow):
+        width, height = size_of(svg)
+        found = labels(svg)
+        for (one, text), (other, more) in itertools.combinations(found, 2):
+            assert not one.meets(other), (text, more)
+        for box, text in found:
+            assert box.left >= 0, text
+            assert box.right <= width, text
+            assert box.bottom <= height, text
+        assert [text for _, text in found if text in {step.room for step in with_kernel(steps)}] == [
+            step.room for step in with_kernel(steps)
+        ]
+    assert size_of(picture.narrow)[0] <= 358 / 0.85  # a phone shows it without scrolling
+    assert size_of(picture.svg)[0] <= 780
+
+
+def test_a_kernel_lies_inside_its_map():
+    # A 7×7 kernel on a map of 7×7 and one on a map of 9×9: there is hardly a place left for it.
+    for side, kernel in ((7, 7), (9, 7), (1, 1)):
+        step = STEM[0]._replace(operation=f"conv {kernel}×{kernel}", input=(3, side, side), output=(4, side, side))
+        steps = [step._replace(multiply_adds=12 * (side * kernel) ** 2)]
+        (_, height), (_, tall), *_ = fronts(volumes.draw(steps, level="operation").svg)
+        assert tall <= height
+
+
+def test_filters_show_their_groups_and_the_words_say_what_a_filter_makes():
+    nn = pytest.importorskip("torch").nn
+    depthwise = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.Conv2d(8, 16, 1), nn.ReLU())
+    picture = volumes.draw(depthwise, (8, 12, 12), level="operation")
+    assert "each of 8 filters is 1×3×3, reads 8×12×12 and makes one channel of 8×12×12" in picture.alt
+    assert "each of 16 filters is 8×1×1" in picture.alt
+    assert "16×12×12; then ReLU." in picture.alt
+    shown = [text for _, text in labels(picture.svg)]
+    assert {"8 filters of 1×3×3", "16 filters of 8×1×1", "then ReLU"} <= set(shown)
+
+
+def test_a_pooling_reads_one_channel_and_says_so():
+    picture = volumes.draw(PIECES["head"], level="operation")
+    assert "a window of 7×7 in one channel at a time turns 512×7×7 into 512×1×1" in picture.alt
+    assert "each of 1000 weighted sums reads all 512 numbers" in picture.alt

@@ -20,9 +20,8 @@ from html import escape
 from pathlib import Path
 
 import pytest
-import system_programs
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from resnet_edu import explorers
 from resnet_edu.counting import arithmetic
@@ -133,19 +132,8 @@ def origins(folder):
     server.server_close()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=system_programs.find("chromium"),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
-        )
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def visit(browser, origins):
+def visit(chromium, origins):
     """Open a page; at the end nothing must have been said on the console or asked of another host."""
     contexts, said = [], []
 
@@ -158,7 +146,7 @@ def visit(browser, origins):
 
     def open_page(name, origin="file", width=1440, mode="light", context=None, hash_="", **options) -> Page:
         if context is None:
-            context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=mode, **options)
+            context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=mode, **options)
             contexts.append(context)
         page = listen(context.new_page(), origins[origin])
         page.set_default_timeout(8000)
@@ -945,9 +933,9 @@ def jupyterlab(tmp_path):
             server.wait()
 
 
-def test_the_figures_run_in_jupyterlab(browser, jupyterlab):
+def test_the_figures_run_in_jupyterlab(chromium, jupyterlab):
     address, token = jupyterlab
-    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    context = chromium.new_context(viewport={"width": 1440, "height": 1000})
     page = context.new_page()
     errors, outside = [], []
     page.on("pageerror", lambda error: errors.append(str(error)))
