@@ -195,6 +195,32 @@ def test_a_run_loads_the_data_that_its_config_names() -> None:
     assert run.history[0]["images"] == 5000 // 128 * 128
 
 
+def test_every_choice_of_model_data_and_machine_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    seen: list[tuple[int, int]] = []
+
+    def load(name: str, **options: Any) -> ImageData:
+        asked.append((name, options))
+        return part_of(digits(), 200)
+
+    def look(module: nn.Module, inputs: tuple[torch.Tensor], _: torch.Tensor) -> None:
+        if isinstance(module, nn.Conv2d) and module.training:
+            seen.append((len(inputs[0]), torch.get_num_threads()))
+
+    monkeypatch.setattr(room, "load", load)
+    other = 1 + torch.get_num_threads()
+    config = replace(TINY, model="cifar14", widths=(3, 5, 7), epochs=2, batch=48, threads=other)
+    with register_module_forward_hook(look):
+        run = quiet(replace(config, data="folder", root="a folder", url="a mirror", size=24))
+    assert asked == [("folder", {"root": "a folder", "url": "a mirror", "size": 24})]
+    assert [len(layer) for layer in (run.model.layer1, run.model.layer3)] == [2, 2]  # 14 = 6·2 + 2
+    assert (run.model.conv1.out_channels, run.model.fc.in_features) == (3, 7)
+    assert set(seen) == {(48, other)}
+    assert [row["images"] for row in run.history] == [4 * 48] * 2
+    with pytest.raises(ValueError, match="no device 'teapot'"):
+        quiet(replace(TINY, device="teapot"))
+
+
 def test_channels_last_changes_the_layout_and_hardly_the_numbers() -> None:
     plain, last = (quiet(replace(TINY, epochs=1, channels_last=value)) for value in (False, True))
     assert last.model.layer1[0].conv1.weight.is_contiguous(memory_format=torch.channels_last)
