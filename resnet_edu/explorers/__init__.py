@@ -135,15 +135,15 @@ def resnet(
     recipe's ``stem``, ``shortcut``, ``stride_in`` and ``num_classes``. The image is 224 pixels a side,
     32 for the CIFAR family, or any number up to 1024.
 
-    Raises ValueError for an unknown name or change, or an image that is too small.
+    Raises ValueError for an unknown name or change, or an image that is too small; TypeError for a module.
     """
     attributes = {"stem": "stem", "shortcut": "shortcut", "stride_in": "stride-in", "num_classes": "classes"}
     for name in changes:
         check_choice("a change", name, attributes)
     if not isinstance(model, str):
         raise TypeError(
-            f"this explorer computes its network in the page, from a name such as 'resnet50', got a "
-            f"{type(model).__name__}; resnet_edu.drawing.volumes.draw draws any module"
+            f"this figure computes in the page and takes a name, such as 'resnet50', got {type(model).__name__}; "
+            "a network of your own is drawn by resnet_edu.drawing: diagrams.network(model), volumes.draw(model)"
         )
     side = image if image is not None else 32 if model.startswith("cifar") else 224
     _check_range("image", side, 1, 1024)

@@ -414,3 +414,10 @@ def test_the_colors_are_the_palettes():
     source = (explorers.ASSETS / "ui.js").read_text(encoding="utf-8")
     found = re.findall(r'^    "?([\w-]+)"?: \["(#\w+)", "(#\w+)", "(#\w+)"\],$', source, flags=re.MULTILINE)
     assert {name: palette.Color(*colors) for name, *colors in found} == palette.LIGHT
+
+
+def test_a_network_of_your_own_is_sent_to_the_drawings():
+    from torch import nn
+
+    with pytest.raises(TypeError, match=r"takes a name, such as 'resnet50', got Linear; .*volumes\.draw\(model\)"):
+        explorers.resnet(nn.Linear(1, 1))
