@@ -195,7 +195,14 @@ def table(
     written = {shape: shape_text(shape) for shape in {s.output for s in steps} | {s.input for s in steps}}
     if level == "operation":
         rows = [
-            (room, operation, written[output], f"{parameters:,}", units(adds) if counted else _UNCOUNTED, f"{field:,} px")
+            (
+                room,
+                operation,
+                written[output],
+                f"{parameters:,}",
+                units(adds) if counted else _UNCOUNTED,
+                f"{field:,} px",
+            )
             for room, operation, _, output, parameters, adds, field, _, _, counted in steps
         ]
     else:
