@@ -217,10 +217,10 @@ def image_shape(image: Any, channels: int = 3) -> tuple[int, ...]:
     return numbers if isinstance(image, tuple | list) else (channels, *numbers * 2)
 
 
-def check_image(shape: tuple[int, ...], in_channels: int, stem_kernel: int) -> None:
-    """Raise ValueError unless ``(C, H, W)`` is an image that a stem can take, and say what to change.
+def check_image(shape: tuple[int, ...], in_channels: int) -> None:
+    """Raise ValueError unless ``(C, H, W)`` is an image that a network can take, and say what to change.
 
-    >>> check_image((1, 28, 28), in_channels=3, stem_kernel=7)
+    >>> check_image((1, 28, 28), in_channels=3)
     Traceback (most recent call last):
         ...
     ValueError: this network takes images with 3 channels, got 1 in (1, 28, 28)
@@ -235,8 +235,6 @@ def check_image(shape: tuple[int, ...], in_channels: int, stem_kernel: int) -> N
         raise ValueError(
             f"this network takes images with {in_channels} channels, got {channels} in {tuple(shape)}{hint}"
         )
-    if min(height, width) < stem_kernel:
-        raise ValueError(
-            f"the image is too small for the stem: its {stem_kernel}×{stem_kernel} window needs at least "
-            f"{stem_kernel} pixels a side, got {height}×{width}; enlarge the image or choose another stem"
-        )
+    # Each window is padded by half its size, so it fits on a single pixel, and so do all that follow.
+    if min(height, width) < 1:
+        raise ValueError(f"an image has at least 1 pixel a side, got {height}×{width}")

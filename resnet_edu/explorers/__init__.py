@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from resnet_edu.counting.recipes import STEM_KERNEL, check_choice, check_image, recipe
+from resnet_edu.counting.recipes import check_choice, check_image, recipe
 from resnet_edu.drawing import palette, volumes
 from resnet_edu.drawing.pictures import Picture
 from resnet_edu.explorers import stills
@@ -135,7 +135,7 @@ def resnet(
     recipe's ``stem``, ``shortcut``, ``stride_in`` and ``num_classes``. The image is 224 pixels a side,
     32 for the CIFAR family, or any number up to 1024.
 
-    Raises ValueError for an unknown name or change, or an image that is too small; TypeError for a module.
+    Raises ValueError for an unknown name or change, or an image out of range; TypeError for a module.
     """
     attributes = {"stem": "stem", "shortcut": "shortcut", "stride_in": "stride-in", "num_classes": "classes"}
     for name in changes:
@@ -148,7 +148,7 @@ def resnet(
     side = image if image is not None else 32 if model.startswith("cifar") else 224
     _check_range("image", side, 1, 1024)
     plan = recipe(model, **changes)
-    check_image((plan.in_channels, side, side), plan.in_channels, STEM_KERNEL[plan.stem])
+    check_image((plan.in_channels, side, side), plan.in_channels)
     for room in open.split():
         if not re.fullmatch(r"stem|head|layer\d+(\.\d+)?", room):
             raise ValueError(f"open lists rooms such as 'stem', 'layer2' or 'layer2.0', got {room!r}")

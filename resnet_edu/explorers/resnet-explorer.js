@@ -12,7 +12,7 @@
     ["plain18", "Plain-18, no shortcuts"], ["plain34", "Plain-34, no shortcuts"],
     ["cifar", "CIFAR, 6n + 2"], ["cifar_plain", "CIFAR plain, 6n + 2"],
   ];
-  const SIZES = [1, 1024]; // an image too small for the stem is refused with the reason, not hidden
+  const SIZES = [1, 1024];
   const CLASSES = [1, 100000];
   const LARGEST_N = 300;
   // As in resnet_edu.drawing.volumes: how far a pixel to the back goes right and up, and what could not be seen.

@@ -95,18 +95,18 @@ def test_changes_that_make_no_network_say_why(changes, expected):
         ((1, 3, 224, 224), "got 4 numbers"),
         ((1, 28, 28), "takes images with 3 channels, got 1 in (1, 28, 28)"),
         ((224, 224, 3), "permute it"),
-        ((3, 6, 224), "its 7×7 window needs at least 7 pixels a side, got 6×224; enlarge the image"),
+        ((3, 0, 224), "at least 1 pixel a side, got 0×224"),
     ],
 )
 def test_images_that_do_not_suit(shape, expected):
     with pytest.raises(ValueError, match=re.escape(expected)):
-        check_image(shape, in_channels=3, stem_kernel=7)
+        check_image(shape, in_channels=3)
 
 
 @pytest.mark.parametrize("image", [224, 3.5, None])
 def test_a_side_alone_is_no_image(image):
     with pytest.raises(ValueError, match=re.escape(f"(channels, height, width), such as (3, 224, 224), got {image}")):
-        check_image(image, in_channels=3, stem_kernel=7)
+        check_image(image, in_channels=3)
 
 
 def test_a_recipe_goes_by_its_name():

@@ -348,7 +348,6 @@ def test_python_refuses_what_the_tag_would_refuse():
         (lambda: explorers.conv(size=0), "size must be a whole number from 1 to 256, got 0"),
         (lambda: explorers.conv(size=2, kernel=9), "the kernel does not fit"),
         (lambda: explorers.resnet("resnet19"), "the nearest is 18"),
-        (lambda: explorers.resnet("resnet18", 5), "too small for the stem"),
         (lambda: explorers.resnet("resnet18", widths=(1, 2)), "a change must be one of 'stem', 'shortcut'"),
         (lambda: explorers.resnet("resnet18", versus="vgg"), "no network is called 'vgg'"),
         (lambda: explorers.resnet("resnet18", open="layers"), "open lists rooms such as"),
