@@ -377,11 +377,12 @@ def test_still_pictures_tell_the_shapes_that_the_core_computes():
         assert ("They are added" in figure.picture.alt) == chosen["fits"]
 
 
-def test_all_scripts_together_weigh_at_most_60_kilobytes():
+def test_the_scripts_of_a_figure_weigh_at_most_30_kilobytes():
     names = {name for needed in explorers.SCRIPTS.values() for name in needed}
     assert names == {path.name for path in explorers.ASSETS.glob("*.js")}
-    weight = sum(len(gzip.compress((explorers.ASSETS / name).read_bytes(), mtime=0)) for name in names)
-    assert weight <= 60 * 1024
+    weights = {name: len(gzip.compress((explorers.ASSETS / name).read_bytes(), mtime=0)) for name in names}
+    for tag, needed in explorers.SCRIPTS.items():
+        assert sum(weights[name] for name in needed) <= 30 * 1024, tag
 
 
 def test_the_engine_is_whole_and_weighs_at_most_70_kilobytes():
