@@ -41,8 +41,9 @@ class Concept:
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        words = sorted(self.names, key=len, reverse=True)
-        return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?:e?s)?(?!\w)", re.IGNORECASE)
+        # A name in code is written with an underscore: receptive_field, cross_entropy.
+        words = [re.sub(r"\\?[ _-]", "[ _-]", re.escape(name)) for name in sorted(self.names, key=len, reverse=True)]
+        return re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?:e?s)?(?!\w)", re.IGNORECASE)
 
 
 class Chapter:

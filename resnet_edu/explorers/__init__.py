@@ -135,11 +135,16 @@ def resnet(
     recipe's ``stem``, ``shortcut``, ``stride_in`` and ``num_classes``. The image is 224 pixels a side,
     32 for the CIFAR family, or any number up to 1024.
 
-    Raises ValueError for an unknown name or change, or an image that is too small.
+    Raises ValueError for an unknown name or change, or an image that is too small; TypeError for a module.
     """
     attributes = {"stem": "stem", "shortcut": "shortcut", "stride_in": "stride-in", "num_classes": "classes"}
     for name in changes:
         check_choice("a change", name, attributes)
+    if not isinstance(model, str):
+        raise TypeError(
+            f"this figure computes in the page and takes a name, such as 'resnet50', got {type(model).__name__}; "
+            "a network of your own is drawn by resnet_edu.drawing: diagrams.network(model), volumes.draw(model)"
+        )
     side = image if image is not None else 32 if model.startswith("cifar") else 224
     _check_range("image", side, 1, 1024)
     plan = recipe(model, **changes)
@@ -201,7 +206,13 @@ def shortcut(
 
 
 def degradation(
-    depth: int = 56, seed: int = 0, shortcut: str = "A", widths: str = "narrow", epochs: int = 8
+    depth: int = 56,
+    seed: int = 0,
+    shortcut: str = "A",
+    widths: str = "narrow",
+    epochs: int = 8,
+    *,
+    compact: bool = False,
 ) -> Explorer:
     """A race: a plain and a residual network of the same depth train in the reader's own browser, side by side.
 
@@ -209,7 +220,8 @@ def degradation(
     'Two networks of 20 layers, plain and residual, that train here: in a browser with scripts, on this page.'
 
     ``shortcut`` is the residual network's option, ``A`` or ``B``; ``widths`` is ``narrow`` (4, 8, 16 channels) or
-    ``wide`` (8, 16, 32). The depth is 6n + 2, up to 218. Raises ValueError for anything else.
+    ``wide`` (8, 16, 32). The depth is 6n + 2, up to 218. ``compact`` shows one chart and no further choices.
+    Raises ValueError for anything else.
     """
     _check_range("depth", depth, 8, 218)
     recipe(f"cifar{depth}")  # refuses what is not 6n + 2, and names the nearest
@@ -218,6 +230,7 @@ def degradation(
     check_choice("widths", widths, ("narrow", "wide"))
     _check_range("epochs", epochs, 1, 40)
     asked = {"depth": depth, "seed": seed, "shortcut": shortcut, "widths": widths, "epochs": epochs}
+    asked |= {"compact": "yes"} if compact else {}
     return Explorer("degradation-race", asked, stills.race(depth))
 
 

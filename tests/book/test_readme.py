@@ -35,7 +35,7 @@ def test_the_chapters_are_the_same_in_every_list():
 
 
 def test_a_chapter_has_the_number_of_its_file_in_every_list_and_link():
-    rows = re.findall(r"^\| (\d+) \| \[.*?\]\(book/(\d\d)_\w+\.md\)", text("README.md"), re.MULTILINE)
+    rows = re.findall(r"^(\d+)\. \[.*?\]\(book/(\d\d)_\w+\.md\)", text("README.md"), re.MULTILINE)
     assert rows
     for told, number in rows:
         assert int(told) == int(number)

@@ -14,7 +14,7 @@ import system_programs
 import torch
 
 from resnet_edu import blocks, explorers
-from resnet_edu.counting import arithmetic, steps, trace
+from resnet_edu.counting import arithmetic, graph, steps, trace
 from resnet_edu.counting.recipes import Recipe, recipe
 from resnet_edu.drawing import palette
 
@@ -36,7 +36,8 @@ def in_javascript(questions: list[tuple[str, dict[str, Any]]]) -> list[Any]:
 
 
 def as_lists(rows: list[steps.Step]) -> list[Any]:
-    return [[list(value) if isinstance(value, tuple) else value for value in row] for row in rows]
+    """The first seven fields: what a row reads, and whether it learns, no explorer asks."""
+    return [[list(value) if isinstance(value, tuple) else value for value in row[:7]] for row in rows]
 
 
 def in_python(call: Any) -> Any:
@@ -120,7 +121,7 @@ def test_sums_and_depths_equal_pythons():
         setting = {"name": name, "image": [3, 97, 64]}
         rows = arithmetic.steps(name, (3, 97, 64))
         questions += [("by_layer", setting), ("by_block", setting), ("depth", setting)]
-        expected += [as_lists(steps.by_layer(rows)), as_lists(steps.by_block(rows)), recipe(name).depth]
+        expected += [as_lists(graph.by_layer(rows)), as_lists(graph.by_block(rows)), recipe(name).depth]
     assert in_javascript(questions) == expected
 
 
@@ -289,6 +290,7 @@ FIGURES = [
     explorers.shortcut("preactivation", 16, 32, shortcut="A"),
     explorers.shortcut("bottleneck", 256, 128, shortcut="C", stride_in="1x1"),
     explorers.degradation(),
+    explorers.degradation(20, shortcut="B", compact=True),
     explorers.live(),
     explorers.workbench("plain", 110),
 ]
@@ -412,3 +414,10 @@ def test_the_colors_are_the_palettes():
     source = (explorers.ASSETS / "ui.js").read_text(encoding="utf-8")
     found = re.findall(r'^    "?([\w-]+)"?: \["(#\w+)", "(#\w+)", "(#\w+)"\],$', source, flags=re.MULTILINE)
     assert {name: palette.Color(*colors) for name, *colors in found} == palette.LIGHT
+
+
+def test_a_network_of_your_own_is_sent_to_the_drawings():
+    from torch import nn
+
+    with pytest.raises(TypeError, match=r"takes a name, such as 'resnet50', got Linear; .*volumes\.draw\(model\)"):
+        explorers.resnet(nn.Linear(1, 1))
