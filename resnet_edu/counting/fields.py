@@ -15,7 +15,11 @@ _NOTHING: Pair = (0, 0)
 
 
 class Factor(NamedTuple):
-    """One factor of a dimension: the 196 tokens of a map of 14×14 are a dimension of two factors."""
+    """One factor of a dimension: the 196 tokens of a map of 14×14 are a dimension of two factors.
+
+    >>> Factor(size=14, jump=(16, 0), span=(208, 0)).span[0]          # 13 steps of 16 pixels
+    208
+    """
 
     size: int
     jump: Pair
@@ -60,6 +64,9 @@ def windows(view: View, shape: Sequence[int], taps: Sequence[tuple[float, float]
 
     ``taps`` holds for each of them the cells that a window reaches over, and the cells from one window to the next:
     (3, 2) for 3×3/2. A convolution ``mixes`` all channels, whatever they carry.
+
+    >>> windows(image_view((1, 3, 8, 8)), (1, 4, 4, 4), [(3, 2), (3, 2)]).dims[2][0].jump
+    (2, 0)
     """
     field, count = view.field, len(taps)
     before, moved = view.dims[:-count], view.dims[-count:]
@@ -103,7 +110,11 @@ def reduced(view: View, shape: Sequence[int], over: Iterable[int] | None = None)
 
 
 def product(left: View, right: View | None, shape: Sequence[int]) -> View:
-    """After a matrix product, where the last dimension of the left is summed with the last but one of the right."""
+    """After a matrix product, where the last dimension of the left is summed with the last but one of the right.
+
+    >>> product(image_view((1, 3, 8, 6)), None, (1, 3, 8, 5)).field   # a linear layer over each row of the image
+    (1, 6)
+    """
     field = _across(left.field, left.dims[-1:])
     if right is None:
         return View(field, (*left.dims[:-1], _plain(shape[-1])))
@@ -131,7 +142,12 @@ def together(views: Sequence[View], shape: Sequence[int]) -> View:
 
 
 def joined(views: Sequence[View], shape: Sequence[int], along: int) -> View:
-    """Tensors one behind the other along a dimension: channels of two maps, or a class token before the others."""
+    """Tensors one behind the other along a dimension: channels of two maps, or a class token before the others.
+
+    >>> image = image_view((1, 3, 8, 8))
+    >>> joined([image, image], (1, 6, 8, 8), 1).side
+    1
+    """
     dims = [max(own, key=_span) for own in zip(*(view.dims for view in views), strict=True)]
     dims[along] = (Factor(shape[along], _NOTHING, _span(dims[along])),)
     field = views[0].field
@@ -202,12 +218,20 @@ def restrided(view: View, shape: Sequence[int], strides: Sequence[int], old_stri
 
 
 def resized(view: View, shape: Sequence[int]) -> View:
-    """The same distances in a tensor of other sizes: padded, or cropped."""
+    """The same distances in a tensor of other sizes: padded, or cropped.
+
+    >>> resized(image_view((1, 3, 8, 8)), (1, 3, 10, 10)).dims[2][0].span
+    (9, 0)
+    """
     return View(view.field, tuple(_resized(dim, size) for dim, size in zip(view.dims, shape, strict=True)))
 
 
 def unknown(views: Sequence[View], shape: Sequence[int]) -> View:
-    """After an operation that nobody here knows: everything may see everything, an upper bound."""
+    """After an operation that nobody here knows: everything may see everything, an upper bound.
+
+    >>> unknown([image_view((1, 3, 8, 6))], (1, 10)).field
+    (8, 6)
+    """
     field = mixed(views[0]).field
     for view in views[1:]:
         field = _most(field, mixed(view).field)
@@ -215,7 +239,11 @@ def unknown(views: Sequence[View], shape: Sequence[int]) -> View:
 
 
 def plain_view(field: Pair, shape: Sequence[int]) -> View:
-    """Cells that all see so far, and whose places in the image nobody knows."""
+    """Cells that all see so far, and whose places in the image nobody knows.
+
+    >>> plain_view((11, 11), (1, 64)).side
+    11
+    """
     return View(field, tuple(_plain(size) for size in shape))
 
 

@@ -17,7 +17,12 @@ _NOTHING = ("flatten", "Dropout", "dropout", "StochasticDepth", "DropPath")
 
 
 class Shortcut(NamedTuple):
-    """A way around something learned, from the fork to the sum where both ways meet again."""
+    """A way around something learned, from the fork to the sum where both ways meet again.
+
+    >>> from resnet_edu.counting import arithmetic
+    >>> shortcuts(arithmetic.block_steps("basic"))
+    [Shortcut(fork=-1, sum=5, kind='identity', way=())]
+    """
 
     fork: int
     """The last row that both ways pass, or the image."""
@@ -30,7 +35,12 @@ class Shortcut(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A run of rows with a shortcut around most of them; without one in plain networks."""
+    """A run of rows with a shortcut around most of them; without one in plain networks.
+
+    >>> from resnet_edu.counting import arithmetic
+    >>> parts(arithmetic.steps("resnet18"))[1].blocks[0][:3]
+    ('layer1.0', 4, 11)
+    """
 
     room: str
     start: int
@@ -39,7 +49,12 @@ class Block(NamedTuple):
 
 
 class Part(NamedTuple):
-    """The stem, a layer or the head: a run of rows, and the blocks in it."""
+    """The stem, a layer or the head: a run of rows, and the blocks in it.
+
+    >>> from resnet_edu.counting import arithmetic
+    >>> parts(arithmetic.steps("resnet18"))[0]
+    Part(name='stem', role='stem', start=0, stop=4, blocks=())
+    """
 
     name: str
     """Where it is in the code, if its rows have a module of their own."""
