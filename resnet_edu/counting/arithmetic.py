@@ -64,7 +64,7 @@ def steps(model: str | Recipe = "resnet18", image: Shape | int = (3, 224, 224), 
     else:
         plan = model
     image = image_shape(image, plan.in_channels)
-    check_image(image, plan.in_channels, STEM_KERNEL[plan.stem])
+    check_image(image, plan.in_channels)
 
     rows: list[Step] = []
     at: _At = (image, 1, 1)

@@ -57,7 +57,10 @@ _STYLE = (
     ".re-table i{display:inline-block;width:.8em;height:.8em;margin-right:.5em;vertical-align:-.05em;"
     "border-radius:2px;border:1px solid}"
     ".re-table b{display:inline-block;font-weight:400;text-align:left;padding:0 .3em;margin:.15em 0;"
-    "border:solid currentColor;border-width:0 1.5px;border-radius:5px;vertical-align:middle}</style>"
+    "border:solid currentColor;border-width:0 1.5px;border-radius:5px;vertical-align:middle}"
+    # On a phone what a row is called stays in sight while its numbers scroll.
+    "@media(max-width:480px){.re-table tr>th:first-child{position:sticky;left:0;z-index:1;"
+    "background:var(--re-page,canvas)}}</style>"
 )
 
 
@@ -192,12 +195,19 @@ def table(
     written = {shape: shape_text(shape) for shape in {s.output for s in steps} | {s.input for s in steps}}
     if level == "operation":
         rows = [
-            (room, operation, written[output], f"{parameters:,}", units(adds) if counted else _UNCOUNTED, f"{field} px")
+            (
+                room,
+                operation,
+                written[output],
+                f"{parameters:,}",
+                units(adds) if counted else _UNCOUNTED,
+                f"{field:,} px",
+            )
             for room, operation, _, output, parameters, adds, field, _, _, counted in steps
         ]
     else:
         rows = [
-            (room, written[start], written[output], f"{parameters:,}", _counted([step]), f"{step.receptive_field} px")
+            (room, written[start], written[output], f"{parameters:,}", _counted([step]), f"{step.receptive_field:,} px")
             for step in shown
             for room, _, start, output, parameters, *_ in [step]
         ]
@@ -208,7 +218,7 @@ def table(
         written[last.output],
         f"{sum(step.parameters for step in steps):,}",
         _counted(steps),
-        f"{last.receptive_field} px",
+        f"{last.receptive_field:,} px",
     )
     caption = f"{title or name_of(model, **changes)} for one image of {written[first.input]}, {level} by {level}"
     return Table(caption, columns, rows, total, _roles(steps, level), words=3, remarks=remarks_of(steps))

@@ -321,7 +321,7 @@
     }
 
     halt() {
-      this.stop();
+      if (this.live) this.stop();
     }
 
     sleep(away) {
