@@ -317,19 +317,26 @@ def test_two_traces_at_once_do_not_mix():
         assert [(step.room, step.output[0]) for step in found[width]] == [("a", width), ("b", width), ("add", width)]
 
 
-def test_another_thread_runs_the_very_same_model():
-    model = Net(lambda s, x: s.a(x), a=nn.Conv2d(3, 4, 1))
-    plain = model.does
+def test_another_thread_is_inside_of_the_very_same_model():
+    inside, done = threading.Event(), threading.Event()
+
+    class Slow(nn.Module):
+        def forward(self, x):
+            inside.set()
+            done.wait(20)
+            return x
 
     def forward(s: Net, x: torch.Tensor) -> torch.Tensor:
-        if threading.current_thread() is threading.main_thread():
-            other = threading.Thread(target=lambda: model(torch.zeros(1, 3, 2, 2)))
-            other.start()
-            other.join()
-        return plain(s, x)
+        other = threading.Thread(target=lambda: s.slow(torch.zeros(1, 3, 2, 2)))
+        other.start()
+        inside.wait(20)
+        x = s.a(x) + x
+        done.set()
+        other.join()
+        return x
 
-    model.does = forward
-    assert [step.room for step in trace(model, (3, 4, 4))] == ["a"]
+    steps = trace(Net(forward, a=nn.Conv2d(3, 3, 1), slow=Slow()), (3, 4, 4))
+    assert [step.room for step in steps] == ["a", "add"]
 
 
 def test_a_tensor_kept_from_an_earlier_trace_means_nothing():
