@@ -292,6 +292,12 @@ def test_an_image_smaller_than_the_stems_window_is_counted_as_it_runs(side):
     assert [row.output for row in rows] == [shapes[3], *shapes[4:8], (1000,)]
 
 
+def test_a_block_on_its_own_begins_with_one_cell_that_sees_itself():
+    fields = {row.room.rpartition(".")[2]: row.receptive_field for row in block_steps("basic", 64, 64, size=9)}
+    assert (fields["conv1"], fields["conv2"], fields["add"]) == (3, 5, 5)
+    assert block_steps("basic", 64, 128, 2, size=9)[-1].receptive_field == 7  # 3, then 2 more of 2 pixels each
+
+
 def test_a_block_takes_maps_that_are_no_squares():
     rows = block_steps("basic", 64, 128, 2, size=(56, 27))
     assert rows[0].input == (64, 56, 27)

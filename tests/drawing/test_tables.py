@@ -40,7 +40,7 @@ def test_each_row_is_a_step_and_the_last_adds_them_up(name, level):
     assert [row[2] for row in rows] == ["×".join(map(str, step.output)) for step in expected]
     assert [int(row[3].replace(",", "")) for row in rows] == [step.parameters for step in expected]
     assert [row[4] for row in rows] == [tables.units(step.multiply_adds) for step in expected]
-    assert [row[5] for row in rows] == [f"{step.receptive_field} px" for step in expected]
+    assert [row[5] for row in rows] == [f"{step.receptive_field:,} px" for step in expected]
     assert int(total[3].replace(",", "")) == sum(step.parameters for step in steps)
     assert total[4] == tables.units(sum(step.multiply_adds for step in steps))
     assert total[2] == rows[-1][2]
@@ -209,3 +209,35 @@ def test_drawing_needs_no_torch(line):
     code = f"import sys; {line}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_changes_reach_the_network_by_name():
+    one, other = (tables.table("resnet50", level="layer", **changes) for changes in ({}, {"stride_in": "1x1"}))
+    assert cells(str(one))[-1][4] == tables.units(4_089_184_256)
+    assert cells(str(other))[-1][4] == tables.units(3_857_973_248)
+    ten = tables.compare(["resnet18"], num_classes=10)
+    assert f"{11_689_512 - 990 * 513:,}" in str(ten)
+
+
+@pytest.mark.parametrize(
+    ("convolutions", "line"), [(("3×3, 64",), 0), (("3×3, 64", "3×3, 64"), 1), (("1×1, 64", "3×3, 64", "1×1, 256"), 1)]
+)
+def test_how_often_a_stack_is_repeated_stands_beside_its_middle(convolutions, line):
+    lines = str(tables.Stack(convolutions, 6)).splitlines()
+    assert [number for number, text in enumerate(lines) if text.endswith("×6")] == [line]
+    assert len(lines) == len(convolutions)
+
+
+def test_a_small_table_in_html_is_exactly_this():
+    table = tables.Table("Two <rooms>", ["room", "cost"], [("stem", "9"), ("head", "5")], ("total", "14"))
+    root = html(table)
+    (shown,) = root.iter("table")
+    assert words(shown.find("caption")) == "Two <rooms>"
+    assert [words(cell) for cell in shown.find("thead").iter("th")] == ["room", "cost"]
+    assert [[words(cell) for cell in row] for row in shown.find("tbody")] == [["stem", "9"], ["head", "5"]]
+    assert [[words(cell) for cell in row] for row in shown.find("tfoot")] == [["total", "14"]]
+    # Nothing stands between the parts.
+    for element in shown.iter():
+        if element.tag in ("table", "thead", "tbody", "tfoot", "tr"):
+            assert not (element.text or "").strip()
+        assert not (element.tail or "").strip()

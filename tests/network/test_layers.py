@@ -40,3 +40,7 @@ def test_any_callable_is_a_block():
 def test_a_count_that_is_none_is_named(blocks):
     with pytest.raises(ValueError, match=f"blocks must be a whole number of at least 1, got {blocks}"):
         make_layer(BasicBlock, 8, 8, blocks)
+
+
+def test_without_a_stride_the_map_keeps_its_size():
+    assert make_layer(BasicBlock, 4, 4, blocks=2)(torch.rand(1, 4, 9, 7)).shape == (1, 4, 9, 7)

@@ -97,3 +97,10 @@ def test_shapes_that_differ_are_named_with_the_three_cures(shortcut):
 
 def test_equal_shapes_pass():
     check_addable(torch.zeros(2, 3, 4, 5), torch.ones(2, 3, 4, 5))
+
+
+@pytest.mark.parametrize("option", "ABC")
+def test_without_a_stride_a_shortcut_keeps_the_size(option):
+    assert make_shortcut(option, 4, 8)(torch.rand(1, 4, 9, 7)).shape == (1, 8, 9, 7)
+    room = ProjectionShortcut if option != "A" else ZeroPadShortcut
+    assert room(4, 8)(torch.rand(1, 4, 9, 7)).shape == (1, 8, 9, 7)
