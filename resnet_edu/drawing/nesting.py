@@ -15,7 +15,7 @@ def draw(model: str | Recipe = "resnet34", **changes: object) -> Picture:
 
     The layer that is opened is the one with the most blocks.
 
-    >>> draw("resnet34")                                     # 1 + 2·(3 + 4 + 6 + 3) + 1 = 34
+    >>> draw("resnet34")  # doctest: +ELLIPSIS
     Picture(Four boxes, one in the other. Network: ResNet-34, a stem, 4 layers and a head. Layer: layer3, 6 blocks ...)
     >>> draw("resnet50").alt.count("3 convolutions")
     1
