@@ -1,10 +1,12 @@
 """The figures that train, in a real browser, from files: by keyboard, without workers, with a silent console."""
 
+import json
 import re
 import shutil
 
 import pytest
 from playwright.sync_api import Page, expect
+from test_net import in_engine
 
 from resnet_edu import explorers, programs
 from resnet_edu.drawing import palette
@@ -113,6 +115,32 @@ def test_the_copied_python_finds_the_same_contrast(open_page, capsys):
     expect(page.locator("pre")).to_contain_text("TrainConfig has no choice for: option B")
 
 
+class Wrong:
+    """A tag as somebody may write it by hand."""
+
+    def __init__(self, tag: str, attributes: str) -> None:
+        self.tag, self.attributes = tag, attributes
+
+    def _repr_html_(self) -> str:
+        return f"<{self.tag} {self.attributes}></{self.tag}>"
+
+
+@pytest.mark.parametrize(
+    ("tag", "attributes", "said"),
+    [
+        ("degradation-race", 'depth="57"', "depth must be 6n + 2, such as 20 or 56, got 57."),
+        ("degradation-race", 'layers="20"', "There is no attribute “layers”."),
+        ("live-resnet", 'digit="382"', "digit must be a whole number from 0 to 381"),
+        ("block-workbench", 'depth="57"', "depth must be one of 20, 56, 110, 218"),
+        ("block-workbench", 'preset="best"', "There is no preset “best”. There are original, plain"),
+    ],
+)
+def test_what_a_tag_cannot_show_it_says(open_page, tag, attributes, said):
+    page = open_page(Wrong(tag, attributes))
+    expect(page.get_by_role("note")).to_contain_text(said, timeout=30_000)
+    page.wait_for_timeout(200)  # nothing draws into the message afterwards
+
+
 # -- the live network --------------------------------------------------------------------------------
 
 
@@ -179,3 +207,23 @@ def test_the_parameters_on_the_bench_are_pytorchs(open_page):
         page.get_by_label("Start from").select_option(name, timeout=30_000)
         count = sum(p.numel() for p in programs.network(name).parameters())
         expect(page.locator(".note").first).to_contain_text(f"{count:,} parameters in 56 layers")
+
+
+# -- the engine itself -------------------------------------------------------------------------------
+
+
+def test_a_seed_gives_the_same_bits_in_the_browser_and_in_node(open_page):
+    page = open_page(explorers.degradation(8))
+    page.wait_for_function("ResnetEdu.net?.has('worker')")
+    train = """async () => {
+      const net = ResnetEdu.net;
+      const run = new net.Training({ depth: 20, seed: 3, epochs: 1, images: 320 }, net.digits(), await net.kernels());
+      while (!run.finished) run.step();
+      return [JSON.stringify(run.network.state()), run.network.kernels.name];
+    }"""
+    state, kernels = page.evaluate(train)
+    assert kernels == "WebAssembly SIMD, float32"
+    settings = {"depth": 20, "seed": 3, "epochs": 1, "images": 320}
+    (node,) = in_engine(("train", {"settings": settings, "kernels": "fastest"}))
+    # evaluate() comes after the training and leaves the weights and statistics alone.
+    assert json.loads(state) == node["state"]
