@@ -17,6 +17,7 @@ from sphinx.search.en import SearchEnglish
 from sphinx.util.docutils import SphinxDirective
 
 GLOSSARY = "book/glossary"
+QUESTIONS = "book/questions"
 #: Parts of a page in which a word stays a word.
 UNTOUCHED = (nodes.reference, nodes.literal, nodes.title, nodes.math, nodes.caption, nodes.raw, addnodes.pending_xref)
 
@@ -157,16 +158,44 @@ def plain(title: str) -> str:
 # ---------------------------------------------------------------------------------------------------- search
 
 
-class Words(SearchEnglish):
-    """English, in which 1×1 and 1x1 are one word, as are state_dict and BatchNorm2d."""
+def name_pages(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Tell the search what a page is about: the glossary's words that it explains, and the questions that lead to it.
 
+    They become entries of an index that is not printed; book/web/search.js ranks by them. Without them a page is
+    found only in its own words.
+    """
+    page = docname.removeprefix("book/")
+    entries = [(name, "") for concept in app.env.book_concepts if concept.chapter == page for name in concept.names]
+    entries += [(asked.question, id) for asked in app.env.book_asked for place, id in asked.places if place == page]
+    # A semicolon or an exclamation mark would split an entry in two.
+    doctree += addnodes.index(entries=[("single", re.sub("[;!]", ",", name), id, "", None) for name, id in entries])
+
+
+def read_questions(app: Sphinx, env: object, changed: list[str]) -> None:
+    path = Path(app.srcdir) / f"{QUESTIONS}.md"
+    app.env.book_asked = survey.asked(path) if path.exists() else []
+    app.env.book_renamed = bool({GLOSSARY, QUESTIONS} & set(changed))
+
+
+def write_again(app: Sphinx, env: object) -> list[str]:
+    """The pages whose entries hang on the glossary or the questions that have just changed."""
+    return sorted(name for name in app.env.found_docs if app.env.book_renamed and name.startswith("book/"))
+
+
+class Words(SearchEnglish):
+    """English, in which 1×1 and 1x1 are one word, as are state_dict, BatchNorm2d, v1.5, 0.485 and 11,689,512."""
+
+    _words = r"\w*\d\.\d+|\d{1,3}(?:,\d{3})+|\w+"
+    # Of letters, JavaScript's \w knows only those of ASCII.
+    _in_javascript = _words.replace(r"\w", r"[\p{L}\p{N}_]")
     js_splitter_code = (
-        "var splitQuery = (query) => query.replace(/(\\d)\\s*[×x]\\s*(?=\\d)/gi, '$1x')"
-        ".split(/[^\\p{L}\\p{N}_]+/gu).filter((word) => word);\n"
+        r"var splitQuery = (query) => query.replace(/(\d)\s*[×x]\s*(?=\d)/gi, '$1x')"
+        rf".match(/{_in_javascript}/gu) ?? [];"
+        "\n"
     )
 
     def split(self, input: str) -> list[str]:
-        return self._word_re.findall(re.sub(r"(\d)\s*[×x]\s*(?=\d)", r"\1x", input, flags=re.IGNORECASE))
+        return re.findall(self._words, re.sub(r"(\d)\s*[×x]\s*(?=\d)", r"\1x", input, flags=re.IGNORECASE))
 
 
 def setup(app: Sphinx) -> dict:
@@ -174,5 +203,8 @@ def setup(app: Sphinx) -> dict:
     app.add_directive("coverage", Coverage)
     app.add_search_language(Words)
     app.connect("env-before-read-docs", read_glossary)
+    app.connect("env-before-read-docs", read_questions)
+    app.connect("env-updated", write_again)
+    app.connect("doctree-resolved", name_pages)
     app.connect("doctree-resolved", link_words)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import directives as markup
 import yaml
+from docutils import nodes
 
 FIGURES = ("diagrams.", "volumes.", "explorers.", "plots.", "plt.", "tables.")
 #: The columns of the table of coverage: what a concept should have in its chapter.
@@ -44,6 +45,15 @@ class Concept:
         # A name in code is written with an underscore: receptive_field, cross_entropy.
         words = [re.sub(r"\\?[ _-]", "[ _-]", re.escape(name)) for name in sorted(self.names, key=len, reverse=True)]
         return re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?:e?s)?(?!\w)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question of the page of questions, and the places that answer it."""
+
+    question: str
+    places: tuple[tuple[str, str], ...]
+    """Pages and ids of their headings, the place with the whole answer first."""
 
 
 class Chapter:
@@ -125,8 +135,7 @@ def where(kind: str, concept: Concept, chapters: list[Chapter]) -> tuple[Chapter
 
 def anchor_of(heading: str) -> str:
     """The id that Sphinx gives to a heading; nothing for none."""
-    plain = re.sub(r"[*`$_{}\\]|\[|\]\([^)]*\)", "", heading).lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+    return nodes.make_id(re.sub(r"[*`$\\]|\[|\]\([^)]*\)", "", heading))
 
 
 def chapters(book: Path) -> list[Chapter]:
@@ -148,4 +157,14 @@ def concepts(glossary: Path) -> list[Concept]:
                 names = []
             elif line.strip():
                 names.append(line.strip())
+    return found
+
+
+def asked(questions: Path) -> list[Asked]:
+    """The questions that people ask, each a heading of the third level, with the links of its answer."""
+    found = []
+    for section in questions.read_text(encoding="utf-8").split("\n### ")[1:]:
+        heading, _, answer = section.partition("\n")
+        places = re.findall(r"\((\w+)\.md#([\w-]+)\)", re.split(r"\n## ", answer)[0])
+        found.append(Asked(heading.strip(), tuple(places)))
     return found

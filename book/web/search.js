@@ -1,9 +1,11 @@
-// Ranks what the search page finds. Sphinx asks for every word and gives all pages that have them one score; here a
-// page may lack a word, rare words weigh more than common ones, and words in a heading weigh twice.
+// Ranks what the search page finds. Sphinx asks for every word and gives all pages that have them one score. Here a
+// page may lack a word, rare words weigh more than common ones, words in a heading weigh twice, and most of all counts
+// how much of the query stands in one name of the page: a word of the glossary that it explains, or a question that
+// leads to it (tools/reference_extension.py puts both into the index).
 "use strict";
 
 Search.performTermsSearch = (searchTerms, excludedTerms) => {
-  const { terms, titleterms, docnames, filenames, titles } = Search._index;
+  const { terms, titleterms, docnames, filenames, titles, indexentries } = Search._index;
 
   /** The pages that hold a word, or where none does, words in which it is a part. */
   const pagesOf = (index, word) => {
@@ -11,25 +13,50 @@ Search.performTermsSearch = (searchTerms, excludedTerms) => {
     if (own(word).length || word.length < 3) return new Set(own(word));
     return new Set(Object.keys(index).filter((key) => key.includes(word)).flatMap(own));
   };
+  const rarities = new Map();
+  const rarity = (word) => {
+    if (!rarities.has(word)) {
+      const pages = new Set([...pagesOf(terms, word), ...pagesOf(titleterms, word)]);
+      rarities.set(word, Math.log(1 + docnames.length / (1 + pages.size)));
+    }
+    return rarities.get(word);
+  };
+  const sum = (words) => words.reduce((total, word) => total + rarity(word), 0);
 
+  const asked = [...searchTerms];
+  const total = sum(asked);
   const excluded = new Set([...excludedTerms].flatMap((word) => [...pagesOf(terms, word), ...pagesOf(titleterms, word)]));
   const scores = new Map();
   const found = new Map();
-  for (const word of searchTerms) {
+  for (const word of asked) {
     const inText = pagesOf(terms, word);
     const inTitle = pagesOf(titleterms, word);
-    const pages = new Set([...inText, ...inTitle]);
-    const rarity = Math.log(1 + docnames.length / (1 + pages.size));
-    for (const page of pages) {
-      scores.set(page, (scores.get(page) ?? 0) + rarity * (inTitle.has(page) ? 2 : 1));
+    for (const page of new Set([...inText, ...inTitle])) {
+      scores.set(page, (scores.get(page) ?? 0) + (rarity(word) / total) * (inTitle.has(page) ? 2 : 1));
       found.set(page, (found.get(page) ?? 0) + 1);
     }
   }
-  return [...scores]
-    .filter(([page]) => !excluded.has(page) && found.get(page) >= searchTerms.size / 2)
-    .map(([page, score]) => {
+
+  const stemmer = new Stemmer();
+  const names = new Map();
+  for (const [entry, places] of Object.entries(indexentries)) {
+    const own = splitQuery(entry.toLowerCase()).filter((word) => !stopwords.includes(word) && !/^\d+$/.test(word));
+    const words = [...new Set(own.map((word) => stemmer.stemWord(word)))];
+    const common = words.filter((word) => searchTerms.has(word));
+    if (!common.length) continue;
+    // All of the query in all of the name: 1. Half of the query, or a name with much else in it: less.
+    const likeness = (sum(common) / total) * (0.5 + 0.5 * (sum(common) / sum(words)));
+    for (const [page, id] of places)
+      if (likeness > (names.get(page)?.likeness ?? 0)) names.set(page, { likeness, id });
+  }
+
+  return [...new Set([...scores.keys(), ...names.keys()])]
+    .filter((page) => !excluded.has(page) && ((found.get(page) ?? 0) >= asked.length / 2 || names.get(page)?.likeness > 0.5))
+    .map((page) => {
+      const { likeness = 0, id = "" } = names.get(page) ?? {};
       // A chapter explains, lists only name, and the docstrings speak to those who look for a function.
-      const weight = /(^|\/)\d\d_/.test(docnames[page]) ? 6 : docnames[page].includes("/api/") ? 2 : 4;
-      return [docnames[page], titles[page], "", null, weight * score, filenames[page]];
+      const kind = /(^|\/)(\d\d_|clinic|questions)/.test(docnames[page]) ? 1 : docnames[page].includes("/api/") ? 0.3 : 0.6;
+      const score = 200 * kind * ((scores.get(page) ?? 0) + 4 * likeness ** 2);
+      return [docnames[page], titles[page], likeness > 0.5 && id ? `#${id}` : "", null, score, filenames[page]];
     });
 };

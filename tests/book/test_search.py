@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import survey
 import system_programs
 
 ROOT = Path(__file__).parent.parent.parent
@@ -84,6 +85,20 @@ def test_each_question_brings_its_chapter_among_the_first_three(search):
 )
 def test_the_terms_of_the_field_find_their_chapter(search, words, page):
     assert f"book/{page}" in search([words])[0][:3]
+
+
+def test_each_word_of_the_glossary_brings_first_the_chapter_that_explains_it(search):
+    words = [(concept.names[0], f"book/{concept.chapter}") for concept in survey.concepts(ROOT / "book/glossary.md")]
+    found = search([word for word, _ in words])
+    first = [(word, pages[0]) for (word, _), pages in zip(words, found, strict=True)]
+    assert first == words
+
+
+def test_a_number_is_found_as_it_is_written(search):
+    decimal, parameters, version = search(["0.485", "25,557,032", "v1.5"])
+    assert decimal[0] == "book/12_pretrained"
+    assert "book/09_resnet" in parameters[:3]
+    assert version[0] == "book/06_bottleneck"
 
 
 def test_both_spellings_of_a_kernel_are_one_word(search):

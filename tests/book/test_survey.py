@@ -1,5 +1,6 @@
 """What the reference part says of the chapters is true, and nothing of the first two parts is missing."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,31 @@ def test_an_element_has_to_do_with_what_it_or_its_section_names(chapter):
     assert [has(kind, "dilation", "dilated convolution") for kind in survey.KINDS] == [False, True, True, False]
     assert [has(kind, "stride") for kind in survey.KINDS] == [False, False, False, True]
     assert not has("exercise", "rid")  # a part of a word is another word
+
+
+def test_a_question_knows_the_places_that_answer_it(tmp_path):
+    path = tmp_path / "questions.md"
+    path.write_text(
+        "# Questions\n\n[a](#why-3x3)\n\n## Kernels\n\n### Why 3x3?\n\n**So.** → [Chapter 2, A](02_gaps.md#a-b) ·\n"
+        "[Clinic](clinic.md#c)\n\n### And 1x1?\n\n**No.**\n\n## Others\n\n[no answer](03_x.md#d)\n",
+        encoding="utf-8",
+    )
+    assert survey.asked(path) == [
+        survey.Asked("Why 3x3?", (("02_gaps", "a-b"), ("clinic", "c"))),
+        survey.Asked("And 1x1?", ()),
+    ]
+
+
+def test_every_question_is_answered_at_a_heading_of_a_page_that_is_there():
+    headings = re.compile(r"^#{1,3} (.+)", re.MULTILINE)
+    ids = {
+        path.stem: {survey.anchor_of(heading) for heading in headings.findall(path.read_text(encoding="utf-8"))}
+        for path in (ROOT / "book").glob("*.md")
+    }
+    for asked in survey.asked(ROOT / "book/questions.md"):
+        assert asked.places, asked.question
+        for page, anchor in asked.places:
+            assert anchor in ids[page], f"{asked.question} leads to {page}.md#{anchor}, where no heading is called so"
 
 
 def test_the_chapter_that_explains_a_word_comes_first(tmp_path):
