@@ -31,6 +31,7 @@ NETWORK: dict[str, set[str]] = {
     "zoo": {"blocks", "resnet", "pretrained"},
     "inference": set(),
     "composed": set(),
+    "programs": {"head", "initialization", "layers", "stem"},
 }
 WITHOUT_TORCH = [
     room

@@ -225,13 +225,33 @@ def place_exercise_cells(app: Sphinx, doctree: nodes.document) -> None:
         block.replace_self(solution)
         cell.parent.remove(cell)
         before.append(html("div", starter, classes="exercise-starter"))
+        before.append(html("p", *where_to_write(app, both.starter), classes="exercise-where"))
         before.append(details("exercise-solution", [nodes.Text("Show the solution")], cell))
 
 
+def where_to_write(app: Sphinx, starter: str) -> list[nodes.Node]:
+    """Where a reader of the page can run the starter: its cell in Colab, or the notebook beside the page's source."""
+    options, notebook = app.config.html_theme_options, f"{app.env.docname}.ipynb"
+    url = options.get("repository_url", "")
+    colab = options.get("launch_buttons", {}).get("colab_url", "")
+    if not colab or "YOUR_NAME" in url or not url.startswith("https://github.com/"):
+        return [
+            nodes.Text("Write and run it in this chapter’s notebook, "),
+            nodes.literal("", notebook),
+            nodes.Text("."),
+        ]
+    place = f"{url.rstrip('/').removeprefix('https://github.com/')}/blob/{options.get('repository_branch') or 'main'}"
+    cell = markup.cell_id("code", starter)
+    link = nodes.reference(
+        "", "Write and run it in Colab", refuri=f"{colab}/github/{place}/{notebook}#scrollTo={cell}", internal=False
+    )
+    return [link, nodes.Text(". Run the set-up cell at the top there first.")]
+
+
 def fold_code(app: Sphinx, doctree: nodes.document) -> None:
-    """A cell tagged hide-input shows its picture first and keeps its code, folded, below it."""
+    """A cell tagged hide-input shows its picture, if it has one, and keeps its code, folded, below it."""
     for cell in list(doctree.findall(nodes.container)):
-        if cell.get("nb_element") == "cell_code" and cell.get("hide_mode") == "input" and len(cell) > 1:
+        if cell.get("nb_element") == "cell_code" and cell.get("hide_mode") == "input":
             del cell["hide_mode"]
             code = cell.pop(0)
             cell.append(details("book-code", [nodes.Text("The code")], code))
@@ -333,7 +353,7 @@ def configure(app: Sphinx, config) -> None:
     config.nb_execution_cache_path = str(caches / key)
     config.book_tools = digest(HERE / "directives.py", Path(__file__))
     config.book_look = digest(
-        root / "book/web", root / "book/templates", *sorted((package / "explorers").glob("*.[jc]s*"))
+        root / "book/web", root / "book/templates", *sorted((package / "explorers").rglob("*.[jc]s*"))
     )
     older = sorted(
         (path for path in caches.glob("*") if path.name not in (key, "ipython")), key=lambda path: path.stat().st_mtime
@@ -351,7 +371,7 @@ def configure(app: Sphinx, config) -> None:
 
     files = Path(app.doctreedir) / "served"
     shutil.rmtree(files, ignore_errors=True)
-    (files / "explorers").mkdir(parents=True)
+    (files / "explorers/net").mkdir(parents=True)
     from resnet_edu.drawing import palette
 
     # The theme writes the mode on every page. Where no script turns its "auto" into one, the page is light,
@@ -360,6 +380,8 @@ def configure(app: Sphinx, config) -> None:
     (files / "palette.css").write_text(colors, encoding="utf-8")
     for asset in sorted((package / "explorers").glob("*.[jc]s*")):
         shutil.copy(asset, files / "explorers")
+    for asset in sorted((package / "explorers/net").glob("*.js")):  # fetched by the figures that train
+        shutil.copy(asset, files / "explorers/net")
     config.html_static_path.append(str(files))
 
     if not config.html_baseurl and "YOUR_NAME" not in config.html_theme_options.get("repository_url", "YOUR_NAME"):

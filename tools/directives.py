@@ -455,6 +455,16 @@ class Split:
     solution: str
 
 
+def cell_id(kind: str, source: str) -> str:
+    """The id of a notebook's cell, of kind "code" or "markdown": made from its content, so that it stays when cells
+    around it change, and a page can link to a cell of the notebook that lies beside it.
+
+    >>> cell_id("code", "f(2)") == cell_id("code", "f(2)") != cell_id("code", "f(3)")
+    True
+    """
+    return hashlib.sha256(f"{kind}\0{source}".encode()).hexdigest()[:12]
+
+
 TURN = "...  # your turn"
 MARKER = re.compile(r"^(?P<indent>\s*)# (?P<word>solution|broken|end solution)\s*$")
 

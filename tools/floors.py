@@ -12,7 +12,7 @@ HOUSE = Path(__file__).parent.parent / "resnet_edu"
 #: The network's floor has no folder: these rooms lie in the entrance, in the order in which an image meets them.
 NETWORK = (
     *("convs", "stem", "shortcuts", "blocks", "layers", "head", "resnet", "zoo", "composed"),
-    *("initialization", "pretrained", "inference"),
+    *("initialization", "pretrained", "inference", "programs"),
 )
 FLOORS = ("counting", "network", "drawing", "explorers", "training", "checks")
 

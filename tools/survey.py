@@ -6,7 +6,7 @@ Why not Sphinx's own index: it knows where a word is marked, not whether a quest
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -41,8 +41,9 @@ class Concept:
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        words = sorted(self.names, key=len, reverse=True)
-        return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?:e?s)?(?!\w)", re.IGNORECASE)
+        # A name in code is written with an underscore: receptive_field, cross_entropy.
+        words = [re.sub(r"\\?[ _-]", "[ _-]", re.escape(name)) for name in sorted(self.names, key=len, reverse=True)]
+        return re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?:e?s)?(?!\w)", re.IGNORECASE)
 
 
 class Chapter:
@@ -88,6 +89,8 @@ class Chapter:
                     found.append(Element(part.name, anchor, title, f"{prose}\n{body}", *size))
                 elif part.name == "code-cell":
                     tags = yaml.safe_load(part.options.get("tags", "[]"))
+                    if "exercise" in tags and found:
+                        found[-1] = replace(found[-1], text=f"{found[-1].text}\n{body}")
                     if "remove-cell" in tags or "exercise" in tags:
                         continue
                     drawn = "hide-input" in tags or any(call in body for call in FIGURES)

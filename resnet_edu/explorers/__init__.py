@@ -16,7 +16,19 @@ from resnet_edu.drawing import palette, volumes
 from resnet_edu.drawing.pictures import Picture
 from resnet_edu.explorers import stills
 
-__all__ = ["ASSETS", "SCRIPTS", "STYLES", "Explorer", "conv", "resnet", "shortcut"]
+__all__ = [
+    "ASSETS",
+    "ENGINE",
+    "FURTHER",
+    "SCRIPTS",
+    "STYLES",
+    "Explorer",
+    "conv",
+    "degradation",
+    "live",
+    "resnet",
+    "shortcut",
+]
 
 #: Where the scripts and the style are.
 ASSETS = Path(__file__).parent
@@ -25,10 +37,25 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "conv-explorer": ("core.js", "ui.js", "conv-explorer.js"),
     "resnet-explorer": ("core.js", "ui.js", "resnet-explorer.js"),
     "shortcut-explorer": ("core.js", "ui.js", "shortcut-explorer.js"),
+    "degradation-race": ("core.js", "ui.js", "trainer.js", "degradation-race.js"),
+    "live-resnet": ("core.js", "ui.js", "trainer.js", "live-resnet.js"),
+    "block-workbench": ("core.js", "ui.js", "trainer.js", "block-workbench.js"),
     "predict-question": ("predict-question.js",),
 }
+#: The engine that trains in the page, in this order. A page of the book fetches it when the reader comes near.
+ENGINE = tuple(
+    f"net/{name}.js"
+    for name in (*("engine", "program", "kernels", "kernels-wasm", "wasm", "network", "training", "digits", "worker"),)
+)
 #: What a page needs that has any of the tags.
 STYLES = ("explorers.css",)
+
+
+#: What a tag needs of the engine beyond that.
+FURTHER = {
+    "live-resnet": tuple(f"net/{name}.js" for name in ("drawing", "weights", "weights-plain", "inside")),
+    "block-workbench": ("net/source.js",),
+}
 
 
 class Explorer:
@@ -65,7 +92,10 @@ class Explorer:
         # A notebook may have run another explorer, but an output must not depend on it: Colab gives each
         # one a frame of its own, and a reader may clear any. The scripts notice if they are there already.
         opening = self.opening[:-1] + (' address="off">' if self.tag == "resnet-explorer" else ">")
-        scripts = "".join(f"<script>{_asset(name)}</script>" for name in SCRIPTS[self.tag])
+        needed = SCRIPTS[self.tag]
+        if "trainer.js" in needed:
+            needed = (*needed[:1], *ENGINE, *FURTHER.get(self.tag, ()), *needed[1:])
+        scripts = "".join(f"<script>{_asset(name)}</script>" for name in needed)
         return f"<style>{_style(self.tag)}</style>{opening}{self.picture._repr_html_()}</{self.tag}>{scripts}"
 
 
@@ -150,6 +180,51 @@ def shortcut(
     asked = {"kind": kind, "in-channels": in_channels, "channels": channels, "stride": stride, "size": size}
     picture = stills.shortcut(kind, in_channels, channels, stride, size, shortcut, stride_in)
     return Explorer("shortcut-explorer", {**asked, "shortcut": shortcut, "stride-in": stride_in}, picture)
+
+
+def degradation(
+    depth: int = 56, seed: int = 0, shortcut: str = "A", widths: str = "narrow", epochs: int = 8
+) -> Explorer:
+    """A race: a plain and a residual network of the same depth train in the reader's own browser, side by side.
+
+    >>> degradation(20).picture.alt
+    'Two networks of 20 layers, plain and residual, that train here: in a browser with scripts, on this page.'
+
+    ``shortcut`` is the residual network's option, ``A`` or ``B``; ``widths`` is ``narrow`` (4, 8, 16 channels) or
+    ``wide`` (8, 16, 32). The depth is 6n + 2, up to 218. Raises ValueError for anything else.
+    """
+    _check_range("depth", depth, 8, 218)
+    recipe(f"cifar{depth}")  # refuses what is not 6n + 2, and names the nearest
+    _check_range("seed", seed, 0, 9999)
+    check_choice("shortcut", shortcut, ("A", "B"))
+    check_choice("widths", widths, ("narrow", "wide"))
+    _check_range("epochs", epochs, 1, 40)
+    asked = {"depth": depth, "seed": seed, "shortcut": shortcut, "widths": widths, "epochs": epochs}
+    return Explorer("degradation-race", asked, stills.race(depth))
+
+
+def live(digit: int = 0) -> Explorer:
+    """A trained network of 14 layers: draw a digit, see the map in every room, switch its branches and shortcuts.
+
+    >>> live().picture.alt
+    'A network of 14 layers that reads the digit you draw: in a browser with scripts, on this page.'
+
+    ``digit`` is the number of the test image that it starts with, up to 381. Raises ValueError for another.
+    """
+    _check_range("digit", digit, 0, 381)
+    return Explorer("live-resnet", {"digit": digit}, stills.live())
+
+
+def workbench(preset: str = "original", depth: int = 56) -> Explorer:
+    """A bench for blocks: assemble one from pieces, see its code, train it 20 to 218 layers deep in the browser.
+
+    >>> workbench("full pre-activation", 110)
+    Explorer(<block-workbench preset="full pre-activation" depth="110">)
+
+    Presets are those of :data:`resnet_edu.programs.PRESETS`. Raises ValueError for a depth that is not offered.
+    """
+    check_choice("depth", depth, (20, 56, 110, 218))
+    return Explorer("block-workbench", {"preset": preset, "depth": depth}, stills.race(depth))
 
 
 def _check_range(name: str, value: object, low: int, high: int) -> None:

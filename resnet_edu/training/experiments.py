@@ -8,8 +8,9 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import replace
 from multiprocessing import get_context
@@ -21,18 +22,30 @@ from torch import Tensor, distributed, nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from tqdm import tqdm
 
 from resnet_edu.blocks import BasicBlock, PlainBlock
+from resnet_edu.counting.recipes import check_choice, recipe
+from resnet_edu.resnet import ResNet
 from resnet_edu.training.config import TrainConfig
-from resnet_edu.training.data import digits, load
+from resnet_edu.training.data import ImageData, digits, load
 from resnet_edu.training.loop import evaluate, train
 from resnet_edu.training.processes import threads
 from resnet_edu.training.results import Results
 from resnet_edu.training.sync_batchnorm import synchronize_
 from resnet_edu.zoo import cifar_resnet
 
-__all__ = ["beside_the_paper", "degradation", "first_over_last", "gradients", "removal", "split_batch"]
+__all__ = [
+    "EarlyReLU",
+    "beside_the_paper",
+    "degradation",
+    "first_over_last",
+    "gradients",
+    "hold_norms",
+    "removal",
+    "split_batch",
+]
 
 #: CIFAR-10 test error in percent of the residual nets, He et al. 2015, Table 6 (110: the best of five).
 #: The plain nets' errors are drawn in Figure 6 and not printed.
@@ -45,10 +58,32 @@ FULL = TrainConfig(data="cifar10", epochs=164, lr=0.1, schedule="step", augment=
 QUICK = TrainConfig(data="digits", widths=(8, 16, 32), epochs=15, lr=0.03, threads=1, device="cpu")
 
 
+class EarlyReLU(BasicBlock):
+    """The basic block with its last ReLU *before* the addition (He et al. 2016, Figure 4c).
+
+    What it adds is zero or more, so it can raise its input and never lower it.
+
+    >>> _ = torch.manual_seed(0)
+    >>> x = torch.randn(2, 8, 5, 5)
+    >>> bool((EarlyReLU(8, 8)(x) >= x).all())
+    True
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.relu(self.bn1(self.conv1(x)))
+        return self.relu(self.bn2(self.conv2(out))) + self.downsample(x)
+
+
+#: What :func:`degradation` can compare: the name of a net, and that of its recipe before the depth.
+NETS = {"plain": "cifar_plain", "residual": "cifar", "early ReLU": "cifar"}
+
+
 def degradation(
     depths: Sequence[int] = (20, 32, 44, 56),
     seeds: Sequence[int] = (0, 1, 2),
     *,
+    nets: Sequence[str] = ("plain", "residual"),
+    held: bool = False,
     setting: TrainConfig = QUICK,
     workers: int = 2,
     progress: bool | None = None,
@@ -57,6 +92,9 @@ def degradation(
 
     One row for each net: ``net``, ``depth``, ``seed``, ``train_error`` and ``test_error`` in percent
     after the last epoch, in eval mode over the whole set.
+
+    ``nets`` chooses among :data:`NETS`; ``"early ReLU"`` stacks :class:`EarlyReLU` blocks. With ``held=True``
+    no convolution's norm can leave its start (:func:`hold_norms`).
 
     ``workers`` nets are trained at a time, each in a process of its own with ``setting.threads`` threads: for
     networks this small that beats one net on all cores. The numbers do not depend on ``workers``.
@@ -67,16 +105,52 @@ def degradation(
 
     Raises ValueError for a depth that is not 6n + 2, or fewer than one worker.
     """
+    for net in nets:
+        check_choice("net", net, tuple(NETS))
     jobs = [
-        (net, depth, replace(setting, model=f"{model}{depth}", seed=seed))
+        (net, depth, replace(setting, model=f"{NETS[net]}{depth}", seed=seed), held)
         # Deep nets first: the short jobs fill the gaps at the end.
         for depth in sorted(depths, reverse=True)
         for seed in seeds
-        for net, model in (("plain", "cifar_plain"), ("residual", "cifar"))
+        for net in nets
     ]
     rows = _in_processes(_train_one, jobs, workers, progress)
-    rows.sort(key=lambda row: (row["net"], row["depth"], row["seed"]))
+    rows.sort(key=lambda row: (nets.index(row["net"]), row["depth"], row["seed"]))
     return Results(rows, "Errors in %")
+
+
+@contextmanager
+def hold_norms() -> Iterator[None]:
+    """While it holds, each step of any optimizer ends with every convolution scaled back to the norm it came with.
+
+    A batch norm after a convolution divides its scale away, so this changes no answer of the network. It changes
+    how far the next step turns the weights.
+
+    >>> conv = nn.Conv2d(1, 1, 3)
+    >>> before = conv.weight.norm().item()
+    >>> with hold_norms():
+    ...     conv(torch.ones(1, 1, 3, 3)).sum().backward()
+    ...     torch.optim.SGD(conv.parameters(), lr=10).step()
+    >>> abs(conv.weight.norm().item() - before) < 1e-5
+    True
+    """
+    norms: dict[Tensor, Tensor] = {}
+
+    def remember(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        for weight in _convolution_weights(optimizer):
+            norms.setdefault(weight, weight.norm())
+
+    @torch.no_grad()
+    def scale_back(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        for weight in _convolution_weights(optimizer):
+            weight *= norms[weight] / weight.norm()
+
+    hooks = (register_optimizer_step_pre_hook(remember), register_optimizer_step_post_hook(scale_back))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def gradients(
@@ -90,7 +164,9 @@ def gradients(
     """The size of the gradient in every 3×3 convolution, for one batch of digits.
 
     One row for each convolution: ``net``, ``batch_norm``, ``depth``, ``seed``, ``convolution``
-    (0 is the stem's), ``gradient`` (the Euclidean norm of the loss's derivative by its weights).
+    (0 is the stem's), ``gradient`` (the Euclidean norm of the loss's derivative by its weights),
+    ``weight`` (the norm of those weights) and their product, ``slope``. Batch norm divides a weight's scale
+    away and leaves its direction; ``slope`` is by how much the loss changes per radian that it turns.
     ``steps`` steps of SGD come first, with the learning rate of :data:`QUICK`.
 
     >>> len(gradients((8,), (0,), batch_norm=(True,)))               # 2 nets of 1 + 3·2 convolutions
@@ -121,8 +197,9 @@ def gradients(
                         about = {"net": net, "batch_norm": normed, "depth": depth, "seed": seed}
                         convolutions = [room for room in model.modules() if isinstance(room, nn.Conv2d)]
                         for number, room in enumerate(convolutions):
-                            norm = float(torch.linalg.vector_norm(_gradient(room)))
-                            rows.append(about | {"convolution": number, "gradient": norm})
+                            gradient, weight = float(_gradient(room).norm()), float(room.weight.detach().norm())
+                            row = {"convolution": number, "gradient": gradient, "weight": weight}
+                            rows.append(about | row | {"slope": gradient * weight})
     return Results(rows, "Gradients of the 3×3 convolutions")
 
 
@@ -196,9 +273,10 @@ def split_batch(seed: int = 0, processes: int = 2) -> Results:
     return Results(rows, "First gradient of several processes against that of one")
 
 
-def _train_one(net: str, depth: int, config: TrainConfig) -> dict[str, Any]:
+def _train_one(net: str, depth: int, config: TrainConfig, held: bool = False) -> dict[str, Any]:
     data = load(config.data, root=config.root, url=config.url, size=config.size)
-    run = train(config, data, progress=False)
+    with hold_norms() if held else nullcontext():
+        run = train(config, data, progress=False, make=_make_early if net == "early ReLU" else None)
     there = data.to(run.sums.device)
     with threads(config.threads):
         train_error = evaluate(run.model, there, there.train, precision=config.precision)[1]
@@ -239,6 +317,23 @@ def _in_processes(work: Callable[..., Any], jobs: Sequence[Any], workers: int, p
         return [task.result() for task in tqdm(as_completed(tasks), total=len(tasks), unit="net", disable=not progress)]
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _make_early(config: TrainConfig, data: ImageData) -> nn.Module:
+    plan = recipe(config.model, in_channels=data.shape[0], num_classes=len(data.classes))
+    return ResNet(
+        EarlyReLU,
+        plan.layers,
+        plan.num_classes,
+        in_channels=plan.in_channels,
+        stem=plan.stem,
+        widths=config.widths or plan.widths,
+        shortcut=plan.shortcut,
+    )
+
+
+def _convolution_weights(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [weight for group in optimizer.param_groups for weight in group["params"] if weight.dim() == 4]
 
 
 def _remove_batch_norm_(model: nn.Module) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -26,8 +27,16 @@ __all__ = ["evaluate", "make_model", "train"]  # the other functions are the loo
 LOOK_EVERY = 20  # steps between two looks at the loss: each look waits for the device
 
 
-def train(config: TrainConfig, data: ImageData | None = None, *, progress: bool = True) -> Run:
+def train(
+    config: TrainConfig,
+    data: ImageData | None = None,
+    *,
+    progress: bool = True,
+    make: Callable[[TrainConfig, ImageData], nn.Module] | None = None,
+) -> Run:
     """Train the network of the config and return the run with its history.
+
+    ``make(config, data)`` builds another network than the config's, from the config's seed.
 
     >>> run = train(TrainConfig(model="cifar8", widths=(4, 8, 16), epochs=1, device="cpu"), progress=False)
     >>> run.epoch, run.history[0]["images"]              # 1,437 training images: 11 batches of 128
@@ -41,7 +50,7 @@ def train(config: TrainConfig, data: ImageData | None = None, *, progress: bool 
         check_fit(config, data, team)
         data = data.to(team.device)
         torch.manual_seed(config.seed)  # the same first weights in every process
-        model = make_model(config, data).to(team.device)
+        model = (make or make_model)(config, data).to(team.device)
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)
         optimizer = torch.optim.SGD(

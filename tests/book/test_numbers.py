@@ -11,7 +11,7 @@ PAGES = sorted(path for path in (ROOT / "book").glob("*.md"))
 # Parameter counts and costs (1,234 and more; 3.66 G), accuracies and shares (28.54 %).
 NUMBER = re.compile(r"(?<![\w.,/\-])(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?= ?(?:M|G|k)\b)|\d+(?:\.\d+)?(?= ?%))")
 # Round numbers that name a thing: 1,000 classes of ImageNet, 50,000 images of CIFAR-10, all of something.
-NAMES = {"1,000", "100", "0"}
+NAMES = {"1,000", "50,000", "100", "0"}
 
 
 def unguarded(text: str) -> list[str]:
@@ -31,8 +31,11 @@ def unguarded(text: str) -> list[str]:
             prose.append(part)
     known = {number.replace("_", "").replace(",", "") for number in re.findall(r"\d[\d_,]*(?:\.\d+)?", "\n".join(code))}
     missing = []
-    for paragraph in re.split(r"\n\s*\n", "\n".join(prose)):
-        if "{cite" in paragraph:
+    paragraphs = re.split(r"\n\s*\n", "\n".join(prose).strip())
+    for before, paragraph, after in zip(["", *paragraphs], paragraphs, [*paragraphs[1:], ""], strict=False):
+        # What a table shows may be cited in the paragraph that introduces or follows it.
+        source = f"{before}{paragraph}{after}" if paragraph.startswith("|") else paragraph
+        if "{cite" in source:
             continue
         for number in NUMBER.findall(paragraph):
             if number not in NAMES and number.replace(",", "") not in known:

@@ -34,6 +34,17 @@ def test_the_chapters_are_the_same_in_every_list():
     assert toc == in_readme == in_index == sorted(toc)
 
 
+def test_a_chapter_has_the_number_of_its_file_in_every_list_and_link():
+    for name in ("README.md", "book/index.md"):
+        rows = re.findall(r"^(?:\| )?(\d+)(?:\.| \|) \[.*?\]\((?:book/)?(\d\d)_\w+\.md\)", text(name), re.MULTILINE)
+        assert rows
+        for told, number in rows:
+            assert int(told) == int(number), name
+    for page in (ROOT / "book").glob("*.md"):
+        for told, number in re.findall(r"\[[Cc]hapter (\d+)\]\((\d\d)_", page.read_text(encoding="utf-8")):
+            assert int(told) == int(number), page.name
+
+
 def test_the_python_in_the_readme_runs(capsys):
     (code,) = re.findall(r"```python\n(.*?)```", text("README.md"), re.DOTALL)
     space = {}

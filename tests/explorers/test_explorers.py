@@ -288,6 +288,9 @@ FIGURES = [
     explorers.shortcut(),
     explorers.shortcut("preactivation", 16, 32, shortcut="A"),
     explorers.shortcut("bottleneck", 256, 128, shortcut="C", stride_in="1x1"),
+    explorers.degradation(),
+    explorers.live(),
+    explorers.workbench("plain", 110),
 ]
 NAMES = [f"{figure.tag}-{i}" for i, figure in enumerate(FIGURES)]
 
@@ -319,7 +322,10 @@ def test_a_notebook_gets_the_tag_its_picture_and_each_script_once(figure, monkey
     assert page.open == []
     tags = [tag for tag, _ in page.seen]
     assert tags.count(figure.tag) == 1
-    assert tags.count("script") == len(explorers.SCRIPTS[figure.tag])
+    needed = explorers.SCRIPTS[figure.tag]
+    assert tags.count("script") == len(needed) + (
+        len(explorers.ENGINE) + len(explorers.FURTHER.get(figure.tag, ())) if "trainer.js" in needed else 0
+    )
     pictures = [attributes for tag, attributes in page.seen if tag == "svg" and attributes.get("role") == "img"]
     assert {attributes["aria-label"] for attributes in pictures} == {figure.picture.alt}
     for tag, attributes in page.seen:
@@ -344,6 +350,8 @@ def test_python_refuses_what_the_tag_would_refuse():
         (lambda: explorers.resnet("resnet18", widths=(1, 2)), "a change must be one of 'stem', 'shortcut'"),
         (lambda: explorers.resnet("resnet18", versus="vgg"), "no network is called 'vgg'"),
         (lambda: explorers.resnet("resnet18", open="layers"), "open lists rooms such as"),
+        (lambda: explorers.degradation(57), "the nearest: 56"),
+        (lambda: explorers.degradation(224), "depth must be a whole number from 8 to 218"),
         (lambda: explorers.shortcut("wide"), "kind must be one of 'basic', 'bottleneck', 'preactivation'"),
         (lambda: explorers.shortcut(shortcut="D"), "shortcut must be one of 'identity', 'A', 'B', 'C'"),
         (lambda: explorers.shortcut(stride_in="2"), "stride_in must be one of"),
@@ -375,7 +383,21 @@ def test_all_scripts_together_weigh_at_most_60_kilobytes():
     assert weight <= 60 * 1024
 
 
-@pytest.mark.parametrize("path", sorted(explorers.ASSETS.glob("*.js")), ids=lambda path: path.name)
+def test_the_engine_is_whole_and_weighs_at_most_70_kilobytes():
+    names = {f"net/{path.name}" for path in (explorers.ASSETS / "net").glob("*.js")}
+    assert {*explorers.ENGINE, *(name for further in explorers.FURTHER.values() for name in further)} == names
+    listed = re.search(r"const ENGINE = \[([^\]]+)\]", (explorers.ASSETS / "trainer.js").read_text(encoding="utf-8"))[1]
+    assert [f"net/{name}.js" for name in re.findall(r'"([\w-]+)"', listed)] == list(explorers.ENGINE)
+
+    def weight(names):
+        return sum(len(gzip.compress((explorers.ASSETS / name).read_bytes(), mtime=0)) for name in names)
+
+    assert weight(explorers.ENGINE) <= 70 * 1024
+    # One trained network: 43,490 weights of one byte.
+    assert weight(["net/weights.js"]) <= 48 * 1024
+
+
+@pytest.mark.parametrize("path", sorted(explorers.ASSETS.rglob("*.js")), ids=lambda path: path.name)
 def test_scripts_can_stand_inside_html_and_parse_nothing(path):
     source = path.read_text(encoding="utf-8")
     assert "</script" not in source.lower()

@@ -1,6 +1,7 @@
 """The experiments: the claims of the book hold in a small version, and every seed is in the table."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from resnet_edu.blocks import BasicBlock
 from resnet_edu.training import experiments
 from resnet_edu.training.data import digits
 from resnet_edu.training.experiments import QUICK, beside_the_paper, degradation, first_over_last, gradients, removal
@@ -91,6 +93,71 @@ def test_gradients_can_be_taken_after_some_steps() -> None:
     assert row["gradient"] == pytest.approx(slopes[0].norm().item(), rel=1e-3)
 
 
+def test_the_slope_is_by_how_much_the_loss_changes_per_radian() -> None:
+    """Against a difference quotient: turn the stem's weights, at their length, along their gradient."""
+    row = gradients((8,), (0,), batch_norm=(True,), width=4).where(net="plain", convolution=0).rows[0]
+    assert row["slope"] == pytest.approx(row["gradient"] * row["weight"])
+    data = digits()
+    torch.manual_seed(0)
+    model = experiments.cifar_resnet(8, in_channels=1, widths=(4, 8, 16), plain=True).double()
+    mine = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0))[:128]
+    x, y = data.normalize(data.train.images[mine]).double(), data.train.labels[mine]
+    loss = nn.functional.cross_entropy(model(x), y)
+    (gradient,) = torch.autograd.grad(loss, model.conv1.weight)
+    weight, angle = model.conv1.weight.detach().clone(), 1e-6
+    assert float((gradient * weight).sum()) == pytest.approx(0, abs=1e-3)  # batch norm: the length does not matter
+    with torch.no_grad():
+        across = gradient / gradient.norm() * weight.norm()
+        model.conv1.weight.copy_(math.cos(angle) * weight + math.sin(angle) * across)
+        slope = (nn.functional.cross_entropy(model(x), y) - loss) / angle
+    assert row["slope"] == pytest.approx(slope.item(), rel=1e-3)
+
+
+def test_held_norms_stay_and_are_let_go_afterwards() -> None:
+    def norms(model: nn.Module) -> list[float]:
+        return [room.weight.norm().item() for room in model.modules() if isinstance(room, nn.Conv2d)]
+
+    torch.manual_seed(BRIEF.seed)
+    begun = norms(make_model(BRIEF, digits()))
+    with experiments.hold_norms():
+        held = train(BRIEF, progress=False).model
+    free = train(BRIEF, progress=False).model
+    assert norms(held) == pytest.approx(begun, rel=1e-5)
+    assert norms(free) != pytest.approx(begun, rel=1e-3)
+    # Turned, not frozen.
+    assert not torch.allclose(held.get_submodule("conv1").weight, make_model(BRIEF, digits()).conv1.weight, atol=1e-3)
+
+
+def test_degradation_holds_the_norms_if_told() -> None:
+    with experiments.hold_norms():
+        run = train(replace(BRIEF, model="cifar8"), progress=False)
+    data = digits()
+    [row] = degradation((8,), (0,), nets=("residual",), held=True, setting=BRIEF, workers=1, progress=False)
+    assert row["train_error"] == pytest.approx(evaluate(run.model, data, data.train)[1])
+
+
+def test_a_net_of_early_relus_differs_from_the_residual_one_in_the_order_only() -> None:
+    config, data = replace(BRIEF, model="cifar14"), digits()
+    early, late = experiments._make_early(config, data), make_model(config, data)
+    assert list(early.state_dict()) == list(late.state_dict())
+    early.load_state_dict(late.state_dict())
+    blocks = [room for room in early.modules() if isinstance(room, experiments.EarlyReLU)]
+    assert len(blocks) == 6
+    with torch.no_grad():
+        for block, other in zip(blocks, [room for room in late.modules() if type(room) is BasicBlock], strict=True):
+            x = torch.rand(2, block.conv1.in_channels, 8, 8)
+            block.eval(), other.eval()
+            change = block.bn2(block.conv2(torch.relu(block.bn1(block.conv1(x)))))
+            assert torch.equal(block(x), torch.relu(change) + block.downsample(x))
+            assert torch.equal(other(x), torch.relu(change + block.downsample(x)))
+
+
+def test_the_nets_stand_in_the_order_in_which_they_were_asked_for() -> None:
+    table = degradation((8,), (0,), nets=("residual", "early ReLU"), setting=BRIEF, workers=1, progress=False)
+    assert table["net"] == ["residual", "early ReLU"]
+    assert table.rows[0]["train_error"] != table.rows[1]["train_error"]
+
+
 def test_the_training_error_is_that_of_the_finished_net() -> None:
     [row] = degradation((8,), (0,), setting=BRIEF, workers=1, progress=False).where(net="residual")
     data = digits()
@@ -140,6 +207,8 @@ def test_the_full_version_is_the_papers_setting() -> None:
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="6n"):
         degradation((21,), (0,))
+    with pytest.raises(ValueError, match="early ReLU"):
+        degradation((8,), (0,), nets=("dense",))
     with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
         degradation((8,), (0,), workers=0)
 
