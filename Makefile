@@ -41,7 +41,7 @@ $(PAGE):
 	@$(MAKE) book
 
 bench: $(READY)  ## measure speed, each figure as a ratio of two things timed side by side
-	@$(BIN)/python tools/system_programs.py dot
+	@$(BIN)/python tools/system_programs.py dot node
 	$(BIN)/python -m benchmarks
 
 mutants: $(READY)  ## plant faults in the package and see which ones no test notices (FAULTS=5 SEED=0 ROOMS=)

@@ -183,7 +183,13 @@ def shortcut(
 
 
 def degradation(
-    depth: int = 56, seed: int = 0, shortcut: str = "A", widths: str = "narrow", epochs: int = 8
+    depth: int = 56,
+    seed: int = 0,
+    shortcut: str = "A",
+    widths: str = "narrow",
+    epochs: int = 8,
+    *,
+    compact: bool = False,
 ) -> Explorer:
     """A race: a plain and a residual network of the same depth train in the reader's own browser, side by side.
 
@@ -191,7 +197,8 @@ def degradation(
     'Two networks of 20 layers, plain and residual, that train here: in a browser with scripts, on this page.'
 
     ``shortcut`` is the residual network's option, ``A`` or ``B``; ``widths`` is ``narrow`` (4, 8, 16 channels) or
-    ``wide`` (8, 16, 32). The depth is 6n + 2, up to 218. Raises ValueError for anything else.
+    ``wide`` (8, 16, 32). The depth is 6n + 2, up to 218. ``compact`` shows one chart and no further choices.
+    Raises ValueError for anything else.
     """
     _check_range("depth", depth, 8, 218)
     recipe(f"cifar{depth}")  # refuses what is not 6n + 2, and names the nearest
@@ -200,6 +207,7 @@ def degradation(
     check_choice("widths", widths, ("narrow", "wide"))
     _check_range("epochs", epochs, 1, 40)
     asked = {"depth": depth, "seed": seed, "shortcut": shortcut, "widths": widths, "epochs": epochs}
+    asked |= {"compact": "yes"} if compact else {}
     return Explorer("degradation-race", asked, stills.race(depth))
 
 

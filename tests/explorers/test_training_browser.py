@@ -1,10 +1,12 @@
 """The figures that train, in a real browser, from files: by keyboard, without workers, with a silent console."""
 
+import json
 import re
 import shutil
 
 import pytest
 from playwright.sync_api import Page, expect
+from test_net import in_engine
 
 from resnet_edu import explorers, programs
 from resnet_edu.drawing import palette
@@ -179,3 +181,23 @@ def test_the_parameters_on_the_bench_are_pytorchs(open_page):
         page.get_by_label("Start from").select_option(name, timeout=30_000)
         count = sum(p.numel() for p in programs.network(name).parameters())
         expect(page.locator(".note").first).to_contain_text(f"{count:,} parameters in 56 layers")
+
+
+# -- the engine itself -------------------------------------------------------------------------------
+
+
+def test_a_seed_gives_the_same_bits_in_the_browser_and_in_node(open_page):
+    page = open_page(explorers.degradation(8))
+    page.wait_for_function("ResnetEdu.net?.has('worker')")
+    train = """async () => {
+      const net = ResnetEdu.net;
+      const run = new net.Training({ depth: 20, seed: 3, epochs: 1, images: 320 }, net.digits(), await net.kernels());
+      while (!run.finished) run.step();
+      return [JSON.stringify(run.network.state()), run.network.kernels.name];
+    }"""
+    state, kernels = page.evaluate(train)
+    assert kernels == "WebAssembly SIMD, float32"
+    settings = {"depth": 20, "seed": 3, "epochs": 1, "images": 320}
+    (node,) = in_engine(("train", {"settings": settings, "kernels": "fastest"}))
+    # evaluate() comes after the training and leaves the weights and statistics alone.
+    assert json.loads(state) == node["state"]
