@@ -11,7 +11,7 @@ PORT ?= 8000
 CUDA := ^(nvidia-|cuda-|triton)
 
 .DEFAULT_GOAL := help
-.PHONY: help book test notebooks published-notebooks check serve bench times mutants map lock clean
+.PHONY: help book offline test notebooks published-notebooks check serve bench times mutants map lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ help:  ## list the targets
 book: $(READY)  ## build the book and say where it is
 	@$(BIN)/python tools/system_programs.py dot
 	@$(BIN)/python tools/build_book.py
+
+offline: book  ## pack the built book into _build/resnets-block-by-block.zip
+	@$(BIN)/python tools/offline.py
 
 test: check book  ## lint, check types, build the book and test everything
 	@$(BIN)/python tools/system_programs.py dot chromium node
