@@ -226,7 +226,7 @@ def place_exercise_cells(app: Sphinx, doctree: nodes.document) -> None:
         block.replace_self(solution)
         cell.parent.remove(cell)
         before.append(html("div", starter, classes="exercise-starter"))
-        before.append(html("p", *where_to_write(app, both.starter), classes="exercise-where"))
+        before.append(nodes.paragraph("", "", *where_to_write(app, both.starter), classes=["exercise-where"]))
         before.append(details("exercise-solution", [nodes.Text("Show the solution")], cell))
 
 
