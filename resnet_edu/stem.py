@@ -24,8 +24,8 @@ class ImageNetStem(nn.Sequential):
     """
 
     def __init__(self, in_channels: int = 3, channels: int = 64) -> None:
-        check_count("in_channels", in_channels)
-        check_count("channels", channels)
+        in_channels = check_count("in_channels", in_channels)
+        channels = check_count("channels", channels)
         super().__init__(
             OrderedDict(
                 conv1=nn.Conv2d(in_channels, channels, kernel_size=7, stride=2, padding=3, bias=False),
@@ -49,8 +49,8 @@ class CifarStem(nn.Sequential):
     """
 
     def __init__(self, in_channels: int = 3, channels: int = 16) -> None:
-        check_count("in_channels", in_channels)
-        check_count("channels", channels)
+        in_channels = check_count("in_channels", in_channels)
+        channels = check_count("channels", channels)
         super().__init__(
             OrderedDict(
                 conv1=conv3x3(in_channels, channels),

@@ -16,6 +16,7 @@ BELOW = {
     "explorers": {"counting", "drawing"},
     "training": {"counting", "network", "drawing"},
     "checks": {"counting", "network", "drawing", "explorers", "training"},
+    "command": {"counting", "drawing"},
 }
 # The network's rooms, each with the rooms beside it that it may open.
 NETWORK: dict[str, set[str]] = {
@@ -36,7 +37,8 @@ NETWORK: dict[str, set[str]] = {
 WITHOUT_TORCH = [
     room
     for room in floors.rooms()
-    if floors.floor_of(room) in ("counting", "drawing", "explorers") and room != "counting.trace"
+    if floors.floor_of(room) in ("counting", "drawing", "explorers", "command")
+    and room not in ("counting.trace", "counting.functions")
 ]
 
 

@@ -13,6 +13,7 @@ import re
 import shutil
 import sys
 from functools import lru_cache
+from html import escape
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import takewhile
@@ -112,7 +113,7 @@ class BookDirective(SphinxDirective):
 
 
 class Predict(BookDirective):
-    option_spec = dict.fromkeys(("type", "answer", "tolerance", "unit"), str)
+    option_spec = dict.fromkeys(("type", "answer", "tolerance", "unit", "masks"), str)
 
     def build(self) -> list[nodes.Node]:
         question = markup.predict(self.source)
@@ -151,6 +152,7 @@ class Predict(BookDirective):
                 answer=markup.plain_number(question.answer) if number else question.answer,
                 tolerance=markup.plain_number(question.tolerance) if number else "",
                 unit=question.unit,
+                masks=" | ".join(question.masks),
             )
         ]
 
@@ -205,6 +207,30 @@ class Dropdown(BookDirective):
         return [details(f"book-{self.name}", summary, *self.nested(list(self.content), self.content_offset))]
 
 
+class Doors(BookDirective):
+    """Where a reader may begin, as buttons; the build adds the one that opens Colab."""
+
+    def build(self) -> list[nodes.Node]:
+        return [html("div", *self.nested(list(self.content), self.content_offset), classes="doors")]
+
+
+class Chapters(BookDirective):
+    def build(self) -> list[nodes.Node]:
+        here = Path(self.env.doc2path(self.env.docname))
+        for path in here.parent.glob("*.md"):
+            self.env.note_dependency(str(path))
+        return self.blocks(markup.chapters(self.source, here.parent))
+
+
+def number_chapter(app: Sphinx, doctree: nodes.document) -> None:
+    """Put the number that its file's name begins with before a chapter's title, wherever the title is shown."""
+    number = markup.chapter_number(app.env.docname)
+    title = next(iter(doctree.findall(nodes.title)), None)
+    if number is not None and title is not None:
+        title.insert(0, nodes.inline("", f"{number}.", classes=["chapter-number"]))
+        title.insert(1, nodes.Text(" "))
+
+
 def place_exercise_cells(app: Sphinx, doctree: nodes.document) -> None:
     """Put each exercise's code into its box: the starter in the open, the cell with the solution closed."""
     for cell in list(doctree.findall(nodes.container)):
@@ -255,7 +281,10 @@ def fold_code(app: Sphinx, doctree: nodes.document) -> None:
         if cell.get("nb_element") == "cell_code" and cell.get("hide_mode") == "input":
             del cell["hide_mode"]
             code = cell.pop(0)
-            cell.append(details("book-code", [nodes.Text("The code")], code))
+            fold = details("book-code", [nodes.Text("Code")], code)
+            caption = cell["cell_metadata"].get("caption", "")
+            said = [html("span", nodes.Text(caption), classes="caption-text")] if caption else []
+            cell.append(html("div", *said, fold, classes="book-caption"))
 
 
 def list_citations(app: Sphinx, doctree: nodes.document, name: str) -> None:
@@ -383,7 +412,9 @@ def configure(app: Sphinx, config) -> None:
     # The theme writes the mode on every page. Where no script turns its "auto" into one, the page is light,
     # whatever the system prefers, and so must be the colors.
     colors = palette.css().replace(':root:not([data-theme="light"])', ":root:not([data-theme])")
-    (files / "palette.css").write_text(colors, encoding="utf-8")
+    # Paper is white, whatever the screen was.
+    paper = f"@media print {{ html[data-theme] {{\n{palette.declarations('light')}}} }}\n"
+    (files / "palette.css").write_text(colors + paper, encoding="utf-8")
     for asset in sorted((package / "explorers").glob("*.[jc]s*")):
         shutil.copy(asset, files / "explorers")
     for asset in sorted((package / "explorers/net").glob("*.js")):  # fetched by the figures that train
@@ -401,6 +432,16 @@ def page(app: Sphinx, name: str, template: str, context: dict, doctree: nodes.do
             subtype="description",
         )
     body = context.get("body", "")
+    door = colab(context)
+    if door and "</h1>" in body:
+        words = f'<p class="page-doors d-print-none"><a href="{escape(door)}">Run in Colab</a></p>'
+        place = '<div class="doors">' if '<div class="doors">' in body else "</h1>"
+        before, _, after = body.partition(place)
+        # Beside the other doors of the first page; on a chapter under its title.
+        at_end = (
+            f"{place}{after.replace('</div>', words + '</div>', 1)}" if place != "</h1>" else f"{place}\n{words}{after}"
+        )
+        context["body"] = body = before + at_end
     # Sphinx adds to the lists that it has handed out, so this comes before new lists replace them.
     from resnet_edu import explorers
 
@@ -433,6 +474,15 @@ def page(app: Sphinx, name: str, template: str, context: dict, doctree: nodes.do
         context[kind] = kept
 
 
+def colab(context: dict) -> str:
+    """The address under which the theme's buttons open this page in Colab; empty where they do not."""
+    for group in context.get("header_buttons", []):
+        for button in group.get("buttons", []):
+            if "colab" in button.get("url", ""):
+                return str(button["url"])
+    return ""
+
+
 def without_thebe(app: Sphinx, config) -> None:
     """Jupyter Book always loads sphinx_thebe, which writes the address of another host into every page."""
     for listeners in app.events.listeners.values():
@@ -447,6 +497,8 @@ def setup(app: Sphinx) -> dict:
     )
     app.add_directive("predict", Predict)
     app.add_directive("exercise", Exercise)
+    app.add_directive("chapters", Chapters)
+    app.add_directive("doors", Doors)
     app.add_directive("hint", Dropdown, override=True)
     app.add_directive("solution", Dropdown)
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_displaymath, None))
@@ -458,6 +510,8 @@ def setup(app: Sphinx) -> dict:
     app.add_css_file("book.css")
     app.connect("config-inited", configure)
     app.connect("config-inited", without_thebe)
+    # Before Sphinx collects the titles for its lists.
+    app.connect("doctree-read", number_chapter, priority=100)
     app.connect("doctree-read", place_exercise_cells)
     app.connect("doctree-read", fold_code)
     app.connect("doctree-resolved", list_citations, priority=900)

@@ -255,6 +255,8 @@ class Chapter:
         shown: dict[str, Callable[[markup.Directive], str]] = {
             "predict": self.predict,
             "exercise": self.exercise,
+            "chapters": self.chapters,
+            "doors": self.body,
             "hint": partial(self.folded, kind="Hint"),
             "solution": partial(self.folded, kind="Solution"),
             "dropdown": partial(self.folded, kind=""),
@@ -338,6 +340,9 @@ class Chapter:
         rows += ["", unfolding("Answer", "\n\n".join(answer))]
         return "\n".join(rows)
 
+    def chapters(self, part: markup.Directive) -> str:
+        return self.markdown(markup.chapters(part, self.path.parent).splitlines(), part.line)
+
     def exercise(self, part: markup.Directive) -> str:
         head = markup.exercise(part)
         self.exercises += 1
@@ -351,7 +356,11 @@ class Chapter:
         before = None
         for cell in markup.cells(self.text):
             if cell.kind == "markdown":
-                yield nbformat.v4.new_markdown_cell(self.markdown(cell.source.splitlines(), cell.line))
+                text = self.markdown(cell.source.splitlines(), cell.line)
+                number = markup.chapter_number(self.path.name)
+                if before is None and number is not None:
+                    text = re.sub(r"^# ", f"# {number}. ", text, count=1)
+                yield nbformat.v4.new_markdown_cell(text)
             elif "exercise" in cell.tags:
                 if before is None or before.kind != "markdown" or not ends_with_exercise(before):
                     raise markup.MarkupError("a cell tagged exercise stands right below its {exercise}", cell.line)

@@ -7,9 +7,10 @@ from html import escape
 from itertools import groupby
 from typing import NamedTuple
 
+from resnet_edu.counting import graph
 from resnet_edu.counting.models import Model, name_of, steps_of
 from resnet_edu.counting.recipes import check_choice
-from resnet_edu.counting.steps import Shape, Step, by_block, layer_of, shape_text
+from resnet_edu.counting.steps import Shape, Step, layer_of, shape_text
 from resnet_edu.drawing import palette
 from resnet_edu.drawing.pictures import PHONE, Picture, journey, opening
 
@@ -37,6 +38,8 @@ class _Group(NamedTuple):
     """Equal boxes side by side: the output of one room, or of each block of a layer."""
 
     room: str
+    role: str
+    """Whose color it has."""
     shape: Shape
     boxes: int = 1
     blocks: int = 0
@@ -85,7 +88,14 @@ class _Scale(NamedTuple):
         ]
 
 
-def draw(model: Model = "resnet34", image: Shape = (3, 224, 224), level: str = "layer", **changes: object) -> Picture:
+def draw(
+    model: Model = "resnet34",
+    image: Shape | int = (3, 224, 224),
+    level: str = "layer",
+    *,
+    title: str = "",
+    **changes: object,
+) -> Picture:
     """A network as boxes to scale: height and depth are pixels, length is channels.
 
     >>> draw("resnet18").alt[:97]
@@ -107,12 +117,12 @@ def draw(model: Model = "resnet34", image: Shape = (3, 224, 224), level: str = "
     check_choice("level", level, ("layer", "block", "operation"))
     if level == "operation":
         return _operations(steps_of(model, image, **changes))
-    return _drawn([model], image, level, changes)
+    return _drawn([model], [title], image, level, changes)
 
 
 def compare(
     models: Sequence[Model] = ("resnet18", "resnet50"),
-    image: Shape = (3, 224, 224),
+    image: Shape | int = (3, 224, 224),
     level: str = "layer",
     **changes: object,
 ) -> Picture:
@@ -124,30 +134,37 @@ def compare(
     Raises ValueError for a level that is neither ``"layer"`` nor ``"block"``.
     """
     check_choice("level", level, ("layer", "block"))
-    return _drawn(models, image, level, changes)
+    return _drawn(models, [""] * len(models), image, level, changes)
 
 
-def _drawn(models: Sequence[Model], image: Shape, level: str, changes: dict[str, object]) -> Picture:
+def _drawn(
+    models: Sequence[Model], titles: Sequence[str], image: Shape | int, level: str, changes: dict[str, object]
+) -> Picture:
     runs = [steps_of(model, image, **(changes if isinstance(model, str) else {})) for model in models]
-    names = [name_of(model, **changes) for model in models]
+    names = [title or name_of(model, **changes) for model, title in zip(models, titles, strict=True)]
     groups = [_groups(steps, level) for steps in runs]
-    titles = names if len(names) > 1 else [""]
+    headings = names if len(names) > 1 else [""]
     wide, narrow = _scales(groups)
     widest = max(narrow.group(group)[0] for row in groups for group in row)
     alt = " ".join(f"{name} as boxes to scale. {journey(steps)}" for name, steps in zip(names, runs, strict=True))
     return Picture(
-        _page([_across(row, wide) for row in groups], titles, wide),
+        _page([_across(row, wide) for row in groups], headings, wide),
         f"{alt} {' '.join(wide.words)}",
-        _page([_down(row, narrow, widest) for row in groups], titles, narrow),
+        _page([_down(row, narrow, widest) for row in groups], headings, narrow),
     )
 
 
 def _groups(steps: Sequence[Step], level: str) -> list[_Group]:
-    groups = [_Group("image", steps[0].input)]
-    for (room, shape), members in groupby(by_block(steps), lambda row: (layer_of(row.room), row.output)):
-        count = len(list(members))
-        blocks = count if room.startswith("layer") else 0
-        groups.append(_Group(room, shape, count if level == "block" else 1, blocks))
+    groups = [_Group("image", "image", steps[0].input)]
+    for part in graph.parts(steps):
+        if level == "layer":
+            groups.append(_Group(part.name, part.role, steps[part.stop - 1].output, 1, len(part.blocks)))
+            continue
+        starts = {block.start for block in part.blocks}
+        for shape, members in groupby(graph.runs(part), lambda run: steps[run[2] - 1].output):
+            runs = list(members)
+            blocks = sum(start in starts for _, start, _ in runs)
+            groups.append(_Group(part.name, part.role, shape, blocks or 1, blocks))
     return groups
 
 
@@ -265,13 +282,16 @@ def _operations(steps: Sequence[Step]) -> Picture:
 
 def _kernels(steps: Sequence[Step]) -> list[_Kernel]:
     found: list[_Kernel] = []
+    sources = graph.sources(steps)
     for number, step in enumerate(steps):
         window = _window(step)
         if window is None:
             if found and len(step.output) == len(found[-1].step.output):
                 found[-1] = found[-1]._replace(then=(*found[-1].then, step.operation))
             continue
-        before = steps[number - 1].room if number else "image" if layer_of(step.room) == "stem" else step.room
+        source = sources[number][0] if sources[number] else graph.IMAGE
+        outside = "image" if layer_of(step.room) == "stem" else step.room
+        before = steps[source].room if source >= 0 else outside
         found.append(_Kernel(step, *window, (before, step.room), ()))
     return found
 
@@ -399,7 +419,7 @@ def _page(parts: Sequence[_Part], titles: Sequence[str], scale: _Scale) -> str:
 def _boxes(group: _Group, scale: _Scale, x: float, y: float) -> str:
     length, height, right, up = scale.box(group.shape)
     y += up
-    paint = f"fill:{palette.fill(group.room)};stroke:{palette.line(group.room)}"
+    paint = f"fill:{palette.fill(group.role)};stroke:{palette.line(group.role)}"
     parts = [f'<g stroke-linejoin="round" style="{paint}">']
     for _ in range(group.drawn):
         parts.append(_faces((length, height, right, up), x, y))
@@ -451,8 +471,11 @@ def _step(length: float) -> float:
 
 
 def _volume(shape: Shape) -> tuple[int, int, int]:
-    # A vector is a map of a single pixel.
-    channels, height, width = (*shape, 1, 1)[:3]
+    if len(shape) == 2:  # tokens, each with its channels
+        return shape[1], shape[0], 1
+    # A vector is a map of a single pixel; of a film, one image is drawn.
+    channels, *sides = shape or (1,)
+    height, width = (*sides, 1, 1)[:2] if len(sides) < 2 else sides[-2:]
     return channels, height, width
 
 

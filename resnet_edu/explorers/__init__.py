@@ -6,12 +6,13 @@ the scripts that bring the tag alive. Nothing is fetched: no other host, no widg
 
 import os
 import re
+from collections.abc import Mapping
 from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from resnet_edu.counting.recipes import STEM_KERNEL, check_choice, check_image, recipe
+from resnet_edu.counting.recipes import check_choice, check_image, recipe
 from resnet_edu.drawing import palette, volumes
 from resnet_edu.drawing.pictures import Picture
 from resnet_edu.explorers import stills
@@ -24,6 +25,7 @@ __all__ = [
     "STYLES",
     "Explorer",
     "conv",
+    "cover",
     "degradation",
     "live",
     "resnet",
@@ -92,6 +94,7 @@ class Explorer:
         # A notebook may have run another explorer, but an output must not depend on it: Colab gives each
         # one a frame of its own, and a reader may clear any. The scripts notice if they are there already.
         opening = self.opening[:-1] + (' address="off">' if self.tag == "resnet-explorer" else ">")
+        opening = re.sub(' cover="[^"]*"', ' cover=""', opening)
         needed = SCRIPTS[self.tag]
         if "trainer.js" in needed:
             needed = (*needed[:1], *ENGINE, *FURTHER.get(self.tag, ()), *needed[1:])
@@ -132,15 +135,20 @@ def resnet(
     recipe's ``stem``, ``shortcut``, ``stride_in`` and ``num_classes``. The image is 224 pixels a side,
     32 for the CIFAR family, or any number up to 1024.
 
-    Raises ValueError for an unknown name or change, or an image that is too small.
+    Raises ValueError for an unknown name or change, or an image out of range; TypeError for a module.
     """
     attributes = {"stem": "stem", "shortcut": "shortcut", "stride_in": "stride-in", "num_classes": "classes"}
     for name in changes:
         check_choice("a change", name, attributes)
+    if not isinstance(model, str):
+        raise TypeError(
+            f"this figure computes in the page and takes a name, such as 'resnet50', got {type(model).__name__}; "
+            "a network of your own is drawn by resnet_edu.drawing: diagrams.network(model), volumes.draw(model)"
+        )
     side = image if image is not None else 32 if model.startswith("cifar") else 224
     _check_range("image", side, 1, 1024)
     plan = recipe(model, **changes)
-    check_image((plan.in_channels, side, side), plan.in_channels, STEM_KERNEL[plan.stem])
+    check_image((plan.in_channels, side, side), plan.in_channels)
     for room in open.split():
         if not re.fullmatch(r"stem|head|layer\d+(\.\d+)?", room):
             raise ValueError(f"open lists rooms such as 'stem', 'layer2' or 'layer2.0', got {room!r}")
@@ -149,6 +157,21 @@ def resnet(
     asked = {"model": model, "image": image}
     asked |= {attributes[name]: value for name, value in changes.items()}
     return Explorer("resnet-explorer", {**asked, "open": open or None, "versus": versus}, picture)
+
+
+def cover(model: str = "resnet34", doors: Mapping[str, str] | None = None) -> Explorer:
+    """The picture of a network with two controls, for a first page: ``doors`` are the addresses behind its rooms.
+
+    >>> cover("resnet18", {"stem": "03_stem.html"})
+    Explorer(<resnet-explorer model="resnet18" cover="stem:03_stem.html">)
+
+    A notebook lies elsewhere than the pages, so outside the book its rooms lead nowhere. Raises ValueError for an
+    unknown name or room.
+    """
+    for room in doors or {}:
+        check_choice("a room", room, palette.ROOMS)
+    addresses = " ".join(f"{room}:{address}" for room, address in (doors or {}).items())
+    return Explorer("resnet-explorer", {"model": model, "cover": addresses}, resnet(model).picture)
 
 
 def shortcut(

@@ -321,7 +321,7 @@
     }
 
     halt() {
-      this.stop();
+      if (this.live) this.stop();
     }
 
     sleep(away) {
@@ -419,7 +419,7 @@
       RE.chart(this.curves, width, 220, {
         x: { min: 0, max: 8, ticks: [0, 2, 4, 6, 8].map((t) => [t, String(t)]), title: "epochs" },
         y: { min: 0, max: 100, ticks: [0, 25, 50, 75, 100].map((t) => [t, `${t} %`]), title: "error on the training images, one line for each seed" },
-        series: points.map((each) => ({ color: line("identity"), dash: null, points: each })),
+        series: points.map((each) => ({ color: line("first"), dash: null, points: each })),
         words: points.some((each) => each.length) ? `Training error against epochs, ${points.length} seeds; the last points: ${points.filter((each) => each.length).map((each) => percent(each[each.length - 1][1])).join(", ")}.` : "Training error against epochs; empty before training.",
       });
     }

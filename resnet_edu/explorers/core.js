@@ -70,7 +70,7 @@
     for (const count of [...layers, ...widths]) checkCount("every entry of layers and widths", count);
   }
 
-  function checkImage(shape, inChannels, stemKernel) {
+  function checkImage(shape, inChannels) {
     if (shape.length !== 3) {
       throw new SettingError(`an image is (channels, height, width), got ${shape.length} numbers: ${repr(shape)}`);
     }
@@ -81,11 +81,9 @@
         `this network takes images with ${inChannels} channels, got ${channels} in ${repr(shape)}${hint}`
       );
     }
-    if (Math.min(height, width) < stemKernel) {
-      throw new SettingError(
-        `the image is too small for the stem: its ${stemKernel}×${stemKernel} window needs at least ` +
-          `${stemKernel} pixels a side, got ${height}×${width}; enlarge the image or choose another stem`
-      );
+    // Each window is padded by half its size, so it fits on a single pixel, and so do all that follow.
+    if (Math.min(height, width) < 1) {
+      throw new SettingError(`an image has at least 1 pixel a side, got ${height}×${width}`);
     }
   }
 
@@ -188,7 +186,7 @@
    */
   function steps(model = "resnet18", image = [3, 224, 224], changes = {}) {
     const plan = typeof model === "string" ? recipe(model, changes) : model;
-    checkImage(image, plan.in_channels, STEM_KERNEL[plan.stem]);
+    checkImage(image, plan.in_channels);
     const rows = [];
     // Where the image is on its way: its shape, the side of the square that a cell sees, and how
     // many input pixels lie between two neighboring cells.

@@ -9,9 +9,10 @@
 
   const DEPTHS = [8, 20, 32, 44, 56, 110, 218];
   const EVERY_DEPTH = [8, 20, 32, 44, 56, 110];
+  // The colors of the chapter's own figure.
   const NETS = {
-    plain: { name: "plain", color: line("error"), dash: "7 4" },
-    residual: { name: "residual", color: line("identity"), dash: null },
+    plain: { name: "plain", color: line("second"), dash: "7 4" },
+    residual: { name: "residual", color: line("first"), dash: null },
   };
   const MARKS = { plain: "circle", residual: "square" };
   const PREDICTIONS = [["plain", "Plain"], ["residual", "Residual"], ["same", "No difference"]];

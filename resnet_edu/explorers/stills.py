@@ -92,10 +92,12 @@ def shortcut(
         _text(middle - 16, plus + 4, shape_text(end), "end"),
         _text(side - 6, plus - 7, shape_text(around), "end"),
     ]
+    # The color of the layer that has this width, as in the diagrams.
+    layer = f"layer{({64: 1, 128: 2, 256: 3, 512: 4}).get(channels, 1)}"
     for number, step in enumerate(steps):
         is_conv = step.operation.startswith("conv")
         half, y = (62 if is_conv else 40), 44 + row * number
-        fill, ink_on = (palette.fill("layer2"), palette.ink("layer2")) if is_conv else ("var(--re-page, #ffffff)", "")
+        fill, ink_on = (palette.fill(layer), palette.ink(layer)) if is_conv else ("var(--re-page, #ffffff)", "")
         parts.append(
             f'<rect x="{middle - half}" y="{y - 10}" width="{2 * half}" height="20" rx="5" fill="{fill}" '
             'stroke="currentColor" stroke-opacity=".5"/>'

@@ -5,11 +5,13 @@ paper's own setting, for a GPU.
 """
 
 import argparse
+import io
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import replace
@@ -19,14 +21,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.multiprocessing.spawn import spawn
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, spawn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from tqdm import tqdm
 
 from resnet_edu.blocks import BasicBlock, PlainBlock
-from resnet_edu.counting.recipes import check_choice, recipe
+from resnet_edu.counting.recipes import check_choice, check_count, recipe
 from resnet_edu.resnet import ResNet
 from resnet_edu.training.config import TrainConfig
 from resnet_edu.training.data import ImageData, digits, load
@@ -56,6 +58,13 @@ FULL = TrainConfig(data="cifar10", epochs=164, lr=0.1, schedule="step", augment=
 
 #: Small and quick: an epoch of ResNet-20 on digits takes about a quarter of a second.
 QUICK = TrainConfig(data="digits", widths=(8, 16, 32), epochs=15, lr=0.03, threads=1, device="cpu")
+
+
+#: What a script needs that starts processes.
+MAIN = (
+    "In a script, calls that start processes stand below the line 'if __name__ == \"__main__\":', because each process "
+    "imports the script first; or pass workers=1, which starts none"
+)
 
 
 class EarlyReLU(BasicBlock):
@@ -259,9 +268,15 @@ def split_batch(seed: int = 0, processes: int = 2) -> Results:
 
     >>> split_batch()["norm"]
     ['batch norm', 'frozen', 'synchronized']
+
+    Raises ValueError for fewer than one process.
     """
+    processes = check_count("processes", processes)
     with tempfile.TemporaryDirectory() as folder:
-        spawn(_one_share, (processes, folder, seed), nprocs=processes)  # type: ignore[no-untyped-call]
+        try:
+            spawn(_one_share, (processes, folder, seed), nprocs=processes)  # type: ignore[no-untyped-call]
+        except (ProcessExitedException, ProcessRaisedException) as error:
+            raise RuntimeError(f"a process ended before its work. {MAIN}") from error
         shared: dict[str, Tensor] = torch.load(Path(folder) / "gradients.pt", weights_only=True)
     rows = []
     with threads(1):
@@ -304,8 +319,7 @@ def _train_and_remove(net: str, depth: int, config: TrainConfig) -> list[dict[st
 
 
 def _in_processes(work: Callable[..., Any], jobs: Sequence[Any], workers: int, progress: bool | None) -> list[Any]:
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1, got {workers}")
+    workers = check_count("workers", workers)
     if progress is None:  # a bar on a built page would be a wall of old states
         progress = "RESNET_EDU_BOOK" not in os.environ
     if workers == 1:
@@ -315,6 +329,10 @@ def _in_processes(work: Callable[..., Any], jobs: Sequence[Any], workers: int, p
     try:
         tasks = [pool.submit(work, *job) for job in jobs]
         return [task.result() for task in tqdm(as_completed(tasks), total=len(tasks), unit="net", disable=not progress)]
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            f"a worker ended before its work. {MAIN}. Or the memory was too small for them all"
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -379,33 +397,76 @@ def _one_share(rank: int, processes: int, folder: str, seed: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: one experiment, its table on the screen and its rows in a file."""
-    parser = argparse.ArgumentParser(prog="python -m resnet_edu.training.experiments", description=__doc__)
-    parser.add_argument("experiment", choices=("degradation", "gradients", "removal", "split-batch"))
-    parser.add_argument("--full", action="store_true", help="degradation as in the paper: CIFAR-10, 164 epochs, a GPU")
-    parser.add_argument("--depths", type=int, nargs="+", help="depths 6n + 2")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one net of each kind for each seed")
-    parser.add_argument("--workers", type=int, help="nets trained at a time (default: 2, with --full 1)")
-    parser.add_argument("--root", help="a copy of CIFAR-10")
-    parser.add_argument("--url", help="a mirror of the CIFAR-10 archive")
-    parser.add_argument("--out", help="file for the rows, JSON lines")
+    """The command: one experiment, its rows in a file and its table on the screen; 1 with one sentence if it fails."""
+    parser = _parser()
     chosen = parser.parse_args(arguments)
-    if chosen.experiment == "split-batch":
-        table = split_batch()
-    elif chosen.experiment == "gradients":
-        table = first_over_last(gradients(chosen.depths or (8, 20, 56, 110), chosen.seeds))
-    elif chosen.experiment == "removal":
-        table = removal((chosen.depths or [20])[0], chosen.seeds, workers=chosen.workers or 2)
-    elif chosen.full:
-        setting = replace(FULL, root=chosen.root, url=chosen.url)
-        table = degradation(chosen.depths or tuple(PAPER), chosen.seeds, setting=setting, workers=chosen.workers or 1)
-        table = beside_the_paper(table)
-    else:
-        table = degradation(chosen.depths or (20, 32, 44, 56), chosen.seeds, workers=chosen.workers or 2)
-    if chosen.out:
-        table.save(chosen.out)
+    if chosen.experiment == "degradation" and not chosen.full and (chosen.root or chosen.url):
+        parser.error("--root and --url say where CIFAR-10 is, which only degradation --full trains on")
+    try:
+        # Open before hours are spent, and only then emptied: earlier rows stay if nothing comes of it.
+        out = Path(chosen.out or os.devnull).expanduser()
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with out.open("a", encoding="utf-8") as rows:
+            table = _run(chosen)
+            if chosen.out:
+                rows.truncate(0)
+                rows.write(table.lines())
+    except (ValueError, RuntimeError, ArithmeticError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without lines and ± gets ? for them
     print(table)
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m resnet_edu.training.experiments", description=__doc__)
+    kinds = parser.add_subparsers(dest="experiment", required=True)
+    degradation_, gradients_, removal_, split_batch_ = (
+        kinds.add_parser(name, help=text, description=text, allow_abbrev=False)
+        for name, text in (
+            ("degradation", "Train plain and residual nets of each depth from each seed."),
+            ("gradients", "Compare the gradients of the first and the last convolution, before training."),
+            ("removal", "Train, then take one block out at a time and test again."),
+            ("split-batch", "Compare the gradient of several processes with that of one."),
+        )
+    )
+    degradation_.add_argument("--full", action="store_true", help="as in the paper: CIFAR-10, 164 epochs, a GPU")
+    for kind in (degradation_, gradients_):
+        kind.add_argument("--depths", type=int, nargs="+", help="depths 6n + 2")
+    removal_.add_argument("--depth", type=int, default=20, help="a depth 6n + 2 (default: 20)")
+    for kind in (degradation_, gradients_, removal_):
+        kind.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one net of each kind for each seed")
+    for kind in (degradation_, removal_):
+        kind.add_argument("--workers", type=int, help="nets trained at a time (default: 2, with --full 1)")
+    degradation_.add_argument("--root", help="with --full: a copy of CIFAR-10")
+    degradation_.add_argument("--url", help="with --full: a mirror of the CIFAR-10 archive")
+    split_batch_.add_argument("--seed", type=int, default=0, help="decides the weights (default: 0)")
+    split_batch_.add_argument("--processes", type=int, default=2, help="how many share the batch (default: 2)")
+    for kind in (degradation_, gradients_, removal_, split_batch_):
+        kind.add_argument("--out", help="file for the rows, JSON lines")
+    return parser
+
+
+def _run(chosen: argparse.Namespace) -> Results:
+    if chosen.experiment == "split-batch":
+        return split_batch(chosen.seed, chosen.processes)
+    if chosen.experiment == "gradients":
+        return first_over_last(gradients(chosen.depths or (8, 20, 56, 110), chosen.seeds))
+    if chosen.experiment == "removal":
+        return removal(chosen.depth, chosen.seeds, workers=_given(chosen.workers, 2))
+    if chosen.full:
+        setting = replace(FULL, root=chosen.root, url=chosen.url)
+        table = degradation(
+            chosen.depths or tuple(PAPER), chosen.seeds, setting=setting, workers=_given(chosen.workers, 1)
+        )
+        return beside_the_paper(table)
+    return degradation(chosen.depths or (20, 32, 44, 56), chosen.seeds, workers=_given(chosen.workers, 2))
+
+
+def _given(workers: int | None, usual: int) -> int:
+    return usual if workers is None else workers  # a 0 is refused, not replaced
 
 
 def beside_the_paper(table: Results) -> Results:

@@ -76,6 +76,30 @@ def test_number_question():
     assert question.why == ("Because $x$.",)
 
 
+def test_words_that_a_question_masks():
+    for kind, rest in (("number", ":answer: 56\n"), ("order", "\n1. a\n2. b\n")):
+        question = markup.predict(only(f":::{{predict}} A?\n:type: {kind}\n:masks: 56 | conv 3×3\n{rest}:::"))
+        assert question.masks == ("56", "conv 3×3")
+
+
+def test_the_list_of_chapters_takes_number_and_question_from_each_file(tmp_path):
+    for name, title in (("03_stem", "How big?"), ("11_cifar", "What *changes*?"), ("checker", "What does it know?")):
+        (tmp_path / f"{name}.md").write_text(f"---\na: b\n---\n# {title}\n\nText.\n")
+    table = markup.chapters(only(":::{chapters}\n- 11_cifar: a family\n- 03_stem: the stem\n:::"), tmp_path)
+    assert table.splitlines()[2:] == [
+        "| 3 | [How big?](03_stem.md) | the stem |",
+        "| 11 | [What *changes*?](11_cifar.md) | a family |",
+    ]
+    for row, said in (
+        ("- 04_gone: a block", "no such file"),
+        ("- checker: what it knows", "no number"),
+        ("- 03_stem", "expected"),
+        ("- 03_stem: once\n- 03_stem: twice", "twice"),
+    ):
+        with pytest.raises(markup.MarkupError, match=said):
+            markup.chapters(only(f":::{{chapters}}\n{row}\n:::"), tmp_path)
+
+
 def test_multiple_choice_keeps_texts_with_colons_and_their_feedback():
     question = markup.predict(
         only(":::{predict} Which?\n:type: multiple\n\n- [x] One: a\n\n  Yes.\n\n  Indeed.\n- [ ] Two\n- [x] Three\n:::")

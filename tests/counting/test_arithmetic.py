@@ -16,8 +16,9 @@ from torchinfo.layer_info import LayerInfo
 
 from resnet_edu.blocks import BLOCKS
 from resnet_edu.counting.arithmetic import block_steps, conv_out, steps
+from resnet_edu.counting.graph import by_block, by_layer
 from resnet_edu.counting.recipes import Recipe, recipe
-from resnet_edu.counting.steps import Step, by_block
+from resnet_edu.counting.steps import Step
 from resnet_edu.counting.trace import trace
 from resnet_edu.zoo import build
 
@@ -268,7 +269,7 @@ def test_sizes_that_make_no_convolution(arguments, expected):
 
 @pytest.mark.parametrize(
     ("image", "expected"),
-    [((1, 224, 224), "images with 3 channels, got 1"), ((3, 6, 6), "got 6×6"), ((224, 224), "got 2 numbers")],
+    [((1, 224, 224), "images with 3 channels, got 1"), ((224, 224), "got 2 numbers")],
 )
 def test_images_that_the_network_would_refuse_are_refused_with_the_same_words(image, expected):
     with pytest.raises(ValueError, match=re.escape(expected)) as ours:
@@ -277,6 +278,18 @@ def test_images_that_the_network_would_refuse_are_refused_with_the_same_words(im
         with pytest.raises(ValueError, match=re.escape(expected)) as theirs:
             build("resnet18").eval()(torch.zeros(1, *image))
         assert str(ours.value) == str(theirs.value)
+
+
+@pytest.mark.parametrize("side", [1, 2, 6])
+def test_an_image_smaller_than_the_stems_window_is_counted_as_it_runs(side):
+    image = (3, side, side + 1)
+    with torch.no_grad():
+        x, shapes = torch.zeros(1, *image), []
+        for room in build("resnet18").eval():
+            x = room(x)
+            shapes.append(tuple(x.shape[1:]))
+    rows = by_layer(steps("resnet18", image))
+    assert [row.output for row in rows] == [shapes[3], *shapes[4:8], (1000,)]
 
 
 def test_a_block_takes_maps_that_are_no_squares():
@@ -300,4 +313,4 @@ def test_changes_belong_to_a_name():
 def test_no_torch_numbers_come_out():
     """Shapes are plain tuples of int, so that they print, compare and serialize."""
     for step in steps("resnet18", (3, 64, 64)):
-        assert all(type(number) is int for number in (*step.input, *step.output, *step[4:]))
+        assert all(type(number) is int for number in (*step.input, *step.output, *step[4:7], *step.reads))

@@ -1,6 +1,7 @@
 import dataclasses
 import re
 
+import numpy as np
 import pytest
 
 from resnet_edu.counting.recipes import Recipe, check_image, cifar_recipe, recipe
@@ -94,9 +95,35 @@ def test_changes_that_make_no_network_say_why(changes, expected):
         ((1, 3, 224, 224), "got 4 numbers"),
         ((1, 28, 28), "takes images with 3 channels, got 1 in (1, 28, 28)"),
         ((224, 224, 3), "permute it"),
-        ((3, 6, 224), "its 7×7 window needs at least 7 pixels a side, got 6×224; enlarge the image"),
+        ((3, 0, 224), "at least 1 pixel a side, got 0×224"),
     ],
 )
 def test_images_that_do_not_suit(shape, expected):
     with pytest.raises(ValueError, match=re.escape(expected)):
-        check_image(shape, in_channels=3, stem_kernel=7)
+        check_image(shape, in_channels=3)
+
+
+@pytest.mark.parametrize("image", [224, 3.5, None])
+def test_a_side_alone_is_no_image(image):
+    with pytest.raises(ValueError, match=re.escape(f"(channels, height, width), such as (3, 224, 224), got {image}")):
+        check_image(image, in_channels=3)
+
+
+def test_a_recipe_goes_by_its_name():
+    with pytest.raises(TypeError, match="a recipe goes by its name, such as 'resnet50', got int"):
+        recipe(50)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8])
+def test_numbers_of_numpy_become_plain(kind):
+    plan = Recipe(layers=[kind(1), kind(2)], widths=np.array([3, 4], kind), num_classes=kind(5), in_channels=kind(2))
+    assert plan == Recipe(layers=(1, 2), widths=(3, 4), num_classes=5, in_channels=2)
+    assert {type(number) for number in (*plan.layers, *plan.widths, plan.num_classes, plan.in_channels)} == {int}
+
+
+@pytest.mark.parametrize("field", ["layers", "widths", "num_classes", "in_channels"])
+@pytest.mark.parametrize("value", [True, np.True_, 2.0, "2", None])
+def test_what_only_looks_like_a_number_is_refused(field, value):
+    wrong = (value,) * 4 if field in ("layers", "widths") else value
+    with pytest.raises(ValueError, match=f"must be a whole number of at least 1, got {value!r}"):
+        Recipe(**{field: wrong})

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resnet_edu.counting import arithmetic
+from resnet_edu.counting.graph import by_block, by_layer
 from resnet_edu.counting.recipes import Recipe, recipe
-from resnet_edu.counting.steps import by_block, by_layer
 from resnet_edu.drawing import palette, volumes
 from resnet_edu.drawing.pictures import Picture, size_of
 

@@ -115,6 +115,32 @@ def test_the_copied_python_finds_the_same_contrast(open_page, capsys):
     expect(page.locator("pre")).to_contain_text("TrainConfig has no choice for: option B")
 
 
+class Wrong:
+    """A tag as somebody may write it by hand."""
+
+    def __init__(self, tag: str, attributes: str) -> None:
+        self.tag, self.attributes = tag, attributes
+
+    def _repr_html_(self) -> str:
+        return f"<{self.tag} {self.attributes}></{self.tag}>"
+
+
+@pytest.mark.parametrize(
+    ("tag", "attributes", "said"),
+    [
+        ("degradation-race", 'depth="57"', "depth must be 6n + 2, such as 20 or 56, got 57."),
+        ("degradation-race", 'layers="20"', "There is no attribute “layers”."),
+        ("live-resnet", 'digit="382"', "digit must be a whole number from 0 to 381"),
+        ("block-workbench", 'depth="57"', "depth must be one of 20, 56, 110, 218"),
+        ("block-workbench", 'preset="best"', "There is no preset “best”. There are original, plain"),
+    ],
+)
+def test_what_a_tag_cannot_show_it_says(open_page, tag, attributes, said):
+    page = open_page(Wrong(tag, attributes))
+    expect(page.get_by_role("note")).to_contain_text(said, timeout=30_000)
+    page.wait_for_timeout(200)  # nothing draws into the message afterwards
+
+
 # -- the live network --------------------------------------------------------------------------------
 
 

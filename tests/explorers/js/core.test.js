@@ -56,7 +56,7 @@ test("a setting that cannot be is told in a sentence", () => {
   assert.throws(() => RE.steps("cifar21"), /the nearest: 20 \(n = 3\) and 26 \(n = 4\)/);
   assert.throws(() => RE.steps("resnet18", [3, 224, 224], { blok: 1 }), /a recipe has no blok/);
   assert.throws(() => RE.steps("resnet18", [224, 224, 3]), /permute it/);
-  assert.throws(() => RE.steps("resnet18", [3, 6, 6]), RE.SettingError);
+  assert.throws(() => RE.steps("resnet18", [3, 0, 6]), RE.SettingError);
 });
 
 test("Python's two lines leave out what the name already says", () => {
