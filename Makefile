@@ -11,14 +11,17 @@ PORT ?= 8000
 CUDA := ^(nvidia-|cuda-|triton)
 
 .DEFAULT_GOAL := help
-.PHONY: help book test notebooks check serve bench times mutants map lock clean
+.PHONY: help book offline test notebooks published-notebooks check serve bench times mutants map lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 book: $(READY)  ## build the book and say where it is
 	@$(BIN)/python tools/system_programs.py dot
 	@$(BIN)/python tools/build_book.py
+
+offline: book  ## pack the built book into _build/resnets-block-by-block.zip
+	@$(BIN)/python tools/offline.py
 
 test: check book  ## lint, check types, build the book and test everything
 	@$(BIN)/python tools/system_programs.py dot chromium node
@@ -32,6 +35,9 @@ check: $(READY)  ## lint, types, and notebooks up to date
 
 notebooks: $(READY)  ## write the Colab notebooks from their sources
 	$(BIN)/python tools/notebooks.py
+
+published-notebooks: $(READY)  ## write into _build/notebooks what published pages open in Colab
+	@$(BIN)/python tools/notebooks.py --published _build/notebooks
 
 serve: $(PAGE)  ## show the built book in a browser (PORT=8000)
 	@echo "The book is at http://localhost:$(PORT)/ (stop with Ctrl-C)"

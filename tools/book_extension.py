@@ -20,6 +20,7 @@ from itertools import takewhile
 from pathlib import Path
 
 import directives as markup
+from address import home, known, pages
 from docutils import nodes
 from docutils.statemachine import StringList
 from py_mini_racer import JSEvalException, MiniRacer
@@ -251,7 +252,7 @@ def place_exercise_cells(app: Sphinx, doctree: nodes.document) -> None:
         block.replace_self(solution)
         cell.parent.remove(cell)
         before.append(html("div", starter, classes="exercise-starter"))
-        before.append(html("p", *where_to_write(app, both.starter), classes="exercise-where"))
+        before.append(nodes.paragraph("", "", *where_to_write(app, both.starter), classes=["exercise-where"]))
         before.append(details("exercise-solution", [nodes.Text("Show the solution")], cell))
 
 
@@ -260,7 +261,7 @@ def where_to_write(app: Sphinx, starter: str) -> list[nodes.Node]:
     options, notebook = app.config.html_theme_options, f"{app.env.docname}.ipynb"
     url = options.get("repository_url", "")
     colab = options.get("launch_buttons", {}).get("colab_url", "")
-    if not colab or "YOUR_NAME" in url or not url.startswith("https://github.com/"):
+    if not colab or not known(url) or not url.startswith("https://github.com/"):
         return [
             nodes.Text("Write and run it in this chapter’s notebook, "),
             nodes.literal("", notebook),
@@ -380,7 +381,12 @@ def configure(app: Sphinx, config) -> None:
     key = hashlib.sha256(f"{digest(*sources)} {version('torch')} {sys.version_info[:2]}".encode()).hexdigest()[:16]
     caches = Path(config.book_cache or Path(app.doctreedir).parent / "executed")
     config.nb_execution_cache_path = str(caches / key)
-    config.book_tools = digest(HERE / "directives.py", Path(__file__))
+    # Only the links to Colab ask for the branch.
+    url, branch = home(root)
+    config.html_theme_options |= {"repository_url": url, "repository_branch": branch}
+    if not config.html_baseurl and known(url):
+        config.html_baseurl = f"{pages(url)}/"
+    config.book_tools = f"{digest(HERE / 'directives.py', Path(__file__))} {url} {branch}"
     config.book_look = digest(
         root / "book/web", root / "book/templates", *sorted((package / "explorers").rglob("*.[jc]s*"))
     )
@@ -414,10 +420,6 @@ def configure(app: Sphinx, config) -> None:
     for asset in sorted((package / "explorers/net").glob("*.js")):  # fetched by the figures that train
         shutil.copy(asset, files / "explorers/net")
     config.html_static_path.append(str(files))
-
-    if not config.html_baseurl and "YOUR_NAME" not in config.html_theme_options.get("repository_url", "YOUR_NAME"):
-        owner, name = config.html_theme_options["repository_url"].rstrip("/").split("/")[-2:]
-        config.html_baseurl = f"https://{owner}.github.io/{name}/"
 
 
 def page(app: Sphinx, name: str, template: str, context: dict, doctree: nodes.document | None) -> None:

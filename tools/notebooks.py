@@ -2,10 +2,13 @@
 
     python tools/notebooks.py            write book/NN_name.ipynb beside each book/NN_name.md
     python tools/notebooks.py --check    change nothing; fail if a notebook does not follow its source
+    python tools/notebooks.py --published FOLDER    write into FOLDER what the published pages open in Colab
 
 What Colab cannot draw becomes Markdown and HTML that it can: questions and hints unfold, citations link to the
 paper and cross-references to the published page, an exercise is a starter and a folded solution, lines for a shell
-begin with `!`. Hidden tests stay behind. The first cell installs the package from the address in _config.yml.
+begin with `!`. Hidden tests stay behind. The first cell installs the package: in a notebook beside its source from
+the address in _config.yml, whoever runs this; in a published one from the repository and the commit that it was made
+from, so that it still runs, with the code that it was written for, when the book has long moved on.
 
 Why not jupytext or nbconvert: the one copies directives as they stand, which Colab shows as raw text, and the
 other goes from notebooks to pages.
@@ -15,13 +18,14 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import directives as markup
 import nbformat
 import yaml
+from address import commit, configured, home, known, pages
 from markdown_it import MarkdownIt
 from pybtex.database import Entry, parse_file
 from pybtex.richtext import Text
@@ -36,39 +40,28 @@ ADMONITIONS = ("note", "tip", "important", "warning", "caution", "attention", "d
 
 SETUP = """\
 #@title Set up: run me first
-import importlib.util
-import subprocess
-import sys
-from importlib.metadata import PackageNotFoundError, version
+import importlib.util, subprocess, sys
 
-REPOSITORY = "{url}"
-
-
-def installed(package):
-    try:
-        return [f"{{package}}=={{version(package)}}"]
-    except PackageNotFoundError:
-        return []
-
+SOURCE = "git+{url}@{ref}"
 
 if importlib.util.find_spec("resnet_edu"):
     print("resnet_edu is here. Go on.")
-elif "YOUR_NAME" in REPOSITORY:
-    print(
-        "Nothing was installed: this copy of the book does not know its own address yet.\\n"
-        "If you teach with it: put the address of your repository into _config.yml (repository: url:),\\n"
-        "run `make notebooks`, and push. The button then works for everyone.\\n"
-        "If you read it: clone the repository, run `make book`, and open this notebook from there."
-    )
+elif subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", SOURCE]).returncode == 0:
+    print("resnet_edu is installed. Go on.")
 else:
-    # The versions of PyTorch that are here are named, so that pip keeps them or stops.
-    keep = installed("torch") + installed("torchvision")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", f"git+{{REPOSITORY}}@{branch}", *keep]
-    if subprocess.run(command).returncode:
-        print(f"pip could not install from {{REPOSITORY}}. Is there a network, and is the repository public?")
-    else:
-        importlib.invalidate_caches()
-        print("resnet_edu is installed. Go on.")
+    print(f"pip could not install {{SOURCE}}: is there a network, and is the repository public?")
+"""
+# The same cell where nobody knows yet where the package can be had from.
+SETUP_WITHOUT_ADDRESS = """\
+#@title Set up: run me first
+import importlib.util
+
+if importlib.util.find_spec("resnet_edu"):
+    print("resnet_edu is here. Go on.")
+else:
+    print("Nothing was installed: this copy of the notebook does not know which repository it belongs to.")
+    print("Open it from a published page of the book, whose copy does. To publish one: README, Publish.")
+    print("Or clone the repository, run `make book`, and open the notebook from there.")
 """
 
 
@@ -78,31 +71,50 @@ class Book:
 
     root: Path
     url: str
-    branch: str
+    ref: str  # the branch or commit that the notebook installs and links to
     bibliography: dict[str, Entry] = field(default_factory=dict)
 
     @classmethod
     def read(cls, root: Path) -> "Book":
+        """The book as _config.yml describes it, the same for everybody who asks."""
         config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
-        repository = config["repository"]
         entries: dict[str, Entry] = {}
         for name in config.get("bibtex_bibfiles", []):
             entries.update(parse_file(str(root / name), bib_format="bibtex").entries)
-        return cls(root, repository["url"].rstrip("/"), repository.get("branch", "main"), entries)
+        return cls(root, *configured(root), entries)
+
+    @classmethod
+    def published(cls, root: Path) -> "Book":
+        """The book of the repository that it is built in, at the commit that is checked out.
+
+        Raises LookupError where there is no such repository.
+        """
+        url, ref = home(root)[0], commit(root)
+        if not known(url) or not ref:
+            raise LookupError(
+                "These notebooks install the package from the repository that they are made in, and here is none: "
+                "this needs a clone whose remote `origin` is on github.com, or `repository: url:` in _config.yml, "
+                "and a commit."
+            )
+        return replace(cls.read(root), url=url, ref=ref)
 
     @property
     def pages(self) -> str:
         """Where GitHub Pages serves the book."""
-        owner, name = self.url.split("/")[-2:]
-        return f"https://{owner}.github.io/{name}"
+        return pages(self.url)
+
+    @property
+    def setup(self) -> str:
+        """The first cell of every notebook."""
+        return SETUP.format(url=self.url, ref=self.ref) if known(self.url) else SETUP_WITHOUT_ADDRESS
 
     def file(self, path: Path) -> str:
         """Where GitHub shows a file of the repository."""
-        return f"{self.url}/blob/{self.branch}/{path.as_posix()}"
+        return f"{self.url}/blob/{self.ref}/{path.as_posix()}"
 
     def image(self, path: Path) -> str:
         """Where GitHub serves the bytes of a file."""
-        return f"{self.url}/raw/{self.branch}/{path.as_posix()}"
+        return f"{self.url}/raw/{self.ref}/{path.as_posix()}"
 
     def sources(self) -> list[Path]:
         return sorted(
@@ -340,7 +352,7 @@ class Chapter:
     # ------------------------------------------------------------------------------------------ cells
 
     def cells(self) -> Iterator[nbformat.NotebookNode]:
-        yield folded_code(SETUP.format(url=self.book.url, branch=self.book.branch))
+        yield folded_code(self.book.setup)
         before = None
         for cell in markup.cells(self.text):
             if cell.kind == "markdown":
@@ -420,11 +432,33 @@ def plain(text: str) -> str:
 # --------------------------------------------------------------------------------------------- the tool
 
 
+def publish(root: Path, folder: Path) -> int:
+    """Write each notebook, with its address in it, to where it lies in the repository, but below `folder`."""
+    try:
+        book = Book.published(root)
+    except LookupError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for path in book.sources():
+        target = folder / path.relative_to(root).with_suffix(".ipynb")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.write_text(Chapter(book, path).notebook(), encoding="utf-8")
+        except markup.MarkupError as error:
+            print(f"{path.relative_to(root)}:{error.line}: {error.problem}", file=sys.stderr)
+            return 1
+    print(f"The notebooks in {folder} install {book.url} at {book.ref}")
+    return 0
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="change nothing, fail if a notebook is out of date")
+    parser.add_argument("--published", type=Path, metavar="FOLDER", help="write what published pages open in Colab")
     parser.add_argument("--source", type=Path, default=ROOT, help="the folder of _config.yml")
     asked = parser.parse_args(arguments)
+    if asked.published:
+        return publish(asked.source, asked.published)
     book = Book.read(asked.source)
     written: set[Path] = set()
     stale: list[str] = []

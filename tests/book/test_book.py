@@ -365,6 +365,24 @@ def test_an_exercise_links_to_its_cell_in_colab_once_the_book_knows_its_address(
         assert [one.astext() for one in rest] == ["book/03_trial.ipynb", "."]
 
 
+def test_a_forks_pages_carry_the_forks_address_without_an_edit(trial, monkeypatch):
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    assert "YOUR_NAME" in (trial.folder / "_config.yml").read_text(encoding="utf-8")
+    subprocess.run(["git", "init", "--quiet"], cwd=trial.folder, check=True)
+    remote = "git@github.com:ada/fork.git"
+    subprocess.run(["git", "remote", "add", "origin", remote], cwd=trial.folder, check=True)
+    trial.page.with_suffix(".ipynb").write_text("{}", encoding="utf-8")
+    done = trial.build()
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = trial.html.read_text(encoding="utf-8")
+    colab = "https://colab.research.google.com/github/ada/fork/blob/notebooks/book/01_trial.ipynb"
+    assert f'href="{colab}"' in page
+    assert re.search(rf'href="{re.escape(colab)}#scrollTo=\w+">Write and run it in Colab', page)
+    assert 'rel="canonical" href="https://ada.github.io/fork/book/01_trial.html"' in page
+    assert 'href="https://github.com/ada/fork"' in page
+    assert "YOUR_NAME" not in page
+
+
 def test_no_page_names_a_host_that_a_browser_would_ask(built):
     for path in (built.folder / "_build/html").rglob("*.html"):
         page = path.read_text(encoding="utf-8")

@@ -6,6 +6,7 @@
 import re
 from pathlib import Path
 
+import address
 import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
@@ -110,14 +111,14 @@ def test_every_link_inside_the_book_leads_somewhere(browser, path):
 
 
 def test_each_page_names_its_notebook_and_describes_itself():
-    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
-    address = config["repository"]["url"].removeprefix("https://github.com/")
+    url, branch = address.home(ROOT)
+    repository = url.removeprefix("https://github.com/")
     descriptions = set()
     for path in PAGES:
         text = (HTML / path).read_text(encoding="utf-8")
         notebook = Path(path).with_suffix(".ipynb").as_posix()
         assert (ROOT / notebook).exists()
-        assert f"https://colab.research.google.com/github/{address}/blob/main/{notebook}" in text
+        assert f"https://colab.research.google.com/github/{repository}/blob/{branch}/{notebook}" in text
         descriptions.add(re.search(r'<meta content="([^"]+)" name="description"', text)[1])
     assert len(descriptions) == len(PAGES)
 

@@ -2,9 +2,13 @@
 
 import ast
 import json
+import os
+import shutil
 import subprocess
-import sys
+import sysconfig
+import venv
 from pathlib import Path
+from types import SimpleNamespace
 
 import directives as markup
 import nbformat
@@ -54,7 +58,7 @@ def test_plain_markdown_tables_and_formulas_stay_as_they_are(write):
     text = (
         "# Title\n\nA *word*, `[x](y)`, $a_1$.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n$$\\frac{a}{b}$$\n\n- one\n  - two"
     )
-    assert source(write(text)) == text
+    assert source(write(text)) == text.replace("# Title", "# 3. Title")  # the number of its file, 03_trial
 
 
 def test_labels_and_comments_are_dropped(write):
@@ -244,52 +248,150 @@ def test_another_branch_is_linked_and_installed(tmp_path, write):
 # ------------------------------------------------------------------------------------------ the set-up cell
 
 
-def run_setup(tmp_path, url, *, here=False, returncode=0):
-    """Run the set-up cell in a process where resnet_edu is not, or is; every command it would run is recorded."""
-    log = tmp_path / "commands"
-    hide = (
-        "sys.meta_path[:] = [finder for finder in sys.meta_path if 'editable' not in repr(finder).lower()]\n"
-        f"sys.path[:] = [folder for folder in sys.path if folder not in ('', {str(ROOT)!r})]\n"
+def run(python, cell, folder, **environment):
+    """What the cell prints in a process of its own."""
+    done = subprocess.run(
+        [python, "-c", cell],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        check=True,
+        env={**{name: value for name, value in os.environ.items() if name != "PYTHONPATH"}, **environment},
     )
-    prelude = (
-        "import subprocess, sys\n"
-        f"{'' if here else hide}"
-        f"class Done: returncode = {returncode}\n"
-        f"subprocess.run = lambda command, **_: open({str(log)!r}, 'a').write(' '.join(command) + '\\n') and Done\n"
-    )
-    code = prelude + notebooks.SETUP.format(url=url, branch="main")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
-    return done.stdout, log.read_text().splitlines() if log.exists() else []
+    return done.stdout
 
 
-def test_the_placeholder_installs_nothing_and_says_what_to_do(tmp_path):
-    said, commands = run_setup(tmp_path, "https://github.com/YOUR_NAME/resnet-edu")
-    assert commands == []
+def book(tmp_path, url="https://github.com/owner/name", ref="main"):
+    return notebooks.Book(tmp_path, url, ref)
+
+
+@pytest.mark.parametrize("url", ["https://github.com/owner/name", "https://github.com/YOUR_NAME/resnet-edu"])
+def test_the_set_up_cell_can_be_read_at_a_glance(tmp_path, url):
+    cell = book(tmp_path, url).setup
+    assert len(cell.splitlines()) <= 12
+    ast.parse(cell)
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory):
+    """Python as on Colab's image: PyTorch is there and torchinfo, for want of a network, but resnet_edu is not."""
+    folder = tmp_path_factory.mktemp("machine")
+    venv.create(folder / "venv", with_pip=False)
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(folder / "venv")}))
+    # What a .pth file adds is searched, but its own .pth files, one of which brings this very checkout, are not read.
+    (site / "image.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    return SimpleNamespace(folder=folder, python=str(folder / "venv/bin/python"), site=site)
+
+
+@pytest.fixture(scope="module")
+def remote(tmp_path_factory):
+    """A repository with two commits of the package, which git takes for https://github.com/owner/name."""
+    folder = tmp_path_factory.mktemp("remote")
+    shutil.copytree(ROOT / "resnet_edu", folder / "resnet_edu", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder)
+
+    def git(*arguments):
+        options = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
+        command = ["git", "-C", folder, *options, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    git("init", "--quiet", "--initial-branch=main")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "what the notebook was made for")
+    made_for = git("rev-parse", "HEAD")
+    git("rm", "--quiet", "-r", "resnet_edu/explorers")
+    git("commit", "--quiet", "-m", "the book has moved on")
+    (folder / "gitconfig").write_text(f'[url "{folder.as_uri()}"]\n\tinsteadOf = https://github.com/owner/name\n')
+    environment = {
+        "GIT_CONFIG_GLOBAL": str(folder / "gitconfig"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        # What it takes to build a wheel comes from the image; nothing from a network.
+        "PIP_NO_INDEX": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+    return SimpleNamespace(made_for=made_for, environment=environment)
+
+
+def test_where_nothing_can_be_installed_the_cell_says_what_to_do(machine, tmp_path):
+    said = run(machine.python, book(tmp_path, "https://github.com/YOUR_NAME/resnet-edu").setup, tmp_path)
     assert "Nothing was installed" in said
-    assert "_config.yml" in said
+    assert "published page" in said
     assert "make book" in said
 
 
-def test_an_address_is_installed_with_pytorch_pinned_to_what_is_there(tmp_path):
-    from importlib.metadata import version
-
-    said, commands = run_setup(tmp_path, "https://github.com/owner/name")
-    assert len(commands) == 1
-    assert "git+https://github.com/owner/name@main" in commands[0]
-    assert f"torch=={version('torch')} torchvision=={version('torchvision')}" in commands[0]
-    assert "installed" in said
-
-
-def test_an_installation_that_fails_says_what_to_look_at(tmp_path):
-    said, _ = run_setup(tmp_path, "https://github.com/owner/name", returncode=1)
-    assert "pip could not install from https://github.com/owner/name" in said
+def test_an_installation_that_fails_says_what_to_look_at(machine, remote, tmp_path):
+    said = run(machine.python, book(tmp_path, ref="nowhere").setup, tmp_path, **remote.environment)
+    assert "pip could not install git+https://github.com/owner/name@nowhere" in said
     assert "is installed" not in said
 
 
-def test_where_the_package_is_nothing_happens(tmp_path):
-    said, commands = run_setup(tmp_path, "https://github.com/owner/name", here=True)
-    assert commands == []
-    assert "resnet_edu is here" in said
+def test_the_cell_installs_the_commit_that_it_was_made_for_and_leaves_the_image_alone(machine, remote, tmp_path):
+    before = {path.name for path in machine.site.iterdir()}
+    cell = book(tmp_path, ref=remote.made_for).setup
+    ran = f"{cell}\nimport resnet_edu; print(resnet_edu.__file__)"
+    said = run(machine.python, ran, tmp_path, **remote.environment).splitlines()
+    assert said[-2] == "resnet_edu is installed. Go on."
+    assert Path(said[-1]).is_relative_to(machine.site)
+    added = {path.name for path in machine.site.iterdir()} - before
+    assert {name.partition("-")[0] for name in added} == {"resnet_edu"}, "pip brought more than the package"
+    # Everything that the package needs at run time came along, the figures' scripts and styles too.
+    for path in (ROOT / "resnet_edu/explorers").rglob("*.*"):
+        if "__pycache__" not in path.parts:
+            assert (machine.site / path.relative_to(ROOT)).exists(), path
+    assert run(machine.python, cell, tmp_path, **remote.environment) == "resnet_edu is here. Go on.\n"
+
+
+# ------------------------------------------------------------------------------------- the published ones
+
+
+@pytest.fixture
+def fork(tmp_path, write):
+    """The small book as somebody's clone of their fork on GitHub, in which _config.yml still has the placeholder."""
+    config = tmp_path / "_config.yml"
+    config.write_text(config.read_text(encoding="utf-8").replace("owner/name", "YOUR_NAME/name"), encoding="utf-8")
+    write("# Trial\n\n[source](../_config.yml) [next](04_other.md) ![A plan.](plan.svg)\n")
+    for command in (
+        "git init --quiet",
+        "git remote add origin git@github.com:ada/fork.git",
+        "git add .",
+        "git -c user.name=t -c user.email=t@example.org -c commit.gpgsign=false commit --quiet -m one",
+    ):
+        subprocess.run(command.split(), cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def test_published_notebooks_carry_the_forks_address_and_the_commit(fork, monkeypatch, capsys):
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    out = fork / "_build/notebooks"
+    assert notebooks.main(["--source", str(fork), "--published", str(out)]) == 0
+    setup, text = nbformat.read(out / "book/03_trial.ipynb", as_version=4).cells
+    ref = subprocess.run(["git", "rev-parse", "HEAD"], cwd=fork, capture_output=True, text=True).stdout.strip()
+    assert len(ref) == 40
+    assert f"git+https://github.com/ada/fork@{ref}" in setup.source
+    assert f"[source](https://github.com/ada/fork/blob/{ref}/_config.yml)" in text.source
+    assert f"https://github.com/ada/fork/raw/{ref}/book/plan.svg" in text.source
+    assert "[next](https://ada.github.io/fork/book/04_other.html)" in text.source
+    assert {path.name for path in (out / "book").iterdir()} == {"03_trial.ipynb", "04_other.ipynb"}
+
+
+@pytest.mark.parametrize("variable", [None, "bob/other"])
+def test_committed_notebooks_do_not_depend_on_who_writes_them(fork, monkeypatch, variable):
+    if variable:
+        monkeypatch.setenv("GITHUB_REPOSITORY", variable)
+    assert notebooks.main(["--source", str(fork)]) == 0
+    setup, text = nbformat.read(fork / "book/03_trial.ipynb", as_version=4).cells
+    assert setup.source == notebooks.SETUP_WITHOUT_ADDRESS.strip()
+    assert "github.com/YOUR_NAME/name/blob/main/" in text.source
+
+
+def test_without_an_address_nothing_is_published(fork, monkeypatch, capsys):
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    subprocess.run(["git", "remote", "set-url", "origin", "https://example.org/ada/fork"], cwd=fork, check=True)
+    assert notebooks.main(["--source", str(fork), "--published", str(fork / "out")]) == 1
+    assert "remote `origin` is on github.com" in capsys.readouterr().err
+    assert not (fork / "out").exists()
 
 
 # ------------------------------------------------------------------------------------------- the real ones
