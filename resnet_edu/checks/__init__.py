@@ -19,10 +19,21 @@ attributes and arguments are free: what counts is what the code computes.
 from collections.abc import Callable
 from typing import Any
 
-from resnet_edu.checks import catalogue, effects, folding, functions, loading, sandbox, starting, zeroing
+from resnet_edu.checks import (
+    catalogue,
+    contracts,
+    effects,
+    folding,
+    formulas,
+    loading,
+    sandbox,
+    source,
+    starting,
+    verdict,
+    zeroing,
+)
 from resnet_edu.checks.contract import Contract
 from resnet_edu.checks.feedback import Feedback
-from resnet_edu.checks.functions import Formula
 from resnet_edu.checks.judge import Verdict, judge
 from resnet_edu.checks.table import MistakesTable, mistakes_table
 
@@ -59,7 +70,7 @@ def conv_out(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.conv_out(conv_out).mistake
     'padding-once'
     """
-    return _formula(functions.CONV_OUT, theirs)
+    return _formula("conv_out", theirs)
 
 
 def receptive_field(theirs: Callable[..., Any]) -> Feedback:
@@ -71,7 +82,7 @@ def receptive_field(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.receptive_field(lambda layers: sum(layer[0] for layer in layers)).mistake
     'kernels-summed'
     """
-    return _formula(functions.RECEPTIVE_FIELD, theirs)
+    return _formula("receptive_field", theirs)
 
 
 def stem(theirs: Callable[..., Any]) -> Feedback:
@@ -85,7 +96,7 @@ def stem(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.stem(lambda: nn.Sequential(*list(ImageNetStem())[:3])).mistake
     'pool-missing'
     """
-    return _module(catalogue.STEM, theirs)
+    return _judged("stem", theirs)
 
 
 def identity_block(theirs: Callable[..., Any]) -> Feedback:
@@ -98,7 +109,7 @@ def identity_block(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.identity_block(lambda channels: PlainBlock(channels, channels)).mistake
     'shortcut-never-added'
     """
-    return _module(catalogue.IDENTITY, theirs)
+    return _judged("identity_block", theirs)
 
 
 def projection_block(theirs: Callable[..., Any]) -> Feedback:
@@ -111,7 +122,7 @@ def projection_block(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.projection_block(lambda ins, outs, stride=2: PlainBlock(ins, outs, stride)).mistake
     'shortcut-never-added'
     """
-    return _module(catalogue.PROJECTION, theirs)
+    return _judged("projection_block", theirs)
 
 
 def basic_block(theirs: Callable[..., Any]) -> Feedback:
@@ -124,7 +135,7 @@ def basic_block(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.basic_block(lambda *shape: BasicBlock(*shape, shortcut="C")).mistake
     'projection-always'
     """
-    return _module(catalogue.BASIC, theirs)
+    return _judged("basic_block", theirs)
 
 
 def bottleneck(theirs: Callable[..., Any]) -> Feedback:
@@ -137,7 +148,7 @@ def bottleneck(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.bottleneck(lambda *shape: Bottleneck(*shape, stride_in="1x1")).passed
     True
     """
-    return _module(catalogue.BOTTLENECK, theirs)
+    return _judged("bottleneck", theirs)
 
 
 def zero_pad_shortcut(theirs: Callable[..., Any]) -> Feedback:
@@ -148,7 +159,7 @@ def zero_pad_shortcut(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.zero_pad_shortcut(ProjectionShortcut).mistake
     'projection-not-zeros'
     """
-    return _module(catalogue.ZERO_PAD, theirs)
+    return _judged("zero_pad_shortcut", theirs)
 
 
 def preactivation_block(theirs: Callable[..., Any]) -> Feedback:
@@ -161,7 +172,7 @@ def preactivation_block(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.preactivation_block(BasicBlock).mistake
     'post-activation-order'
     """
-    return _module(catalogue.PREACTIVATION, theirs)
+    return _judged("preactivation_block", theirs)
 
 
 def make_layer(theirs: Callable[..., Any]) -> Feedback:
@@ -177,7 +188,7 @@ def make_layer(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.make_layer(make_layer).mistake
     'stride-in-every-block'
     """
-    return _module(catalogue.MAKE_LAYER, theirs)
+    return _judged("make_layer", theirs)
 
 
 def head(theirs: Callable[..., Any]) -> Feedback:
@@ -189,7 +200,7 @@ def head(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.head(lambda features, classes: nn.Sequential(Head(features, classes), nn.Softmax(1))).mistake
     'softmax-inside'
     """
-    return _module(catalogue.HEAD, theirs)
+    return _judged("head", theirs)
 
 
 def resnet(theirs: Callable[..., Any]) -> Feedback:
@@ -200,7 +211,7 @@ def resnet(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.resnet(lambda block, layers, classes: ResNet(block, layers, classes, shortcut="none")).passed
     True
     """
-    return _module(catalogue.RESNET, theirs)
+    return _judged("resnet", theirs)
 
 
 def cifar_resnet(theirs: Callable[..., Any]) -> Feedback:
@@ -213,7 +224,7 @@ def cifar_resnet(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.cifar_resnet(lambda *sizes: cifar_resnet(*sizes, shortcut="B")).mistake
     'projection-not-zeros'
     """
-    return _module(catalogue.CIFAR, theirs)
+    return _judged("cifar_resnet", theirs)
 
 
 def init_weights(theirs: Callable[..., Any]) -> Feedback:
@@ -263,8 +274,14 @@ def _module(contract: Contract, theirs: Any) -> Feedback:
     return _run(contract.name, lambda: judge(contract, theirs))
 
 
-def _formula(formula: Formula, theirs: Any) -> Feedback:
-    return _run(formula.name, lambda: functions.judge_formula(formula, theirs))
+def _judged(check: str, theirs: Any) -> Feedback:
+    contract = contracts.CONTRACTS[check]
+    return _run(contract.name, lambda: verdict.judge(contract, theirs))
+
+
+def _formula(check: str, theirs: Any) -> Feedback:
+    contract = contracts.CONTRACTS[check]
+    return _run(contract.name, lambda: formulas.judge_formula(contract, theirs))
 
 
 _FAULTS: dict[str, tuple[str | None, str]] = {

@@ -43,6 +43,8 @@ class Unit:
     made: tuple[int, ...] = ()
     line: Place | None = None
     calls: int = 1
+    #: The tensor that it was given first, where tensors are kept.
+    taken: Tensor | None = None
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -84,6 +86,9 @@ class Failed:
     """Whether it was called with weights that an earlier call had used."""
     taken: Tensor | None = None
     """The first tensor that it was given."""
+    inputs: list[Tensor] = field(default_factory=list)
+    #: The window, where it is a pool.
+    window: tuple[int, ...] = ()
 
 
 class Watch(TorchFunctionMode):
@@ -107,7 +112,7 @@ class Watch(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        inputs = list(_tensors(args)) + list(_tensors(tuple(kwargs.values())))
+        inputs = list(tensors_in(args)) + list(tensors_in(tuple(kwargs.values())))
         given = tuple(tuple(t.shape) for t in inputs)
         name = getattr(func, "__name__", str(func))
         try:
@@ -116,13 +121,17 @@ class Watch(TorchFunctionMode):
             unit = _unit(func, args, kwargs)
             again = unit is not None and id(unit.identity) in self._known
             taken = inputs[0].detach().clone() if inputs else None
-            self.failed = Failed(_kind(func, name), name, given, _line(), again, taken)
+            self.failed = Failed(kind_of(func, name), name, given, _line(), again, taken, inputs, window_of(kind_of(func, name), args, kwargs))
+            if unit is not None and self.keep and not again:
+                unit.given, unit.line, unit.taken = given[0] if given else (), _line(), taken
+                self.units.append(unit)
             raise
         if func in _OTHER_NORMS:
             self.other_norm = _OTHER_NORMS[func]
         unit = _unit(func, args, kwargs)
         if unit is not None and isinstance(out, Tensor):
             unit.given, unit.made, unit.line = given[0] if given else (), tuple(out.shape), _line()
+            unit.taken = inputs[0].detach().clone() if self.keep and inputs else None
             self._note(unit)
         if self.keep and isinstance(out, Tensor) and inputs and name not in _QUIET:
             self.steps.append(Step(name, given, out.detach().clone(), _line()))
@@ -143,12 +152,12 @@ class Watch(TorchFunctionMode):
 _QUIET = {"__get__", "__set__", "size", "dim", "numel", "detach", "clone", "double", "to", "float", "item", "__bool__"}
 
 
-def _tensors(values: Any) -> Any:
+def tensors_in(values: Any) -> Any:
     for value in values:
         if isinstance(value, Tensor):
             yield value
         elif isinstance(value, list | tuple):
-            yield from _tensors(value)
+            yield from tensors_in(value)
 
 
 def _bind(names: tuple[str, ...], args: Any, kwargs: Any) -> dict[str, Any]:
@@ -157,7 +166,7 @@ def _bind(names: tuple[str, ...], args: Any, kwargs: Any) -> dict[str, Any]:
 
 def _unit(func: Callable[..., Any], args: Any, kwargs: Any) -> Unit | None:
     if func in _CONV:
-        bound = _settings(func, args, kwargs)
+        bound = settings_of(func, args, kwargs)
         return Unit("conv", bound.pop("weight"), bound.pop("bias", None), settings=bound)
     if func in _LINEAR:
         bound = _bind(("input", "weight", "bias"), args, kwargs)
@@ -200,7 +209,7 @@ def _is_weight(tensor: Any) -> bool:
     return base is not None and base.is_leaf and base.requires_grad
 
 
-def _settings(func: Callable[..., Any], args: Any, kwargs: Any) -> dict[str, Any]:
+def settings_of(func: Callable[..., Any], args: Any, kwargs: Any) -> dict[str, Any]:
     if func not in _CONV:
         return {}
     bound = _bind(("input", "weight", "bias", "stride", "padding", "dilation", "groups"), args, kwargs)
@@ -208,7 +217,7 @@ def _settings(func: Callable[..., Any], args: Any, kwargs: Any) -> dict[str, Any
     return {"bias": None, "stride": 1, "padding": 0, "dilation": 1, "groups": 1, **bound}
 
 
-def _kind(func: Callable[..., Any], name: str) -> str:
+def kind_of(func: Callable[..., Any], name: str) -> str:
     if func in _CONV:
         return "conv"
     if func in _LINEAR:
@@ -220,6 +229,14 @@ def _kind(func: Callable[..., Any], name: str) -> str:
     if name in {"cat", "concat", "concatenate"}:
         return "cat"
     return name
+
+
+def window_of(kind: str, args: Any, kwargs: Any) -> tuple[int, ...]:
+    """A pool's window, as two numbers."""
+    if "pool" not in kind and kind != "fn":
+        return ()
+    window = args[1] if len(args) > 1 else kwargs.get("kernel_size", kwargs.get("output_size", ()))
+    return (window, window) if isinstance(window, int) else tuple(window or ())
 
 
 def _line() -> Place | None:
