@@ -119,7 +119,9 @@ class Stand(TorchFunctionMode):
                 name = getattr(func, "__name__", str(func))
                 shapes = tuple(tuple(t.shape) for t in inputs)
                 kind = kind_of(func, name)
-                self.run.failed = Failed(kind, name, shapes, ("", self._line()), again, None, inputs, window_of(kind, args, kwargs))
+                self.run.failed = Failed(
+                    kind, name, shapes, ("", self._line()), again, None, inputs, window_of(kind, args, kwargs)
+                )
             raise
         if self.watched and isinstance(out, Tensor) and out.is_floating_point():
             self._note(func, out)
@@ -252,7 +254,9 @@ def _fits(kind: str, unit: Unit, own: Tensor, rest: Any) -> bool:
         return False
     # A 1×1 convolution on one pixel is a linear layer.
     if unit.weight.shape != own.shape and not (
-        unit.weight.numel() == own.numel() and unit.weight.shape[:2] == own.shape[:2] and own.numel() == own.shape[0] * own.shape[1]
+        unit.weight.numel() == own.numel()
+        and unit.weight.shape[:2] == own.shape[:2]
+        and own.numel() == own.shape[0] * own.shape[1]
     ):
         return False
     if kind == "conv":

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-from resnet_edu.checks import faults, words
+from resnet_edu.checks import errors, words
 from resnet_edu.checks.learner import LearnerError, attempt
 from resnet_edu.checks.naming import their_names
 from resnet_edu.checks.source import Contract, Edits, Mistake, NotHereError
@@ -200,10 +200,10 @@ def _raised(formula: Contract, known: Sequence[Mistake], trouble: LearnerError, 
         if slip is not None and python.startswith(beginning):
             return f"{slip.message}\n{start} Python says: {python}{line}", name
     if any(isinstance(one, list) and not one for one in case):
-        text, *names = faults.raised(trouble, call, formula.signature)
+        text, *names = errors.raised(trouble, call, formula.signature)
         right = formula.made()(*case)
         return f"{text}\nThe list may be empty. The right answer is {right} then.", *names
-    return faults.raised(trouble, call, formula.signature)
+    return errors.raised(trouble, call, formula.signature)
 
 
 def call_of(formula: Contract, case: Sequence[Any]) -> str:
@@ -214,7 +214,7 @@ def call_of(formula: Contract, case: Sequence[Any]) -> str:
 def _value(function: Callable[..., Any], case: Sequence[Any]) -> Any:
     try:
         return function(*case)
-    except (ValueError, ZeroDivisionError):
+    except Exception:  # an edit of an edited formula may be none
         return math.nan
 
 

@@ -214,7 +214,9 @@ def _sort_out(module: nn.Module, seen: Seen, units: Sequence[Unit], starts: dict
     own = {id(t) for t in (*module.parameters(), *module.buffers())}
     # A view of a parameter is no layer of its own: the parameter is loose, and its numbers are reshaped.
     seen.units = [u for u in units if not any(t._is_view() for t in u.tensors)]
-    seen.unregistered = [u for u in seen.units if u.identity is not None and not _derived(u) and id(u.identity) not in own]
+    seen.unregistered = [
+        u for u in seen.units if u.identity is not None and not _derived(u) and id(u.identity) not in own
+    ]
     used = {id(t) for u in seen.units for t in u.tensors}
     tensors = [(name, p, True) for name, p in module.named_parameters()]
     tensors += [(name, b, False) for name, b in module.named_buffers() if b.is_floating_point()]

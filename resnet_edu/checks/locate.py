@@ -84,10 +84,14 @@ def extra(call: str, run: Run, seen: Seen) -> Told | None:
     if layers and run.error is None and seen.trouble is None:
         kind = _KINDS[layers[0].kind]
         return (
-            f"Your code learns weights that the reference does not have: {_a_count(layers)}. Here the layers are only "
-            f"{_listed(kinds)}: take out what weighs the channels or adds to them.{at(layers[0].line)}",
-            "extra-layers",
-        ) if kind else None
+            (
+                f"Your code learns weights that the reference does not have: {_a_count(layers)}. Here the layers are only "
+                f"{_listed(kinds)}: take out what weighs the channels or adds to them.{at(layers[0].line)}",
+                "extra-layers",
+            )
+            if kind
+            else None
+        )
     if names and run.differs is not None:
         return (
             f"`{call}` learns numbers of its own beside the weights of its layers: {names}. The reference has none: "
@@ -197,7 +201,9 @@ def size_fault(run: Run, source: Source) -> str:
 
 def _set(settings: dict[str, Any], axis: int) -> tuple[Any, ...]:
     values = [settings.get(key, usual) for key, usual in (("stride", 1), ("padding", 0), ("dilation", 1))]
-    return tuple(value[axis - 2 if len(value) > 1 else 0] if isinstance(value, tuple | list) else value for value in values)
+    return tuple(
+        value[axis - 2 if len(value) > 1 else 0] if isinstance(value, tuple | list) else value for value in values
+    )
 
 
 def _pool_fault(run: Run, seen: Seen) -> str:

@@ -16,6 +16,8 @@ from resnet_edu.checks.source import Contract, Edits, Mistake, NotHereError, cha
 #: How many combinations go on to the next round, and processor seconds after which no new one begins.
 LEADING = 12
 SECONDS = 3.0
+#: With more tensors than this it is a whole network, which has twice the time.
+LONG = 30
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,10 @@ class Search:
 
     def plain(self) -> list[Candidate]:
         """The reference, in each of the ways that are right."""
-        return [Candidate((), (way,) if way else (), self.contract.source.edited(*((way,) if way else ()))) for way in self.contract.variants]
+        return [
+            Candidate((), (way,) if way else (), self.contract.source.edited(*((way,) if way else ())))
+            for way in self.contract.variants
+        ]
 
     def run(self, candidate: Candidate, case: int) -> Run:
         """How a candidate fares on one case, under the pairing of weights that explains most."""
@@ -87,7 +92,11 @@ class Search:
     def known(self) -> list[tuple[Mistake, Edits]]:
         """The mistakes that the learner's code may have made."""
         called = frozenset().union(*(seen.functions() for seen in self.seen))
-        return [(mistake, way) for mistake, way in ways(self.contract.mistakes) if not mistake.calls or mistake.calls & called]
+        return [
+            (mistake, way)
+            for mistake, way in ways(self.contract.mistakes)
+            if not mistake.calls or mistake.calls & called
+        ]
 
     def with_one_more(self, candidate: Candidate, known: Sequence[tuple[Mistake, Edits]]) -> Iterator[Candidate]:
         """A candidate with each mistake that it has not, made last or first."""
@@ -108,7 +117,8 @@ class Search:
 
     def out_of_time(self) -> bool:
         """Whether no new round begins."""
-        return time.process_time() - self.start > SECONDS
+        long = max(len(seen.steps) for seen in self.seen) > LONG
+        return time.process_time() - self.start > SECONDS * (1 + long)
 
     def find(self, order: Sequence[int], wrong: Sequence[int], most: int = 3) -> "Found":
         """The mistakes that explain the cases, and failing that the candidates that come nearest.

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnet_edu.checks import compare, faults, locate, words
+from resnet_edu.checks import compare, errors, locate, words
 from resnet_edu.checks.candidate import NoWeightsError, Run
 from resnet_edu.checks.learner import LearnerError, Seen, attempt, observe, unwrapped
 from resnet_edu.checks.naming import their_names
@@ -82,7 +82,7 @@ def judge(contract: Contract, theirs: Any) -> Verdict:
 
 def _trial(contract: Contract, theirs: Any, case: Case) -> Trial | Verdict:
     trial = _observed(contract, theirs, case, torch.float64)
-    if isinstance(trial, Trial) and trial.seen.trouble and faults.is_dtype_error(trial.seen.trouble.error):
+    if isinstance(trial, Trial) and trial.seen.trouble and errors.is_dtype_error(trial.seen.trouble.error):
         # The code does not follow the input's type; look at everything else in single precision first.
         trial = _observed(contract, theirs, case, torch.float32)
     if isinstance(trial, dict):
@@ -100,14 +100,14 @@ def _observed(contract: Contract, theirs: Any, case: Case, dtype: torch.dtype) -
     try:
         module = attempt("construct", lambda: theirs(*case.args))
     except LearnerError as trouble:
-        return failed(*faults.raised(trouble, case.call, contract.signature))
+        return failed(*errors.raised(trouble, case.call, contract.signature))
     if not isinstance(module, nn.Module):
         return failed(*words.not_a_module(module, case.call))
     module = unwrapped(module)
     try:
         attempt("construct", lambda: module.to(dtype))
     except LearnerError as trouble:
-        return failed(*faults.raised(trouble, case.call, contract.signature))
+        return failed(*errors.raised(trouble, case.call, contract.signature))
     generator = torch.Generator().manual_seed(7)
     inputs = [_randn(shape, generator=generator, dtype=torch.float64).to(dtype) for shape in case.inputs]
     return Trial(case, observe(module, inputs), module)
@@ -225,9 +225,7 @@ class _Diagnosis:
         if what == "output" and finite:
             if not compare.same(seen.outputs[0], seen.again):
                 what = "again"
-            known = (
-                locate.extra(trial.call, run, seen) or locate.foreign(run, seen) or locate.shares(run, source, seen)
-            )
+            known = locate.extra(trial.call, run, seen) or locate.foreign(run, seen) or locate.shares(run, source, seen)
         elif what == "gradients":
             known = locate.extra(trial.call, run, seen)
         else:
@@ -248,15 +246,21 @@ class _Diagnosis:
             last = seen.units[-1] if seen.units else None
             free = locate.instead(run, source, seen)
             # The layer that stopped is told by its error.
-            if "in its place" in free and not (failing is not None and failing.kind in {"conv", "bn", "linear"} and last is not None and not last.made and len(seen.units) - 1 <= len(run.pairing)):
+            if "in its place" in free and not (
+                failing is not None
+                and failing.kind in {"conv", "bn", "linear"}
+                and last is not None
+                and not last.made
+                and len(seen.units) - 1 <= len(run.pairing)
+            ):
                 cure = free
-        return failed(*faults.raised(trouble, trial.call, self.contract.signature, cure))
+        return failed(*errors.raised(trouble, trial.call, self.contract.signature, cure))
 
     def _overwritten(self, trial: Trial) -> tuple[str, str]:
         """An in-place operation that spoils the backward pass, with its line."""
         seen = trial.seen
         assert seen.spoiled is not None
-        text, name = faults.raised(seen.spoiled, trial.call, self.contract.signature)
+        text, name = errors.raised(seen.spoiled, trial.call, self.contract.signature)
         if "\nLine " not in text:
             lines = [step.line for step in seen.steps if _writes(step.function) and step.line is not None]
             text += words.at(lines[-1]) if lines else ""
@@ -315,7 +319,7 @@ def _half(trial: Trial) -> Verdict | None:
         with torch.no_grad():
             out = attempt("forward", lambda: module(x))
     except LearnerError as trouble:
-        if faults.is_dtype_error(trouble.error):
+        if errors.is_dtype_error(trouble.error):
             return failed(words.FIXED_TYPE, "fixed-type")
         return None
     if isinstance(out, Tensor) and out.dtype != torch.bfloat16:

@@ -121,7 +121,16 @@ class Watch(TorchFunctionMode):
             unit = _unit(func, args, kwargs)
             again = unit is not None and id(unit.identity) in self._known
             taken = inputs[0].detach().clone() if inputs else None
-            self.failed = Failed(kind_of(func, name), name, given, _line(), again, taken, inputs, window_of(kind_of(func, name), args, kwargs))
+            self.failed = Failed(
+                kind_of(func, name),
+                name,
+                given,
+                _line(),
+                again,
+                taken,
+                inputs,
+                window_of(kind_of(func, name), args, kwargs),
+            )
             if unit is not None and self.keep and not again:
                 unit.given, unit.line, unit.taken = given[0] if given else (), _line(), taken
                 self.units.append(unit)

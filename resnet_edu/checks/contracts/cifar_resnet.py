@@ -170,9 +170,11 @@ CONTRACT = Contract(
             norm1=") → , affine=False)",
         ),
         zero_pad_shortcut.SHORTCUT,
-        basic.LATE,
-        # Late, the shortcut has the right shape and needs no zeros.
-        [replace(mistake, ways=({**mistake.ways[0], "skip": "", "zeros": ""},)) for mistake in basic.LATE],
+        # Late, the shortcut has the right shape and may need no zeros.
+        [
+            replace(mistake, ways=(mistake.ways[0], {**mistake.ways[0], "skip": "", "zeros": ""}))
+            for mistake in basic.LATE
+        ],
         bias(),
         norms(),
         activations("relu1", "relu", "stemrelu"),
