@@ -42,7 +42,7 @@ class GivenUpError(Exception):
 
 @dataclass
 class Made:
-    """A tensor on a candidate's way: the line that made it, by which function, and whether the learner's code has it."""
+    """A tensor on a candidate's way: the line and the function that made it, and whether the learner's code has it."""
 
     line: int
     function: str
@@ -286,7 +286,7 @@ def _from_loose(kind: str, loose: Sequence[Loose], own: Tensor, rest: Any, prefe
             parts.append(one)
         tensors = [None if one is None else one.before if one.before is not None else one.tensor for one in parts]
         used = [one.tensor for one in parts if one is not None]
-        return Unit("bn", *tensors, settings={"loose": used})
+        return Unit("bn", tensors[0], tensors[1], tensors[2], tensors[3], {"loose": used})
     fitting = [one for one in loose if one.learns and _could_be(one.tensor, own)]
     if not fitting:
         return None
@@ -313,10 +313,10 @@ def _could_be(tensor: Tensor, own: Tensor) -> bool:
 @contextmanager
 def quick_building() -> Iterator[None]:
     """Layers keep the memory they get: a candidate's own weights are never used."""
-    kinds = (nn.Conv2d, nn.BatchNorm2d, nn.Linear)
+    kinds: tuple[Any, ...] = (nn.Conv2d, nn.BatchNorm2d, nn.Linear)
     kept = [kind.__dict__.get("reset_parameters") for kind in kinds]
     for kind in kinds:
-        kind.reset_parameters = lambda self: None  # type: ignore[method-assign]
+        kind.reset_parameters = lambda self: None
     try:
         yield
     finally:
@@ -324,7 +324,7 @@ def quick_building() -> Iterator[None]:
             if own is None:
                 del kind.reset_parameters
             else:
-                kind.reset_parameters = own  # type: ignore[method-assign]
+                kind.reset_parameters = own
 
 
 def hold(

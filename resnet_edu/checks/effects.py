@@ -51,7 +51,7 @@ class Effect:
     error: Callable[["Trials", LearnerError], Told | None] | None = None
     #: Where no known mistake explains the difference: what can be said of it.
     unknown: Callable[["Trials", str], list[Told]] | None = None
-    #: Where what is left behind is random: what is wrong with a model, by name or as a sentence, given its state before.
+    #: Where the numbers are random: what is wrong with a model, by name or in a sentence, given its state before.
     measured: Callable[[nn.Module, Mapping[str, Tensor]], list[str]] | None = None
 
     @property
@@ -209,8 +209,8 @@ def _joined(trials: Trials, ways: Sequence[tuple[Mistake, Edits]], scenes: Seque
             fitting.append((mine, mistake))
     found: list[Mistake] = []
     while left:
-        mine, mistake = max(fitting, key=lambda one: len(one[0] & left), default=(set(), None))
-        if mistake is None or not mine & left:
+        mine, mistake = max(fitting, key=lambda one: len(one[0] & left), default=(set(), trials.known[0]))
+        if not mine & left:
             return []
         left -= mine
         found.append(mistake)

@@ -182,8 +182,8 @@ def _shapes_in_words(text: str, trouble: LearnerError, cure: str) -> tuple[str, 
     if "Output size is too small" in text:
         size = f", which is {shape(given[0][2:])} here" if given and len(given[0]) == 4 else ""
         return (
-            f"A pool's window is larger than the map that arrives{size}. A window of fixed size fits images of one size "
-            f"only: take the average over whatever arrives, `nn.AdaptiveAvgPool2d(1)`.{cure}",
+            f"A pool's window is larger than the map that arrives{size}. A window of fixed size fits images of one "
+            f"size only: take the average over whatever arrives, `nn.AdaptiveAvgPool2d(1)`.{cure}",
             "map-too-small",
         )
     if "Kernel size can't be greater" in text:

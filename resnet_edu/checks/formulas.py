@@ -109,7 +109,8 @@ def _unknown(
 
 
 def _nothing(formula: Contract, case: int) -> str:
-    return f"`{call_of(formula, formula.cases[case].args)}` returned nothing. Write the missing part, and end with `return`."
+    call = call_of(formula, formula.cases[case].args)
+    return f"`{call}` returned nothing. Write the missing part, and end with `return`."
 
 
 def _no_number(value: Any, call: str) -> tuple[str, ...] | None:

@@ -218,7 +218,7 @@ def _sort_out(module: nn.Module, seen: Seen, units: Sequence[Unit], starts: dict
         u for u in seen.units if u.identity is not None and not _derived(u) and id(u.identity) not in own
     ]
     used = {id(t) for u in seen.units for t in u.tensors}
-    tensors = [(name, p, True) for name, p in module.named_parameters()]
+    tensors: list[tuple[str, Tensor, bool]] = [(name, p, True) for name, p in module.named_parameters()]
     tensors += [(name, b, False) for name, b in module.named_buffers() if b.is_floating_point()]
     seen.loose = [Loose(name, t, starts.get(id(t)), learns) for name, t, learns in tensors if id(t) not in used]
     seen.parameters = dict(module.named_parameters())

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from resnet_edu.checks import compare, sizes
-from resnet_edu.checks.candidate import Call, Made, NoWeightsError, Run
+from resnet_edu.checks.candidate import Made, NoWeightsError, Run
 from resnet_edu.checks.learner import Seen
 from resnet_edu.checks.source import Source
 from resnet_edu.checks.watch import Step, Unit
@@ -82,15 +82,10 @@ def extra(call: str, run: Run, seen: Seen) -> Told | None:
             "not-followed",
         )
     if layers and run.error is None and seen.trouble is None:
-        kind = _KINDS[layers[0].kind]
         return (
-            (
-                f"Your code learns weights that the reference does not have: {_a_count(layers)}. Here the layers are only "
-                f"{_listed(kinds)}: take out what weighs the channels or adds to them.{at(layers[0].line)}",
-                "extra-layers",
-            )
-            if kind
-            else None
+            f"Your code learns weights that the reference does not have: {_a_count(layers)}. Here the layers are only "
+            f"{_listed(kinds)}: take out what weighs the channels or adds to them.{at(layers[0].line)}",
+            "extra-layers",
         )
     if names and run.differs is not None:
         return (
@@ -135,12 +130,10 @@ def shares(run: Run, source: Source, seen: Seen) -> Told | None:
             continue
         found = _lstsq(basis, step.made.flatten().to(basis.dtype)[:, None]).solution
         one, other = (float(share) for share in found.flatten())
-        if min(abs(one), abs(other)) > _NEAR and max(abs(one - 1), abs(other - 1)) > _NEAR:
-            if compare.same((basis @ found).view(size), step.made):
-                return (
-                    f"Your sum is {one:.3g}·F(x) + {other:.3g}·shortcut. A residual block takes one of each: F(x) + x.",
-                    "sum-weighted",
-                )
+        plain = max(abs(one - 1), abs(other - 1)) <= _NEAR or min(abs(one), abs(other)) <= _NEAR
+        if not plain and compare.same((basis @ found).view(size), step.made):
+            told = f"Your sum is {one:.3g}·F(x) + {other:.3g}·shortcut. A residual block takes one of each: F(x) + x."
+            return told, "sum-weighted"
     return None
 
 
@@ -241,7 +234,8 @@ def walk(run: Run, source: Source, seen: Seen) -> str:
         last_words, last = words, max(last, made.found)
     if isinstance(run.error, NoWeightsError):
         return f"{_so_far(last_words)} {instead(run, source, seen)} {_next(seen.steps, last)}".strip()
-    return f"Every tensor of the reference appears in your code, but what you return is another. {_next(seen.steps, last)}".strip()
+    whole = "Every tensor of the reference appears in your code, but what you return is another."
+    return f"{whole} {_next(seen.steps, last)}".strip()
 
 
 def _worded(run: Run, source: Source) -> Iterator[tuple[Made, str]]:
@@ -266,8 +260,8 @@ def instead(run: Run, source: Source, seen: Seen) -> str:
     if groups > 1:
         shown = (shown[0], shown[1] * groups, *shown[2:])
     theirs = _takes(error.kind, shown, "s") + (f" in {groups} groups" if groups > 1 else "")
-    place = "" if at(free[0].line) == "" else at(free[0].line)
-    return f"{words[:1].upper()}{words[1:]} should {_takes(error.kind, error.shape)}; the one I find in its place {theirs}.{place}"
+    should = f"{words[:1].upper()}{words[1:]} should {_takes(error.kind, error.shape)}"
+    return f"{should}; the one I find in its place {theirs}.{at(free[0].line)}"
 
 
 def _takes(kind: str, weights: Sequence[int], s: str = "") -> str:
@@ -299,6 +293,3 @@ def _next(steps: Sequence[Step], last: int) -> str:
     step = steps[last + 1]
     name = step.function.strip("_")
     return f"Look at what your code does next, `{name}`, which makes {shape(step.made.shape)}.{at(step.line)}"
-
-
-__all__ = ["Call", "extra", "first_difference", "foreign", "instead", "shares", "size_fault", "walk"]

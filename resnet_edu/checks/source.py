@@ -97,9 +97,37 @@ class Mistake:
     calls: frozenset[str] = frozenset()
 
 
-def M(name: str, message: str, *ways: Edits, calls: str = "", remark: bool = False, **edits: str) -> Mistake:
+def slip(name: str, message: str, *ways: Edits, calls: str = "", remark: bool = False, **edits: str) -> Mistake:
     """A known mistake; several ``ways`` to make it, or one as keywords: ``label="edit"``."""
     return Mistake(name, message, ways or (edits,), remark, frozenset(calls.split()))
+
+
+def known(text: str) -> list[Mistake]:
+    """Known mistakes as text: a line with the name and the edits, other ways to make it, and below what to say.
+
+    >>> [mistake] = known('''
+    ... relu-missing: relu: -
+    ... or: relu: F.relu(x) → x | last: {}; x = x + 0
+    ...     There is no ReLU after the batch norm.
+    ... ''')
+    >>> mistake.ways[1]["last"], mistake.message
+    ('{}; x = x + 0', 'There is no ReLU after the batch norm.')
+    """
+    found: list[tuple[str, list[dict[str, str]], list[str]]] = []
+    for line in text.strip().split("\n"):
+        if line.startswith(" "):
+            found[-1][2].append(line.strip())
+            continue
+        name, _, rest = line.partition(": ") if not line.startswith("| ") else ("|", "", line[2:])
+        pairs = [part.partition(": ") for part in rest.split(" | ")]
+        way = {label: "" if edit == "-" else edit + " " * edit.endswith("→") for label, _, edit in pairs}
+        if name == "|":  # the line before goes on
+            found[-1][1][-1].update(way)
+        elif name == "or":
+            found[-1][1].append(way)
+        else:
+            found.append((name, [way], []))
+    return [Mistake(name, " ".join(words), tuple(some)) for name, some, words in found]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""The verdict on a learner's module, step by step: build it, watch it, hold it against the reference, and say why not."""
+"""The verdict on a learner's module, step by step: build it, watch it, hold it against the reference, say why not."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -242,18 +242,10 @@ class _Diagnosis:
         assert trouble is not None
         cure = locate.size_fault(run, source)
         if not cure and isinstance(run.error, NoWeightsError) and trouble.doing == "forward":
-            failing = trouble.failed
-            last = seen.units[-1] if seen.units else None
-            free = locate.instead(run, source, seen)
-            # The layer that stopped is told by its error.
-            if "in its place" in free and not (
-                failing is not None
-                and failing.kind in {"conv", "bn", "linear"}
-                and last is not None
-                and not last.made
-                and len(seen.units) - 1 <= len(run.pairing)
-            ):
-                cure = free
+            stopped = seen.units and not seen.units[-1].made  # the layer that stopped is told by its error
+            other = locate.instead(run, source, seen)
+            if "in its place" in other and not (stopped and len(seen.units) - 1 <= len(run.pairing)):
+                cure = other
         return failed(*errors.raised(trouble, trial.call, self.contract.signature, cure))
 
     def _overwritten(self, trial: Trial) -> tuple[str, str]:
@@ -337,6 +329,3 @@ def _unregistered(trial: Trial) -> Verdict:
         f"`nn.Sequential`.{words.at(unit.line)}",
         "weights-not-registered",
     )
-
-
-__all__ = ["Trial", "Verdict", "failed", "judge", "listed", "passed", "replace"]

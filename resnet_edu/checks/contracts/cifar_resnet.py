@@ -5,7 +5,7 @@ from dataclasses import replace
 from resnet_edu.checks.contracts import basic_block as basic
 from resnet_edu.checks.contracts import head, zero_pad_shortcut
 from resnet_edu.checks.contracts.shared import activations, addition, bias, norms
-from resnet_edu.checks.source import Case, Contract, M
+from resnet_edu.checks.source import Case, Contract, known, slip
 
 REFERENCE = f"""
 class Block(nn.Module):
@@ -73,39 +73,32 @@ CONTRACT = Contract(
     ),
     REFERENCE,
     (
-        M(
-            "imagenet-stem",
-            "The stem is the one for 224-pixel images: 7×7 with stride 2 and a max-pool. It leaves a "
-            "32×32 image 8×8. Here the stem is one 3×3 convolution with stride 1, batch norm and ReLU.",
-            stemconv="kernel_size=3, stride=1, padding=1 → kernel_size=7, stride=2, padding=3",
-            stemrelu="{}; x = F.max_pool2d(x, 3, 2, 1)",
-        ),
-        M(
-            "stem-pool-kept",
-            "There is a max-pool in the stem. A 32×32 image has no pixels to give away: leave it out.",
-            {"stemrelu": "{}; x = F.max_pool2d(x, 3, 2, 1)"},
-            {"stemrelu": "{}; x = F.max_pool2d(x, 2)"},
-        ),
-        M(
-            "stem-stride",
-            "The stem's convolution has stride 2. A 32×32 image has no pixels to give away: stride 1.",
-            stemconv="stride=1 → stride=2",
-        ),
-        M("stem-relu-missing", "The stem has no ReLU: 3×3 convolution, batch norm, ReLU.", stemrelu=""),
-        M("stem-batch-norm-missing", "The stem has no batch norm: 3×3 convolution, batch norm, ReLU.", stembn=""),
-        M(
-            "stem-wrong-kernel-size",
-            "The stem's convolution has a 5×5 kernel. Make it 3×3 with `padding=1`, like every other one of the network.",
-            stemconv="kernel_size=3 → kernel_size=5 ;; padding=1 → padding=2",
-        ),
-        M(
-            "projection-not-zeros",
-            "The shortcuts are projections, option B. The paper's network for CIFAR uses option A: skip "
-            "pixels and pad channels with zeros, so that it has exactly as many weights as the plain one.",
-            *zero_pad_shortcut.PROJECTED,
+        known(
+            """
+imagenet-stem: stemconv: kernel_size=3, stride=1, padding=1 → kernel_size=7, stride=2, padding=3
+| stemrelu: {}; x = F.max_pool2d(x, 3, 2, 1)
+    The stem is the one for 224-pixel images: 7×7 with stride 2 and a max-pool. It leaves a 32×32 image 8×8.
+    Here the stem is one 3×3 convolution with stride 1, batch norm and ReLU.
+stem-pool-kept: stemrelu: {}; x = F.max_pool2d(x, 3, 2, 1)
+or: stemrelu: {}; x = F.max_pool2d(x, 2)
+    There is a max-pool in the stem. A 32×32 image has no pixels to give away: leave it out.
+stem-stride: stemconv: stride=1 → stride=2
+    The stem's convolution has stride 2. A 32×32 image has no pixels to give away: stride 1.
+stem-relu-missing: stemrelu: -
+    The stem has no ReLU: 3×3 convolution, batch norm, ReLU.
+stem-batch-norm-missing: stembn: -
+    The stem has no batch norm: 3×3 convolution, batch norm, ReLU.
+stem-wrong-kernel-size: stemconv: kernel_size=3 → kernel_size=5 ;; padding=1 → padding=2
+    The stem's convolution has a 5×5 kernel. Make it 3×3 with `padding=1`, like every other one of the network.
+projection-not-zeros: sizes: {}; self.proj = nn.Conv2d(in_channels, out_channels, 1, stride); self.projbn = nn.BatchNorm2d(out_channels)
+| skip: way = self.proj(way) | zeros: way = self.projbn(way)
+or: sizes: {}; self.proj = nn.Conv2d(in_channels, out_channels, 1, stride) | skip: way = self.proj(way) | zeros: -
+    The shortcuts are projections, option B. The paper's network for CIFAR uses option A: skip pixels and pad
+    channels with zeros, so that it has exactly as many weights as the plain one.
+"""
         ),
         *(
-            M("wrong-number-of-blocks", text, count=f"{{}}; n = {count}")
+            slip("wrong-number-of-blocks", text, count=f"{{}}; n = {count}")
             for count, text in (
                 (
                     "2 * n",
@@ -125,49 +118,47 @@ CONTRACT = Contract(
                 ("depth", "Each layer has `depth` blocks. With 6n + 2 layers, n = (depth − 2) / 6: 20 gives 3."),
             )
         ),
-        M(
-            "stride-in-layer1",
-            "The first layer has stride 2 as well. It keeps 32×32: strides 1, 2, 2.",
-            plan="(1, 2, 2) → (2, 2, 2)",
-        ),
-        M(
-            "strides-missing",
-            "No layer shrinks the map. The second and the third have stride 2: 32, 16, 8.",
-            plan="(1, 2, 2) → (1, 1, 1)",
+        known(
+            """
+stride-in-layer1: plan: (1, 2, 2) → (2, 2, 2)
+    The first layer has stride 2 as well. It keeps 32×32: strides 1, 2, 2.
+strides-missing: plan: (1, 2, 2) → (1, 1, 1)
+    No layer shrinks the map. The second and the third have stride 2: 32, 16, 8.
+"""
         ),
         *(
-            M("wrong-widths", text, plan=f"(16, 32, 64) → {widths}")
+            slip("wrong-widths", text, plan=f"(16, 32, 64) → {widths}")
             for widths, text in (
                 ((64, 128, 256), "The widths are ImageNet's, 64, 128, 256. This network is narrow: 16, 32, 64."),
                 ((16, 16, 16), "All layers have 16 channels. They double wherever the map is halved: 16, 32, 64."),
                 ((32, 64, 128), "The widths are 32, 64, 128. This network is narrower: 16, 32, 64."),
             )
         ),
-        M(
-            "num-classes-ignored",
-            "The network always ends in 10 scores. Pass `num_classes` to the linear layer.",
-            fc="num_classes → 10",
-        ),
-        M(
-            "num-classes-ignored",
-            "The network always ends in 100 scores. Pass `num_classes` to the linear layer.",
-            fc="num_classes → 100",
+        known(
+            """
+num-classes-ignored: fc: num_classes → 10
+    The network always ends in 10 scores. Pass `num_classes` to the linear layer.
+num-classes-ignored: fc: num_classes → 100
+    The network always ends in 100 scores. Pass `num_classes` to the linear layer.
+"""
         ),
         head.MISTAKES,
         addition(projected=False),
-        M(
-            "shortcut-twice",
-            "The shortcut is computed and added twice, F(x) + 2x. Once is enough: look for a `+=` and a "
-            "`+` that both do it.",
-            add="+ way → + way * (1 if self.projected else 2)",
+        known(
+            """
+shortcut-twice: add: + way → + way * (1 if self.projected else 2)
+    The shortcut is computed and added twice, F(x) + 2x. Once is enough: look for a `+=` and a `+` that both do
+    it.
+"""
         ),
         # The blocks' inputs have passed a ReLU here, so one more on the shortcut changes nothing.
         [mistake for mistake in basic.RELUS if mistake.name not in _ELSEWHERE],
         [mistake for mistake in basic.NORMS if mistake.name in _NORMS],
-        M(
-            "batch-norm-without-scale",
-            "The first batch norm has no scale and shift to learn. Leave out `affine=False`.",
-            norm1=") → , affine=False)",
+        known(
+            """
+batch-norm-without-scale: norm1: ) → , affine=False)
+    The first batch norm has no scale and shift to learn. Leave out `affine=False`.
+"""
         ),
         zero_pad_shortcut.SHORTCUT,
         # Late, the shortcut has the right shape and may need no zeros.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from resnet_edu.checks import compare, words
 from resnet_edu.checks.effects import Effect, Outcome, Told, Trials, randomized, same
 from resnet_edu.checks.learner import LearnerError, attempt
-from resnet_edu.checks.source import Contract, M
+from resnet_edu.checks.source import Contract, known
 
 REFERENCE = """
 @torch.no_grad()
@@ -175,147 +175,81 @@ CONTRACT = Contract(
     (),
     REFERENCE,
     (
-        M(
-            "eps-forgotten",
-            "The `eps` is forgotten: the batch norm divides by √(σ² + ε), so that it never divides by 0.",
-            spread=" + bn.eps → ",
-        ),
-        M(
-            "eps-outside-root",
-            "The `eps` is added to the root. It belongs inside: √(σ² + ε).",
-            spread="torch.sqrt(var + bn.eps) → torch.sqrt(var) + bn.eps",
-        ),
-        M("variance-not-root", "You divide by the variance. Divide by its root: √(σ² + ε).", spread="torch.sqrt → "),
-        M(
-            "gamma-forgotten",
-            "The scale γ, the batch norm's `weight`, is forgotten: s = γ / √(σ² + ε).",
-            scale="gamma → 1",
-        ),
-        M("beta-forgotten", "The shift β, the batch norm's `bias`, is forgotten: add it to the new bias.", beta=""),
-        M("mean-forgotten", "The mean is forgotten. The batch norm subtracts it, so the new bias is β − s·μ.", mean=""),
-        M(
-            "mean-added",
-            "The mean is added. The batch norm subtracts it: the new bias is β − s·μ.",
-            mean="shift - → shift +",
-        ),
-        M(
-            "mean-not-scaled",
-            "The mean is subtracted as it is. It is scaled with everything else: β − s·μ.",
-            mean=" * scale → ",
-        ),
-        M(
-            "conv-bias-forgotten",
-            "The convolution's own bias is lost. Where there is one, it is scaled too: s·(bias − μ) + β.",
-            bias="bias = torch.zeros(conv.out_channels)",
-        ),
-        M(
-            "conv-bias-not-scaled",
-            "The convolution's own bias is added as it is. It passes the batch norm too: s·(bias − μ) + β.",
-            scaled=" * scale → ",
-        ),
-        M(
-            "weight-not-scaled",
-            "The convolution's weight is unchanged. Multiply each output channel's filter by s.",
-            weight=" * scale.reshape(-1, 1, 1, 1) → ",
-        ),
-        M(
-            "bias-forgotten",
-            "The new bias is missing or 0. What the batch norm adds must go there: β − s·μ.",
-            writebias="shift → 0 * shift",
-        ),
-        M(
-            "settings-lost",
-            "The new convolution has lost the stride, the padding, the dilation and the groups of the old "
-            "one. Hand all of them over, or start from a copy, `copy.deepcopy(conv)`.",
-            _lost(*_SETTINGS),
-        ),
-        M(
-            "stride-lost",
-            "The new convolution has lost the stride of the old one. Hand it over, `conv.stride`, or "
-            "start from a copy, `copy.deepcopy(conv)`.",
-            _lost("stride"),
-        ),
-        M(
-            "padding-lost",
-            "The new convolution has lost the padding of the old one. Hand it over, `conv.padding`, or "
-            "start from a copy, `copy.deepcopy(conv)`.",
-            _lost("padding"),
-        ),
-        M(
-            "dilation-lost",
-            "The new convolution has lost the dilation of the old one. Hand it over, `conv.dilation`, or "
-            "start from a copy, `copy.deepcopy(conv)`.",
-            _lost("dilation"),
-        ),
-        M("groups-lost", f"The new convolution has lost the groups of the old one. {_GROUPS_CURE}", _lost("groups")),
-        M("only-first-of-the-pair", _PAIR, end=_FIRST + "; {}"),
-        M(
-            "changes-its-arguments",
-            "The convolution that was handed over is changed. Whoever still uses it gets wrong numbers: "
-            "work on a copy.",
-            copy="copy.deepcopy(conv) → conv",
-        ),
-        M(
-            "nothing-folded",
-            "This is the convolution as it was; the batch norm's work is lost. Put s = γ / √(σ² + ε) into "
-            "its weight and s·(bias − μ) + β into its bias.",
-            write="",
-            writebias="",
-        ),
-        M(
-            "batch-norm-kept",
-            "The batch norm is still there, behind the convolution. Its work must go into the weights.",
-            end="return nn.Sequential(conv, bn)",
-        ),
-        M(
-            "eps-hard-coded",
-            "The `eps` is 1e-5, whatever the batch norm's own is. Use the one it has: `bn.eps`.",
-            spread="bn.eps → 1e-5",
-        ),
-        M(
-            "bias-scaled-twice",
-            "The new bias is multiplied by s twice. Once is enough: s·(bias − μ) + β.",
-            writebias="shift → shift * scale",
-        ),
-        M(
-            "weight-scaled-twice",
-            "The weight is multiplied by s twice. Once is enough: s·weight.",
-            weight="{} * scale.reshape(-1, 1, 1, 1)",
-        ),
-        M(
-            "beta-scaled",
-            "The shift β, the batch norm's `bias`, is multiplied by s too. It is added last: s·(bias − μ) + β.",
-            beta="beta → beta * scale",
-        ),
-        M(
-            "bias-only-where-one-was",
-            "Where the old convolution has no bias, the new one's is missing or 0. It needs one in any "
-            "case, for what the batch norm adds: `bias=True`.",
-            writebias="shift → 0 * shift if conv.bias is None else shift",
-        ),
-        M(
-            "bias-not-written",
-            "The new convolution's bias is not written: it keeps the random numbers that it was made "
-            "with. Put s·(bias − μ) + β there.",
-            writebias="shift → torch.rand_like(shift)",
-        ),
-        M(
-            "weight-not-written",
-            "The new convolution's weight is not written: it keeps the random numbers that it was made "
-            "with. Put s·weight there.",
-            write="weight) → torch.randn_like(weight))",
-        ),
-        M(
-            "bias-is-none",
-            "This convolution has no bias: its `bias` is None, and None cannot be computed with. Ask "
-            "first, `if conv.bias is not None`, and take zeros where there is none.",
-            bias="bias = conv.bias + 0",
-        ),
-        M(
-            "tuple-returned",
-            "It returned a tuple. One convolution is expected: put the weight and the bias into a new "
-            "`nn.Conv2d`, and return that.",
-            end="return weight, shift",
+        known(
+            """
+eps-forgotten: spread:  + bn.eps →
+    The `eps` is forgotten: the batch norm divides by √(σ² + ε), so that it never divides by 0.
+eps-outside-root: spread: torch.sqrt(var + bn.eps) → torch.sqrt(var) + bn.eps
+    The `eps` is added to the root. It belongs inside: √(σ² + ε).
+variance-not-root: spread: torch.sqrt →
+    You divide by the variance. Divide by its root: √(σ² + ε).
+gamma-forgotten: scale: gamma → 1
+    The scale γ, the batch norm's `weight`, is forgotten: s = γ / √(σ² + ε).
+beta-forgotten: beta: -
+    The shift β, the batch norm's `bias`, is forgotten: add it to the new bias.
+mean-forgotten: mean: -
+    The mean is forgotten. The batch norm subtracts it, so the new bias is β − s·μ.
+mean-added: mean: shift - → shift +
+    The mean is added. The batch norm subtracts it: the new bias is β − s·μ.
+mean-not-scaled: mean:  * scale →
+    The mean is subtracted as it is. It is scaled with everything else: β − s·μ.
+conv-bias-forgotten: bias: bias = torch.zeros(conv.out_channels)
+    The convolution's own bias is lost. Where there is one, it is scaled too: s·(bias − μ) + β.
+conv-bias-not-scaled: scaled:  * scale →
+    The convolution's own bias is added as it is. It passes the batch norm too: s·(bias − μ) + β.
+weight-not-scaled: weight:  * scale.reshape(-1, 1, 1, 1) →
+    The convolution's weight is unchanged. Multiply each output channel's filter by s.
+bias-forgotten: writebias: shift → 0 * shift
+    The new bias is missing or 0. What the batch norm adds must go there: β − s·μ.
+settings-lost: end: folded.stride = (1, 1); folded.padding = (0, 0); folded.dilation = (1, 1); folded.groups = 1; {}
+    The new convolution has lost the stride, the padding, the dilation and the groups of the old one. Hand all
+    of them over, or start from a copy, `copy.deepcopy(conv)`.
+stride-lost: end: folded.stride = (1, 1); {}
+    The new convolution has lost the stride of the old one. Hand it over, `conv.stride`, or start from a copy,
+    `copy.deepcopy(conv)`.
+padding-lost: end: folded.padding = (0, 0); {}
+    The new convolution has lost the padding of the old one. Hand it over, `conv.padding`, or start from a copy,
+    `copy.deepcopy(conv)`.
+dilation-lost: end: folded.dilation = (1, 1); {}
+    The new convolution has lost the dilation of the old one. Hand it over, `conv.dilation`, or start from a
+    copy, `copy.deepcopy(conv)`.
+groups-lost: end: folded.groups = 1; {}
+    The new convolution has lost the groups of the old one. Hand the groups over, `groups=conv.groups`, or start
+    from a copy, `copy.deepcopy(conv)`.
+only-first-of-the-pair: end: folded.stride = (folded.stride[0],) * 2; folded.padding = (folded.padding[0],) * 2; folded.dilation = (folded.dilation[0],) * 2; {}
+    Kernel size, stride, padding and dilation are pairs, (height, width), and the two may differ. Hand over the
+    whole pair, `conv.stride` and not `conv.stride[0]`.
+changes-its-arguments: copy: copy.deepcopy(conv) → conv
+    The convolution that was handed over is changed. Whoever still uses it gets wrong numbers: work on a copy.
+nothing-folded: write: - | writebias: -
+    This is the convolution as it was; the batch norm's work is lost. Put s = γ / √(σ² + ε) into its weight and
+    s·(bias − μ) + β into its bias.
+batch-norm-kept: end: return nn.Sequential(conv, bn)
+    The batch norm is still there, behind the convolution. Its work must go into the weights.
+eps-hard-coded: spread: bn.eps → 1e-5
+    The `eps` is 1e-5, whatever the batch norm's own is. Use the one it has: `bn.eps`.
+bias-scaled-twice: writebias: shift → shift * scale
+    The new bias is multiplied by s twice. Once is enough: s·(bias − μ) + β.
+weight-scaled-twice: weight: {} * scale.reshape(-1, 1, 1, 1)
+    The weight is multiplied by s twice. Once is enough: s·weight.
+beta-scaled: beta: beta → beta * scale
+    The shift β, the batch norm's `bias`, is multiplied by s too. It is added last: s·(bias − μ) + β.
+bias-only-where-one-was: writebias: shift → 0 * shift if conv.bias is None else shift
+    Where the old convolution has no bias, the new one's is missing or 0. It needs one in any case, for what the
+    batch norm adds: `bias=True`.
+bias-not-written: writebias: shift → torch.rand_like(shift)
+    The new convolution's bias is not written: it keeps the random numbers that it was made with. Put s·(bias −
+    μ) + β there.
+weight-not-written: write: weight) → torch.randn_like(weight))
+    The new convolution's weight is not written: it keeps the random numbers that it was made with. Put s·weight
+    there.
+bias-is-none: bias: bias = conv.bias + 0
+    This convolution has no bias: its `bias` is None, and None cannot be computed with. Ask first, `if conv.bias
+    is not None`, and take zeros where there is none.
+tuple-returned: end: return weight, shift
+    It returned a tuple. One convolution is expected: put the weight and the bias into a new `nn.Conv2d`, and
+    return that.
+"""
         ),
     ),
     "Your convolution computes what both computed, and the originals are untouched.",

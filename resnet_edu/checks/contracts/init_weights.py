@@ -12,7 +12,7 @@ from resnet_edu.checks import compare
 from resnet_edu.checks.effects import Effect, Told, Trials
 from resnet_edu.checks.errors import IN_PLACE
 from resnet_edu.checks.learner import LearnerError, attempt
-from resnet_edu.checks.source import Contract, M
+from resnet_edu.checks.source import Contract, known, slip
 
 REFERENCE = """
 def init_weights(model):
@@ -208,149 +208,78 @@ CONTRACT = Contract(
     (),
     REFERENCE,
     (
-        M(
-            "fan-in-not-fan-out",
-            "The convolutions' standard deviation is √(2/fan_in). It should be √(2/fan_out), which keeps "
-            'the gradient\'s size on its way back: pass `mode="fan_out"`.',
-            spread="spread = (2 / into) ** 0.5",
+        known(
+            """
+fan-in-not-fan-out: spread: spread = (2 / into) ** 0.5
+    The convolutions' standard deviation is √(2/fan_in). It should be √(2/fan_out), which keeps the gradient's
+    size on its way back: pass `mode="fan_out"`.
+xavier-not-kaiming: spread: spread = (2 / (into + out)) ** 0.5
+    The convolutions' standard deviation is Xavier's, √(2/(fan_in + fan_out)). It takes no ReLU into account:
+    use Kaiming's, √(2/fan_out).
+relu-gain-forgotten: spread: spread = (1 / out) ** 0.5
+    The convolutions' standard deviation is √(1/fan_out). A ReLU loses half of the variance, so it should be
+    √(2/fan_out): pass `nonlinearity="relu"`.
+fan-in-and-gain-forgotten: spread: spread = (1 / into) ** 0.5
+    The convolutions' standard deviation is √(1/fan_in). It should be √(2/fan_out): fan_out keeps the gradient's
+    size, and the 2 makes up for the ReLU.
+spread-is-variance: spread: spread = 2 / out
+    The convolutions' standard deviation is 2/fan_out: that is the variance. Take its root.
+kernel-area-forgotten: spread: spread = (2 / channels) ** 0.5
+    The convolutions' standard deviation is √(2/out_channels). fan_out is out_channels times the area of the
+    kernel: 9 times as much for a 3×3.
+kernel-side-once: spread: spread = (2 / (channels * side)) ** 0.5
+    The convolutions' standard deviation is √(2/(out_channels·k)) for a k×k kernel. fan_out counts height and
+    width: out_channels·k·k.
+pytorchs-own-spread: spread: spread = (1 / (3 * into)) ** 0.5
+    The convolutions' standard deviation is √(1/(3·fan_in)), which is PyTorch's own start. Draw them with
+    √(2/fan_out).
+fixed-spread: spread: spread = 0.01
+    Every convolution has the same standard deviation. It depends on the layer's size: √(2/fan_out).
+convolutions-untouched: draw: -
+    The convolutions' weights have not changed. Draw them anew, in place: `nn.init.kaiming_normal_(….weight,
+    …)`.
+some-convolutions-untouched: draw: {} if number == 0 else None
+    Some convolutions' weights have not changed. Go through all modules of the model, however deep:
+    `model.modules()`.
+only-top-level: modules: model.modules → model.children
+    Only the modules at the top level of the model are reached, and none inside them. Go through all modules,
+    however deep: `model.modules()`.
+uniform-not-normal: numbers: w.uniform_(-(3**0.5) * spread, 3**0.5 * spread)
+    The convolutions' weights are uniform between two bounds. Draw them from a normal distribution:
+    `nn.init.kaiming_normal_`.
+orthogonal-not-normal: numbers: nn.init.orthogonal_(w)
+    The filters of each convolution are orthogonal to each other. Draw them from a normal distribution:
+    `nn.init.kaiming_normal_`.
+constant-weights: numbers: w.fill_(spread)
+    All weights of a convolution are equal, so all its filters learn the same. Draw them at random.
+same-numbers: seed: torch.manual_seed(0)
+    Two convolutions of one shape have the same numbers. Random numbers repeat where the seed is set again, as
+    with `torch.manual_seed(…)` inside a loop: leave that out.
+linear-changed: more: [m.weight.data.normal_(0, 0.01) for m in modules if isinstance(m, nn.Linear)]
+    The linear layer has changed. It keeps PyTorch's own start: draw only the convolutions anew.
+batch-norms-untouched: norms: -
+    The batch norms have not changed. Set their `weight` to 1 and their `bias` to 0.
+some-batch-norms-untouched: norms: {} if number == 0 else None
+    Some batch norms have not changed. Go through all modules of the model, however deep: `model.modules()`.
+batch-norm-scale-zero: one: 1.0 → 0.0
+    The batch norms' `weight` is 0, so nothing gets through. Set it to 1.
+batch-norm-scale-not-one: one: weight.normal_(1, 0.1)
+    The batch norms' `weight` is not 1. Set it to 1, so that they start by normalizing only.
+batch-norm-shift-not-zero: zero: 0.0 → 1.0
+    The batch norms' `bias` is not 0. Set it to 0, so that they start by normalizing only.
+off-center: numbers: {}; w.add_(spread)
+    The convolutions' weights have a mean far from 0. Draw them around 0.
+not-finite: numbers: w.fill_(float('nan'))
+    Some weights are not finite (NaN or infinity).
+copy-changed: model: model = copy.deepcopy(model) | end: return model
+    The model that was handed over is as it was: a copy was changed, and returned. Leave out the copy and change
+    `model` itself.
+bias-is-none: bias: nn.init.zeros_(conv.bias)
+    A convolution in this model has no bias: its `bias` is None, and None cannot be set. Ask first, `if ….bias
+    is not None`.
+"""
         ),
-        M(
-            "xavier-not-kaiming",
-            "The convolutions' standard deviation is Xavier's, √(2/(fan_in + fan_out)). It takes no ReLU "
-            "into account: use Kaiming's, √(2/fan_out).",
-            spread="spread = (2 / (into + out)) ** 0.5",
-        ),
-        M(
-            "relu-gain-forgotten",
-            "The convolutions' standard deviation is √(1/fan_out). A ReLU loses half of the variance, so "
-            'it should be √(2/fan_out): pass `nonlinearity="relu"`.',
-            spread="spread = (1 / out) ** 0.5",
-        ),
-        M(
-            "fan-in-and-gain-forgotten",
-            "The convolutions' standard deviation is √(1/fan_in). It should be √(2/fan_out): fan_out "
-            "keeps the gradient's size, and the 2 makes up for the ReLU.",
-            spread="spread = (1 / into) ** 0.5",
-        ),
-        M(
-            "spread-is-variance",
-            "The convolutions' standard deviation is 2/fan_out: that is the variance. Take its root.",
-            spread="spread = 2 / out",
-        ),
-        M(
-            "kernel-area-forgotten",
-            "The convolutions' standard deviation is √(2/out_channels). fan_out is out_channels times the "
-            "area of the kernel: 9 times as much for a 3×3.",
-            spread="spread = (2 / channels) ** 0.5",
-        ),
-        M(
-            "kernel-side-once",
-            "The convolutions' standard deviation is √(2/(out_channels·k)) for a k×k kernel. fan_out "
-            "counts height and width: out_channels·k·k.",
-            spread="spread = (2 / (channels * side)) ** 0.5",
-        ),
-        M(
-            "pytorchs-own-spread",
-            "The convolutions' standard deviation is √(1/(3·fan_in)), which is PyTorch's own start. Draw "
-            "them with √(2/fan_out).",
-            spread="spread = (1 / (3 * into)) ** 0.5",
-        ),
-        M(
-            "fixed-spread",
-            "Every convolution has the same standard deviation. It depends on the layer's size: √(2/fan_out).",
-            spread="spread = 0.01",
-        ),
-        M(
-            "convolutions-untouched",
-            "The convolutions' weights have not changed. Draw them anew, in place: "
-            "`nn.init.kaiming_normal_(….weight, …)`.",
-            draw="",
-        ),
-        M(
-            "some-convolutions-untouched",
-            "Some convolutions' weights have not changed. Go through all modules of the model, however "
-            "deep: `model.modules()`.",
-            draw="{} if number == 0 else None",
-        ),
-        M(
-            "only-top-level",
-            "Only the modules at the top level of the model are reached, and none inside them. Go through "
-            "all modules, however deep: `model.modules()`.",
-            modules="model.modules → model.children",
-        ),
-        M(
-            "uniform-not-normal",
-            "The convolutions' weights are uniform between two bounds. Draw them from a normal "
-            "distribution: `nn.init.kaiming_normal_`.",
-            numbers="w.uniform_(-(3**0.5) * spread, 3**0.5 * spread)",
-        ),
-        M(
-            "orthogonal-not-normal",
-            "The filters of each convolution are orthogonal to each other. Draw them from a normal "
-            "distribution: `nn.init.kaiming_normal_`.",
-            numbers="nn.init.orthogonal_(w)",
-        ),
-        M(
-            "constant-weights",
-            "All weights of a convolution are equal, so all its filters learn the same. Draw them at random.",
-            numbers="w.fill_(spread)",
-        ),
-        M(
-            "same-numbers",
-            "Two convolutions of one shape have the same numbers. Random numbers repeat where the seed is "
-            "set again, as with `torch.manual_seed(…)` inside a loop: leave that out.",
-            seed="torch.manual_seed(0)",
-        ),
-        M(
-            "linear-changed",
-            "The linear layer has changed. It keeps PyTorch's own start: draw only the convolutions anew.",
-            more="[m.weight.data.normal_(0, 0.01) for m in modules if isinstance(m, nn.Linear)]",
-        ),
-        M(
-            "batch-norms-untouched",
-            "The batch norms have not changed. Set their `weight` to 1 and their `bias` to 0.",
-            norms="",
-        ),
-        M(
-            "some-batch-norms-untouched",
-            "Some batch norms have not changed. Go through all modules of the model, however deep: `model.modules()`.",
-            norms="{} if number == 0 else None",
-        ),
-        M(
-            "batch-norm-scale-zero",
-            "The batch norms' `weight` is 0, so nothing gets through. Set it to 1.",
-            one="1.0 → 0.0",
-        ),
-        M(
-            "batch-norm-scale-not-one",
-            "The batch norms' `weight` is not 1. Set it to 1, so that they start by normalizing only.",
-            one="weight.normal_(1, 0.1)",
-        ),
-        M(
-            "batch-norm-shift-not-zero",
-            "The batch norms' `bias` is not 0. Set it to 0, so that they start by normalizing only.",
-            zero="0.0 → 1.0",
-        ),
-        M(
-            "off-center",
-            "The convolutions' weights have a mean far from 0. Draw them around 0.",
-            numbers="{}; w.add_(spread)",
-        ),
-        M("not-finite", "Some weights are not finite (NaN or infinity).", numbers="w.fill_(float('nan'))"),
-        M(
-            "copy-changed",
-            "The model that was handed over is as it was: a copy was changed, and returned. Leave out the "
-            "copy and change `model` itself.",
-            model="model = copy.deepcopy(model)",
-            end="return model",
-        ),
-        M(
-            "bias-is-none",
-            "A convolution in this model has no bias: its `bias` is None, and None cannot be set. Ask "
-            "first, `if ….bias is not None`.",
-            bias="nn.init.zeros_(conv.bias)",
-        ),
-        M("in-place-under-autograd", IN_PLACE, draw=".data → "),
+        slip("in-place-under-autograd", IN_PLACE, draw=".data → "),
     ),
     "Convolutions start from N(0, 2/fan_out), batch norms from 1 and 0.",
     names={"copy": copy},

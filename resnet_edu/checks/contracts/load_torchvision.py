@@ -21,7 +21,7 @@ from resnet_edu.checks.effects import (
     state_of,
 )
 from resnet_edu.checks.learner import LearnerError
-from resnet_edu.checks.source import Contract, M
+from resnet_edu.checks.source import Contract, known
 from resnet_edu.resnet import ResNet
 
 REFERENCE = """
@@ -133,104 +133,52 @@ CONTRACT = Contract(
     (),
     REFERENCE,
     (
-        M(
-            "nothing-loaded",
-            "The model's weights have not changed. Load the state dict into the model that was given.",
-            copy="for name, tensor in ():",
-            missing="if False:",
-            extra="if False:",
-            shape="",
-        ),
-        M(
-            "not-strict",
-            "Weights that are missing or left over pass in silence, and part of the model keeps its old "
-            "numbers. Load with `strict=True`, which refuses both, drop nothing beforehand, and let the "
-            "error through.",
-            _LENIENT,
-        ),
-        M(
-            "missing-ignored",
-            "A missing weight passes in silence, and that part of the model keeps its old numbers. Raise an error.",
-            missing="if False:",
-        ),
-        M(
-            "extra-ignored",
-            "Weights that the model has no place for are dropped in silence. Raise an error: it is "
-            "another architecture.",
-            extra="if False:",
-        ),
-        M(
-            "other-shapes-skipped",
-            "A weight of another shape is skipped in silence, and that part of the model keeps its old "
-            "numbers. Raise an error.",
-            shape="new = old",
-        ),
-        M(
-            "by-position",
-            "The weights are matched by their position. Match them by name: another order must give the same model.",
-            given="given = dict(zip(own, state_dict.values()))",
-        ),
-        M(
-            "statistics-forgotten",
-            "The batch norms' running means and variances are not loaded: they are buffers, not "
-            "parameters. Go by the state dict, which has both.",
-            given="{}; given.update({n: t for n, t in own.items() if 'running' in n or 'tracked' in n})",
-        ),
-        M(
-            "classifier-skipped",
-            "The classifier's weights are not loaded. Load everything.",
-            given="{}; given.update({n: t for n, t in own.items() if n.startswith('fc.')})",
-        ),
-        M(
-            "changes-the-state-dict",
-            "The state dict that was handed over is changed. Work on a copy: `dict(state_dict)`.",
-            end="state_dict.pop('fc.weight', None)",
-        ),
-        M(
-            "nothing-refused",
-            "Whatever does not fit passes in silence: a missing weight, one left over, one of another "
-            "shape. Part of the model keeps its old numbers without a word. Load with `strict=True`, drop "
-            "nothing beforehand, and let the error through.",
-            {**_LENIENT, "shape": "new = old"},
-        ),
-        M(
-            "shapes-broadcast",
-            "A weight of shape (1, …) is spread over a larger one in silence (broadcasting), as `copy_` "
-            "does. Compare the shapes before you copy, and raise an error, or use `load_state_dict`, "
-            "which does so.",
-            shape="other_shape → spread",
-        ),
-        M(
-            "other-shapes-taken",
-            "A weight of another shape takes the place of the model's own, so the model is no longer the "
-            "one that was built. Compare the shapes and raise an error, or use `load_state_dict`, which "
-            "does so.",
-            shape="",
-        ),
-        M(
-            "reshaped-to-fit",
-            "A weight of another shape is reshaped to fit, and its numbers end up in other places. Raise "
-            "an error: it is another architecture.",
-            shape="other_shape → reshaped",
-        ),
-        M(
-            "frozen",
-            "The weights are loaded, and nothing can learn any more: `requires_grad` is off. Loading "
-            "changes the numbers and leaves everything else.",
-            end="model.requires_grad_(False); {}",
-        ),
-        M(
-            "copy-loaded",
-            "The model that was handed over is as it was: a copy was loaded, and returned. Load into the "
-            "model itself: `model.load_state_dict(state_dict)`.",
-            start="model = copy.deepcopy(model)",
-            end="return model",
-        ),
-        M(
-            "not-a-file",
-            "There is no file to open: `state_dict` is a dict of tensors already. Leave out `torch.load`: "
-            "`model.load_state_dict(state_dict)`.",
-            start="state_dict = torch.load(state_dict)",
+        known(
+            """
+nothing-loaded: copy: for name, tensor in (): | missing: if False: | extra: if False: | shape: -
+    The model's weights have not changed. Load the state dict into the model that was given.
+not-strict: missing: if False: | extra: if False:
+    Weights that are missing or left over pass in silence, and part of the model keeps its old numbers. Load
+    with `strict=True`, which refuses both, drop nothing beforehand, and let the error through.
+missing-ignored: missing: if False:
+    A missing weight passes in silence, and that part of the model keeps its old numbers. Raise an error.
+extra-ignored: extra: if False:
+    Weights that the model has no place for are dropped in silence. Raise an error: it is another architecture.
+other-shapes-skipped: shape: new = old
+    A weight of another shape is skipped in silence, and that part of the model keeps its old numbers. Raise an
+    error.
+by-position: given: given = dict(zip(own, state_dict.values()))
+    The weights are matched by their position. Match them by name: another order must give the same model.
+statistics-forgotten: given: {}; given.update({n: t for n, t in own.items() if 'running' in n or 'tracked' in n})
+    The batch norms' running means and variances are not loaded: they are buffers, not parameters. Go by the
+    state dict, which has both.
+classifier-skipped: given: {}; given.update({n: t for n, t in own.items() if n.startswith('fc.')})
+    The classifier's weights are not loaded. Load everything.
+changes-the-state-dict: end: state_dict.pop('fc.weight', None)
+    The state dict that was handed over is changed. Work on a copy: `dict(state_dict)`.
+nothing-refused: missing: if False: | extra: if False: | shape: new = old
+    Whatever does not fit passes in silence: a missing weight, one left over, one of another shape. Part of the
+    model keeps its old numbers without a word. Load with `strict=True`, drop nothing beforehand, and let the
+    error through.
+shapes-broadcast: shape: other_shape → spread
+    A weight of shape (1, …) is spread over a larger one in silence (broadcasting), as `copy_` does. Compare the
+    shapes before you copy, and raise an error, or use `load_state_dict`, which does so.
+other-shapes-taken: shape: -
+    A weight of another shape takes the place of the model's own, so the model is no longer the one that was
+    built. Compare the shapes and raise an error, or use `load_state_dict`, which does so.
+reshaped-to-fit: shape: other_shape → reshaped
+    A weight of another shape is reshaped to fit, and its numbers end up in other places. Raise an error: it is
+    another architecture.
+frozen: end: model.requires_grad_(False); {}
+    The weights are loaded, and nothing can learn any more: `requires_grad` is off. Loading changes the numbers
+    and leaves everything else.
+copy-loaded: start: model = copy.deepcopy(model) | end: return model
+    The model that was handed over is as it was: a copy was loaded, and returned. Load into the model itself:
+    `model.load_state_dict(state_dict)`.
+not-a-file: start: state_dict = torch.load(state_dict)
+    There is no file to open: `state_dict` is a dict of tensors already. Leave out `torch.load`:
+    `model.load_state_dict(state_dict)`.
+"""
         ),
     ),
     "The weights go in by name, and whatever does not fit is an error.",

@@ -2,7 +2,7 @@
 
 from resnet_edu.checks.contracts import basic_block as basic
 from resnet_edu.checks.contracts.shared import addition
-from resnet_edu.checks.source import Contract, M
+from resnet_edu.checks.source import Contract, known
 
 CONTRACT = Contract(
     "ProjectionBlock(in_channels, out_channels, stride=2)",
@@ -14,12 +14,13 @@ CONTRACT = Contract(
         addition(),
         basic.LATE,
         basic.PROJECTIONS,
-        M(
-            "projection-missing",
-            "The input is added as it is, although its shape is not that of the convolutions' output. "
-            "Where the stride is not 1 or the channels differ, bring it to the same shape: a 1×1 "
-            "convolution with the same stride, and a batch norm.",
-            when="True → False",
+        known(
+            """
+projection-missing: when: True → False
+    The input is added as it is, although its shape is not that of the convolutions' output. Where the stride is
+    not 1 or the channels differ, bring it to the same shape: a 1×1 convolution with the same stride, and a
+    batch norm.
+"""
         ),
         basic.INPUT_LOST,
         [mistake for mistake in basic.RELUS if mistake.name != "relu-on-shortcut"],

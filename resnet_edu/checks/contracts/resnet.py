@@ -5,7 +5,7 @@ from dataclasses import replace
 from resnet_edu.checks.contracts import head, make_layer, stem
 from resnet_edu.checks.contracts.shared import norms
 from resnet_edu.checks.probes import SmallProbe, SmallWideProbe
-from resnet_edu.checks.source import Case, Contract, M, Mistake
+from resnet_edu.checks.source import Case, Contract, Mistake, known, slip
 
 REFERENCE = f"""
 {make_layer.REFERENCE.strip()}
@@ -46,59 +46,33 @@ CONTRACT = Contract(
     ),
     REFERENCE,
     (
-        M(
-            "stride-in-layer1",
-            "The first layer has stride 2 as well. The stem has shrunk the image fourfold already, so "
-            "layer 1 keeps the size: strides 1, 2, 2, 2.",
-            plan="(1, 2, 2, 2) → (2, 2, 2, 2)",
-        ),
-        M(
-            "strides-missing",
-            "No layer shrinks the map: it keeps a quarter of the image's size to the end. Layers 2, 3 and "
-            "4 have stride 2.",
-            plan="(1, 2, 2, 2) → (1, 1, 1, 1)",
-        ),
-        M(
-            "stride-in-wrong-layer",
-            "The strides are shifted by one layer: 2, 2, 2, 1. The stem has shrunk the image already: 1, 2, 2, 2.",
-            plan="(1, 2, 2, 2) → (2, 2, 2, 1)",
-        ),
-        M(
-            "num-classes-ignored",
-            "The network always ends in 1,000 scores. Pass `num_classes` to the linear layer.",
-            fc="num_classes → 1000",
-        ),
-        M(
-            "num-classes-ignored",
-            "The network always ends in 10 scores. Pass `num_classes` to the linear layer.",
-            fc="num_classes → 10",
-        ),
-        M(
-            "head-without-expansion",
-            "The linear layer is made for 512 features, but the last layer ends with `512 * "
-            "block.expansion`. Multiply.",
-            features="in_channels → 512",
-        ),
-        M(
-            "layer-input-without-expansion",
-            "A layer is made for the width of the one before it, but what arrives is that width times "
-            "`block.expansion`. Keep track of the channels: after each layer they are `channels * "
-            "block.expansion`.",
-            after="in_channels = channels",
-            features="in_channels → channels * block.expansion",
-        ),
-        M(
-            "widths-all-equal",
-            "All layers have 64 channels. They double wherever the map is halved: 64, 128, 256, 512.",
-            plan="(64, 128, 256, 512) → (64, 64, 64, 64)",
-        ),
-        M(
-            "layer-missing",
-            "The fourth layer is missing. There are four, of 64, 128, 256 and 512 channels.",
-            plan="(64, 128, 256, 512) → (64, 128, 256)",
+        known(
+            """
+stride-in-layer1: plan: (1, 2, 2, 2) → (2, 2, 2, 2)
+    The first layer has stride 2 as well. The stem has shrunk the image fourfold already, so layer 1 keeps the
+    size: strides 1, 2, 2, 2.
+strides-missing: plan: (1, 2, 2, 2) → (1, 1, 1, 1)
+    No layer shrinks the map: it keeps a quarter of the image's size to the end. Layers 2, 3 and 4 have stride
+    2.
+stride-in-wrong-layer: plan: (1, 2, 2, 2) → (2, 2, 2, 1)
+    The strides are shifted by one layer: 2, 2, 2, 1. The stem has shrunk the image already: 1, 2, 2, 2.
+num-classes-ignored: fc: num_classes → 1000
+    The network always ends in 1,000 scores. Pass `num_classes` to the linear layer.
+num-classes-ignored: fc: num_classes → 10
+    The network always ends in 10 scores. Pass `num_classes` to the linear layer.
+head-without-expansion: features: in_channels → 512
+    The linear layer is made for 512 features, but the last layer ends with `512 * block.expansion`. Multiply.
+layer-input-without-expansion: after: in_channels = channels | features: in_channels → channels * block.expansion
+    A layer is made for the width of the one before it, but what arrives is that width times `block.expansion`.
+    Keep track of the channels: after each layer they are `channels * block.expansion`.
+widths-all-equal: plan: (64, 128, 256, 512) → (64, 64, 64, 64)
+    All layers have 64 channels. They double wherever the map is halved: 64, 128, 256, 512.
+layer-missing: plan: (64, 128, 256, 512) → (64, 128, 256)
+    The fourth layer is missing. There are four, of 64, 128, 256 and 512 channels.
+"""
         ),
         *(
-            M("layers-ignored", text, each=f"layers → {counts}")
+            slip("layers-ignored", text, each=f"layers → {counts}")
             for counts, text in (
                 (
                     (2, 2, 2, 2),
@@ -116,15 +90,16 @@ CONTRACT = Contract(
                 ),
             )
         ),
-        M(
-            "layers-reversed",
-            "The numbers of blocks are used in reverse. The first number belongs to the first layer.",
-            each="layers → layers[::-1]",
+        known(
+            """
+layers-reversed: each: layers → layers[::-1]
+    The numbers of blocks are used in reverse. The first number belongs to the first layer.
+"""
         ),
         make_layer.STACKING,
         [_in_the("stem", mistake) for mistake in stem.MISTAKES],
         [_in_the("head", mistake) for mistake in head.MISTAKES],
-        M(
+        slip(
             "conv-bias",
             "The stem's convolution has a bias. The batch norm behind it subtracts the mean, and any "
             "constant with it. Make it with `bias=False`.",

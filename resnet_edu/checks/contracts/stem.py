@@ -1,7 +1,7 @@
 """ImageNet's stem: convolution 7×7/2, batch norm, ReLU, max-pool 3×3/2."""
 
 from resnet_edu.checks.contracts.shared import activations, bias, norms
-from resnet_edu.checks.source import Case, Contract, M
+from resnet_edu.checks.source import Case, Contract, known, slip
 
 LAYERS = """
         self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)  #: stemconv
@@ -24,21 +24,18 @@ class Stem(nn.Module):
         return x
 """
 MISTAKES = (
-    M(
-        "cifar-stem",
-        "This is the stem for small images: one 3×3 convolution with stride 1, and no max-pool. For 224 pixels the "
-        "stem is a 7×7 convolution with stride 2, batch norm, ReLU and a max-pool 3×3 with stride 2.",
-        stemconv="kernel_size=7, stride=2, padding=3 → kernel_size=3, stride=1, padding=1",
-        pool="",
-    ),
-    M(
-        "padding-missing",
-        "The 7×7 convolution has no padding, so the border is lost: ⌊(224 + 2·0 − 7)/2⌋ + 1 = 109. "
-        "Give it `padding=3`, which makes 112.",
-        stemconv="padding=3 → padding=0",
+    *known(
+        """
+cifar-stem: stemconv: kernel_size=7, stride=2, padding=3 → kernel_size=3, stride=1, padding=1 | pool: -
+    This is the stem for small images: one 3×3 convolution with stride 1, and no max-pool. For 224 pixels the
+    stem is a 7×7 convolution with stride 2, batch norm, ReLU and a max-pool 3×3 with stride 2.
+padding-missing: stemconv: padding=3 → padding=0
+    The 7×7 convolution has no padding, so the border is lost: ⌊(224 + 2·0 − 7)/2⌋ + 1 = 109. Give it
+    `padding=3`, which makes 112.
+"""
     ),
     *(
-        M(
+        slip(
             "wrong-padding",
             f"The 7×7 convolution has `padding={padding}`. With 3 every second pixel is a center: ⌊(224 + 2·3 − 7)/2⌋ + "
             "1 = 112.",
@@ -47,7 +44,7 @@ MISTAKES = (
         for padding in (1, 2, 4)
     ),
     *(
-        M(
+        slip(
             "wrong-kernel-size",
             f"The stem's convolution has a {kernel}×{kernel} kernel. Make it 7×7 with `padding=3`: it is the only "
             "large one in the network.",
@@ -55,84 +52,44 @@ MISTAKES = (
         )
         for kernel, padding in ((3, 1), (3, 3), (5, 2), (5, 3), (11, 5))
     ),
-    M(
-        "stride-missing",
-        "The convolution has stride 1, so the map stays twice as large as it should be. Give it `stride=2`.",
-        stemconv="stride=2 → stride=1",
-    ),
-    M(
-        "pool-missing",
-        "The max-pool is missing: the stem ends at half the image's size, and should end at a "
-        "quarter. Add `nn.MaxPool2d(kernel_size=3, stride=2, padding=1)`.",
-        pool="",
-    ),
-    M(
-        "pool-padding-missing",
-        "The max-pool has no padding: ⌊(112 + 2·0 − 3)/2⌋ + 1 = 55. Give it `padding=1`, which makes 56.",
-        pool="padding=1 → padding=0",
-    ),
-    M(
-        "pool-kernel-2",
-        "The max-pool has a 2×2 kernel. Make it 3×3 with stride 2 and padding 1, so that neighbors overlap.",
-        pool="kernel_size=3 → kernel_size=2 ;; padding=1 → padding=0",
-    ),
-    M(
-        "pool-kernel-5",
-        "The max-pool has a 5×5 kernel. Make it 3×3 with stride 2 and padding 1.",
-        pool="kernel_size=3 → kernel_size=5 ;; padding=1 → padding=2",
-    ),
-    M(
-        "pool-stride-missing",
-        "The max-pool has stride 1, so it does not shrink the map. Give it `stride=2`.",
-        pool="stride=2 → stride=1",
-    ),
-    M(
-        "pool-stride-is-kernel",
-        "The max-pool has stride 3, which PyTorch also takes where no `stride` is given: the kernel's "
-        "size. Give it `stride=2`.",
-        pool="stride=2 → stride=3",
-    ),
-    M(
-        "pool-stride-is-kernel",
-        "The max-pool has no padding and stride 3, which PyTorch also takes where no `stride` is "
-        "given: the kernel's size. Give it `stride=2, padding=1`.",
-        pool="stride=2 → stride=3 ;; padding=1 → padding=0",
-    ),
-    M(
-        "pool-rounds-up",
-        "The max-pool rounds sizes up in place of padding. Leave out `ceil_mode` and give it `padding=1`.",
-        pool="padding=1 → padding=0, ceil_mode=True",
-    ),
-    M(
-        "average-pool",
-        "The pool takes the mean of its window. Take the largest value: `nn.MaxPool2d`.",
-        pool="max_pool2d → avg_pool2d",
-    ),
-    M(
-        "relu-missing",
-        "There is no ReLU after the batch norm. The order is convolution, batch norm, ReLU, max-pool.",
-        stemrelu="",
-    ),
-    M(
-        "batch-norm-missing",
-        "There is no batch norm after the convolution. The order is convolution, batch norm, ReLU, max-pool.",
-        stembn="",
-    ),
-    M(
-        "relu-before-batch-norm",
-        "The ReLU runs before the batch norm. The order is convolution, batch norm, ReLU, max-pool.",
-        stembn="(x) → (F.relu(x))",
-        stemrelu="",
-    ),
-    M(
-        "pool-before-batch-norm",
-        "The max-pool runs before the batch norm. With a negative scale the norm would turn the "
-        "largest into the smallest, so the order matters: convolution, batch norm, ReLU, max-pool.",
-        stembn="x = self.bn1(F.max_pool2d(x, kernel_size=3, stride=2, padding=1))",
-        pool="",
+    *known(
+        """
+stride-missing: stemconv: stride=2 → stride=1
+    The convolution has stride 1, so the map stays twice as large as it should be. Give it `stride=2`.
+pool-missing: pool: -
+    The max-pool is missing: the stem ends at half the image's size, and should end at a quarter. Add
+    `nn.MaxPool2d(kernel_size=3, stride=2, padding=1)`.
+pool-padding-missing: pool: padding=1 → padding=0
+    The max-pool has no padding: ⌊(112 + 2·0 − 3)/2⌋ + 1 = 55. Give it `padding=1`, which makes 56.
+pool-kernel-2: pool: kernel_size=3 → kernel_size=2 ;; padding=1 → padding=0
+    The max-pool has a 2×2 kernel. Make it 3×3 with stride 2 and padding 1, so that neighbors overlap.
+pool-kernel-5: pool: kernel_size=3 → kernel_size=5 ;; padding=1 → padding=2
+    The max-pool has a 5×5 kernel. Make it 3×3 with stride 2 and padding 1.
+pool-stride-missing: pool: stride=2 → stride=1
+    The max-pool has stride 1, so it does not shrink the map. Give it `stride=2`.
+pool-stride-is-kernel: pool: stride=2 → stride=3
+    The max-pool has stride 3, which PyTorch also takes where no `stride` is given: the kernel's size. Give it
+    `stride=2`.
+pool-stride-is-kernel: pool: stride=2 → stride=3 ;; padding=1 → padding=0
+    The max-pool has no padding and stride 3, which PyTorch also takes where no `stride` is given: the kernel's
+    size. Give it `stride=2, padding=1`.
+pool-rounds-up: pool: padding=1 → padding=0, ceil_mode=True
+    The max-pool rounds sizes up in place of padding. Leave out `ceil_mode` and give it `padding=1`.
+average-pool: pool: max_pool2d → avg_pool2d
+    The pool takes the mean of its window. Take the largest value: `nn.MaxPool2d`.
+relu-missing: stemrelu: -
+    There is no ReLU after the batch norm. The order is convolution, batch norm, ReLU, max-pool.
+batch-norm-missing: stembn: -
+    There is no batch norm after the convolution. The order is convolution, batch norm, ReLU, max-pool.
+relu-before-batch-norm: stembn: (x) → (F.relu(x)) | stemrelu: -
+    The ReLU runs before the batch norm. The order is convolution, batch norm, ReLU, max-pool.
+pool-before-batch-norm: stembn: x = self.bn1(F.max_pool2d(x, kernel_size=3, stride=2, padding=1)) | pool: -
+    The max-pool runs before the batch norm. With a negative scale the norm would turn the largest into the
+    smallest, so the order matters: convolution, batch norm, ReLU, max-pool.
+"""
     ),
     *(
-        M(
+        slip(
             "wrong-width",
             f"The convolution makes {width} channels. Give it 64: that is what the first layer takes.",
             stemconv=f"3, 64 → 3, {width}",
@@ -141,7 +98,7 @@ MISTAKES = (
         for width in (16, 32, 96, 128)
     ),
     *(
-        M(
+        slip(
             "padding-not-zero",
             "The border is not padded with zeros: `padding_mode` is set. Leave the default.",
             stemconv=f"bias=False → bias=False, padding_mode='{mode}'",

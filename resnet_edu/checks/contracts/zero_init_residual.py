@@ -10,7 +10,7 @@ from resnet_edu.blocks import BasicBlock, Bottleneck
 from resnet_edu.checks import compare
 from resnet_edu.checks.effects import Effect, Outcome, changed_copy, copies, learning, randomized, state_of
 from resnet_edu.checks.errors import IN_PLACE
-from resnet_edu.checks.source import Contract, M
+from resnet_edu.checks.source import Contract, known, slip
 from resnet_edu.resnet import ResNet
 
 REFERENCE = """
@@ -53,124 +53,62 @@ CONTRACT = Contract(
     (),
     REFERENCE,
     (
-        M(
-            "nothing-changed",
-            "The model that was handed over has not changed. Change it in place, for instance with "
-            "`nn.init.zeros_(….weight)`.",
-            loop="in blocks → in ()",
+        known(
+            """
+nothing-changed: loop: in blocks → in ()
+    The model that was handed over has not changed. Change it in place, for instance with
+    `nn.init.zeros_(….weight)`.
+first-not-last: targets: norms[-1:] → norms[:1]
+    The first batch norm of each block is set to 0. Set the last one before the addition instead.
+second-of-three: targets: norms[-1:] → norms[1:2]
+    In a bottleneck the second batch norm is set to 0. It has three: the last one before the addition is the
+    third.
+only-basic-blocks: blocks: (BasicBlock, Bottleneck) → BasicBlock
+    Bottlenecks are left out. Set their third batch norm's `weight` to 0.
+only-bottlenecks: blocks: (BasicBlock, Bottleneck) → Bottleneck
+    Basic blocks are left out. Set their second batch norm's `weight` to 0.
+every-batch-norm: end: [m.weight.data.zero_() for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    Every batch norm of the network is set to 0, so nothing gets through at all, and no gradient comes back. Set
+    only the last one of each block.
+every-batch-norm-of-the-block: targets: norms[-1:] → norms + projection
+    Every batch norm of a block is set to 0, so no gradient reaches its convolutions. Set only the last one.
+projection-too: targets: norms[-1:] → norms[-1:] + projection
+    The projection's batch norm is set to 0 too, so nothing gets through such a block. Set only the last one of
+    the main path.
+shift-not-scale: fill: weight → bias
+    The shift β (`bias`) is set to 0. Set the scale γ (`weight`) instead.
+shift-too: more: norms[-1].bias.data.zero_()
+    The shift β (`bias`) is set to 0 as well. Leave it as it is: only the scale γ (`weight`) changes.
+first-block-only: blocks: {}[:1]
+    Only the first block is changed. Go through all modules of the model: `model.modules()`.
+convolution-too: more: conv.weight.data.zero_()
+    The last convolution's weights are set to 0 as well. Then neither it nor γ ever gets a gradient.
+small-not-zero: targets: 0.0 → 1e-3
+    γ is small but not 0, so a block does not start as its shortcut exactly. Set it to 0.
+frozen: fill: {}; norm.weight.requires_grad_(False)
+    γ is 0 and cannot learn: its `requires_grad` is off. Change the numbers, not the parameter.
+first-block-of-each-layer: blocks: {}; blocks = [b for n, b in enumerate(blocks) if n == 0 or blocks[n - 1][0] != b[0]]
+    Only the first block of each layer is changed. Go through all of its blocks.
+last-layer-left-out: blocks: {}; blocks = [b for b in blocks if b[0] != blocks[-1][0]]
+    The last layer's blocks are left out. Go through all modules: `model.modules()`.
+convolution-not-norm: fill: norm.weight → conv.weight
+    The last convolution's `weight` is set to 0. Set the scale γ instead, the `weight` of the batch norm behind
+    it: a batch norm brings numbers to full size again, however small they are.
+second-too: targets: norms[-1:] → norms[1:]
+    In a bottleneck the second batch norm is set to 0 as well as the third. Set only the third, the last one
+    before the addition.
+every-batch-norm-of-the-main-path: targets: norms[-1:] → norms
+    Every batch norm on the main path of a block is set to 0, so no gradient reaches its convolutions. Set only
+    the last one.
+projection-not-main-path: targets: norms[-1:] → (projection or norms[-1:])
+    Where a block has a projection, the projection's batch norm is set to 0 in place of the main path's. In
+    `modules()` the projection may come last: ask for the last batch norm before the addition.
+copy-changed: model: model = copy.deepcopy(model) | end: return model
+    The model that was handed over is as it was: a copy was changed, and returned. Leave out the copy and change
+    `model` itself.
+"""
         ),
-        M(
-            "first-not-last",
-            "The first batch norm of each block is set to 0. Set the last one before the addition instead.",
-            targets="norms[-1:] → norms[:1]",
-        ),
-        M(
-            "second-of-three",
-            "In a bottleneck the second batch norm is set to 0. It has three: the last one before the "
-            "addition is the third.",
-            targets="norms[-1:] → norms[1:2]",
-        ),
-        M(
-            "only-basic-blocks",
-            "Bottlenecks are left out. Set their third batch norm's `weight` to 0.",
-            blocks="(BasicBlock, Bottleneck) → BasicBlock",
-        ),
-        M(
-            "only-bottlenecks",
-            "Basic blocks are left out. Set their second batch norm's `weight` to 0.",
-            blocks="(BasicBlock, Bottleneck) → Bottleneck",
-        ),
-        M(
-            "every-batch-norm",
-            "Every batch norm of the network is set to 0, so nothing gets through at all, and no gradient "
-            "comes back. Set only the last one of each block.",
-            end="[m.weight.data.zero_() for m in model.modules() if isinstance(m, nn.BatchNorm2d)]",
-        ),
-        M(
-            "every-batch-norm-of-the-block",
-            "Every batch norm of a block is set to 0, so no gradient reaches its convolutions. Set only the last one.",
-            targets="norms[-1:] → norms + projection",
-        ),
-        M(
-            "projection-too",
-            "The projection's batch norm is set to 0 too, so nothing gets through such a block. Set only "
-            "the last one of the main path.",
-            targets="norms[-1:] → norms[-1:] + projection",
-        ),
-        M(
-            "shift-not-scale",
-            "The shift β (`bias`) is set to 0. Set the scale γ (`weight`) instead.",
-            fill="weight → bias",
-        ),
-        M(
-            "shift-too",
-            "The shift β (`bias`) is set to 0 as well. Leave it as it is: only the scale γ (`weight`) changes.",
-            more="norms[-1].bias.data.zero_()",
-        ),
-        M(
-            "first-block-only",
-            "Only the first block is changed. Go through all modules of the model: `model.modules()`.",
-            blocks="{}[:1]",
-        ),
-        M(
-            "convolution-too",
-            "The last convolution's weights are set to 0 as well. Then neither it nor γ ever gets a gradient.",
-            more="conv.weight.data.zero_()",
-        ),
-        M(
-            "small-not-zero",
-            "γ is small but not 0, so a block does not start as its shortcut exactly. Set it to 0.",
-            targets="0.0 → 1e-3",
-        ),
-        M(
-            "frozen",
-            "γ is 0 and cannot learn: its `requires_grad` is off. Change the numbers, not the parameter.",
-            fill="{}; norm.weight.requires_grad_(False)",
-        ),
-        M(
-            "first-block-of-each-layer",
-            "Only the first block of each layer is changed. Go through all of its blocks.",
-            blocks="{}; blocks = [b for n, b in enumerate(blocks) if n == 0 or blocks[n - 1][0] != b[0]]",
-        ),
-        M(
-            "last-layer-left-out",
-            "The last layer's blocks are left out. Go through all modules: `model.modules()`.",
-            blocks="{}; blocks = [b for b in blocks if b[0] != blocks[-1][0]]",
-        ),
-        M(
-            "convolution-not-norm",
-            "The last convolution's `weight` is set to 0. Set the scale γ instead, the `weight` of the "
-            "batch norm behind it: a batch norm brings numbers to full size again, however small they "
-            "are.",
-            fill="norm.weight → conv.weight",
-        ),
-        M(
-            "second-too",
-            "In a bottleneck the second batch norm is set to 0 as well as the third. Set only the third, "
-            "the last one before the addition.",
-            targets="norms[-1:] → norms[1:]",
-        ),
-        M(
-            "every-batch-norm-of-the-main-path",
-            "Every batch norm on the main path of a block is set to 0, so no gradient reaches its "
-            "convolutions. Set only the last one.",
-            targets="norms[-1:] → norms",
-        ),
-        M(
-            "projection-not-main-path",
-            "Where a block has a projection, the projection's batch norm is set to 0 in place of the main "
-            "path's. In `modules()` the projection may come last: ask for the last batch norm before the "
-            "addition.",
-            targets="norms[-1:] → (projection or norms[-1:])",
-        ),
-        M(
-            "copy-changed",
-            "The model that was handed over is as it was: a copy was changed, and returned. Leave out the "
-            "copy and change `model` itself.",
-            model="model = copy.deepcopy(model)",
-            end="return model",
-        ),
-        M("in-place-under-autograd", IN_PLACE, fill=".data → "),
+        slip("in-place-under-autograd", IN_PLACE, fill=".data → "),
     ),
     "Each block starts as its shortcut, and everything else is as before.",
     names={"BasicBlock": BasicBlock, "Bottleneck": Bottleneck, "copy": copy},
