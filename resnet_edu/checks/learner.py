@@ -196,7 +196,8 @@ def _evaluate(module: nn.Module, seen: Seen, seed: int) -> None:
         seen.other_norm, seen.steps = watch.other_norm, watch.steps
         _sort_out(module, seen, watch.units, starts)
         seen.prints = Prints(seen.steps)
-        seen.outputs += [_forward(module, x.clone())[0] for x in seen.inputs[1:]]
+        for x in seen.inputs[1:]:
+            seen.outputs.append(_forward(module, x.clone())[0])
         if isinstance(out, Tensor):
             seen.again = _forward(module, seen.inputs[0].clone())[0]
 

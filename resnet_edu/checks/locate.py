@@ -49,7 +49,7 @@ def foreign(run: Run, seen: Seen) -> Told | None:
                 "`x[:, :, ::stride, ::stride]`, or let a convolution with a stride shrink the map.",
                 "interpolated",
             )
-        elif function in _POOLS and not ours & {*_POOLS, "mean", "amax", "sum"}:
+        elif run.error is None and function in _POOLS and not ours & {*_POOLS, "mean", "amax", "sum"}:
             slices = "conv2d" not in ours
             instead = (
                 "option A skips pixels, `x[:, :, ::stride, ::stride]`"

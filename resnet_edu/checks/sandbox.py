@@ -25,7 +25,7 @@ import torch
 CPU_SECONDS = 1.2
 CLOCK_SECONDS = 6.0
 #: When the parent stops waiting, whatever the child does.
-LAST_SECONDS = 30.0
+LAST_SECONDS = 90.0
 #: What the child may allocate beyond what the notebook already holds.
 MEMORY = 3 << 30
 #: How much of what a learner's code prints is kept.
@@ -151,8 +151,10 @@ def _read(data: bytes, status: int, in_time: bool) -> Outcome:
     killed = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
     if killed == signal.SIGPROF:
         return Outcome(None, "loop")
-    if not in_time or killed == signal.SIGALRM:
+    if killed == signal.SIGALRM:
         return Outcome(None, "sleep")
+    if not in_time:  # a learner's call is cut off long before
+        return Outcome(None, "unfinished", f"no answer within {LAST_SECONDS:g} seconds")
     if killed is not None:
         return Outcome(None, "ended", f"signal {signal.Signals(killed).name}")
     return Outcome(None, "ended", "it left the process")

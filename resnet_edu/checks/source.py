@@ -187,7 +187,8 @@ class Contract:
         return made
 
 
-_NAMES = {"torch": torch, "nn": nn, "F": F, "THEIRS": THEIRS, "__name__": "reference", **vars(probes)}
+_NAMES = {"torch": torch, "nn": nn, "F": F, "THEIRS": THEIRS, "__name__": "reference"}
+_NAMES |= {name: getattr(probes, name) for name in probes.__all__}
 
 
 @lru_cache(4096)

@@ -25,7 +25,6 @@ _CHECKS = str(Path(__file__).parent)
 _CONV = (F.conv2d, torch.conv2d)
 _LINEAR = (F.linear, torch.nn.functional.linear)
 _NORM = (F.batch_norm,)
-_PRODUCT = (torch.matmul, Tensor.matmul, Tensor.__matmul__)
 _OTHER_NORMS = {F.group_norm: "group norm", F.instance_norm: "instance norm", F.layer_norm: "layer norm"}
 
 
@@ -180,9 +179,6 @@ def _unit(func: Callable[..., Any], args: Any, kwargs: Any) -> Unit | None:
     if func in _LINEAR:
         bound = _bind(("input", "weight", "bias"), args, kwargs)
         return Unit("linear", bound["weight"], bound.get("bias"))
-    matrix = _matrix(func, args)
-    if matrix is not None:
-        return Unit("linear", matrix, settings={"by_hand": True})
     if func in _NORM:
         names = ("input", "mean", "var", "weight", "bias", "training", "momentum", "eps")
         renamed = {{"running_mean": "mean", "running_var": "var"}.get(k, k): v for k, v in kwargs.items()}
@@ -194,28 +190,6 @@ def _unit(func: Callable[..., Any], args: Any, kwargs: Any) -> Unit | None:
         }
         return Unit("bn", bound.get("weight"), bound.get("bias"), bound.get("mean"), bound.get("var"), settings)
     return None
-
-
-def _matrix(func: Callable[..., Any], args: Any) -> Tensor | None:
-    """Weights of (out, in) in a product written by hand, which is a linear layer or a 1×1 convolution."""
-    if func is torch.einsum and len(args) == 3 and isinstance(args[0], str) and "->" in args[0]:
-        terms, out = args[0].replace(" ", "").split("->")
-        for letters, tensor in zip(terms.split(","), args[1:], strict=False):
-            if len(letters) == 2 and _is_weight(tensor):
-                return tensor if letters[0] in out else tensor.t()
-    if func in _PRODUCT and len(args) == 2:
-        if _is_weight(args[0]):
-            return args[0]
-        if _is_weight(args[1]):
-            return args[1].t()
-    return None
-
-
-def _is_weight(tensor: Any) -> bool:
-    if not isinstance(tensor, Tensor) or tensor.dim() != 2:
-        return False
-    base = tensor._base if tensor._is_view() else tensor
-    return base is not None and base.is_leaf and base.requires_grad
 
 
 def settings_of(func: Callable[..., Any], args: Any, kwargs: Any) -> dict[str, Any]:

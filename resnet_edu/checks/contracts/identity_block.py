@@ -14,7 +14,7 @@ CONTRACT = Contract(
         addition(),
         basic.INPUT_LOST,
         basic.RELUS,
-        basic.NORMS,
+        basic.NORMS[:-1],  # all but the one of the projection
         [mistake for mistake in basic.CONDITIONS if mistake.name == "projection-always"],
         basic.LATE,
         basic.CONVOLUTIONS,

@@ -15,7 +15,6 @@ class preactivation_block(nn.Module):
         self.projected = stride != 1 or in_channels != out_channels  #: when
         if self.projected:
             self.proj = nn.Conv2d(in_channels, out_channels, kernel_size=1, stride=stride, padding=0, bias=False)  #: proj conv
-            self.projbn = nn.BatchNorm2d(out_channels)
 
     def forward(self, x):
         out = x  #: keep
@@ -54,7 +53,8 @@ relu-after-addition: add: {}; out = F.relu(out)
     unchanged, so that the way around all blocks stays free.
 post-activation-order: norm1: in_channels → out_channels | bn1: - | relu1: -
 | run1: out = F.relu(self.bn1(self.conv1(out))) | bn2: - | relu2: - | run2: out = self.bn2(self.conv2(out))
-| runproj: way = self.projbn(self.proj(x)) | end: return F.relu(out)
+| proj: {}; self.projbn = nn.BatchNorm2d(out_channels) | runproj: way = self.projbn(self.proj(x))
+| end: return F.relu(out)
     This is the original block: convolution, batch norm, ReLU. In the pre-activation block each convolution is
     preceded by its batch norm and ReLU, and nothing follows the addition.
 first-relu-missing: relu1: -
@@ -82,7 +82,7 @@ projection-of-raw-input: runproj: first → x
 projection-of-raw-input: bn1: {}; norm = out | runproj: first → norm
     The projection takes the input after the batch norm but before the ReLU. It shares the pre-activated input
     with the first convolution: after both.
-projection-with-batch-norm: runproj: {}; way = self.projbn(way)
+projection-with-batch-norm: proj: {}; self.projbn = nn.BatchNorm2d(out_channels) | runproj: {}; way = self.projbn(way)
     The projection is followed by a batch norm. In this block it is a bare 1×1 convolution: the next block
     normalizes.
 projection-without-stride: proj: stride=stride → stride=1

@@ -1,8 +1,17 @@
 """The basic block with a projection around it, whatever the shapes."""
 
+from dataclasses import replace
+
 from resnet_edu.checks.contracts import basic_block as basic
 from resnet_edu.checks.contracts.shared import addition
-from resnet_edu.checks.source import Contract, known
+from resnet_edu.checks.source import Contract, Mistake, known
+
+
+def _in_one_way(mistake: Mistake) -> Mistake:
+    """Always projected, the other ways to lose the input are a late shortcut or the projection of the residual."""
+    one = mistake.name in {"input-lost", "projection-of-residual"}
+    return replace(mistake, ways=mistake.ways[:1]) if one else mistake
+
 
 CONTRACT = Contract(
     "ProjectionBlock(in_channels, out_channels, stride=2)",
@@ -13,7 +22,7 @@ CONTRACT = Contract(
     (
         addition(),
         basic.LATE,
-        basic.PROJECTIONS,
+        [_in_one_way(mistake) for mistake in basic.PROJECTIONS],
         known(
             """
 projection-missing: when: True → False
@@ -22,7 +31,7 @@ projection-missing: when: True → False
     batch norm.
 """
         ),
-        basic.INPUT_LOST,
+        [_in_one_way(mistake) for mistake in basic.INPUT_LOST],
         [mistake for mistake in basic.RELUS if mistake.name != "relu-on-shortcut"],
         basic.NORMS,
         basic.STRIDES,

@@ -34,7 +34,7 @@ class ResNet(nn.Module):
 
 def _in_the(where: str, mistake: Mistake) -> Mistake:
     """The same mistake in the room of a network."""
-    name = mistake.name if mistake.name.startswith(where) else f"{where}-{mistake.name}"
+    name = mistake.name if where in mistake.name else f"{where}-{mistake.name}"
     return replace(mistake, name=name, message=f"In the {where}: {mistake.message}")
 
 
