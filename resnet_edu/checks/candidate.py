@@ -88,8 +88,8 @@ class Run:
 
     @property
     def score(self) -> float:
-        """How much of the learner's code it explains."""
-        return len(self.found) - 0.5 * min(self.missing, PATIENCE)
+        """How much of the learner's code it explains; one that stops for want of weights explains no more."""
+        return len(self.found) - 0.5 * min(self.missing, PATIENCE) - 4 * isinstance(self.error, NoWeightsError)
 
 
 class Stand(TorchFunctionMode):

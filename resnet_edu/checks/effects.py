@@ -189,7 +189,7 @@ def _explaining(trials: Trials, scene: str) -> Sequence[Mistake]:
                 return []
             names = {mistake.name for mistake, _ in some}
             edits = [way for _, way in some]
-            if len(names) == count and (explains(*edits) or explains(*reversed(edits))):
+            if len(names) == count and explains(*edits):
                 return [mistake for mistake, _ in some]
     return []
 

@@ -159,8 +159,12 @@ class Search:
             if beam and self.run(beam[0], focus).score > self.run(nearest, focus).score:
                 nearest = beam[0]
         if parts:
-            return Found(parts[-1], False)
+            # The one that explains most calls, and of those the one with the fewest mistakes.
+            return Found(max(parts, key=lambda one: (self._explained(one, order), -len(one.mistakes))), False)
         return Found(nearest, False)
+
+    def _explained(self, candidate: Candidate, order: Sequence[int]) -> int:
+        return sum(self.run(candidate, case).differs is None for case in order)
 
     def _next(self, candidate: Candidate, order: Sequence[int]) -> int:
         return next((case for case in order if self.run(candidate, case).differs is not None), order[0])
