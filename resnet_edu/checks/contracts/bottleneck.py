@@ -1,5 +1,7 @@
 """The bottleneck: 1×1, 3×3, 1×1 to four times the channels, with the stride in the 3×3 or in the first 1×1."""
 
+from dataclasses import replace
+
 from resnet_edu.checks.contracts import basic_block as basic
 from resnet_edu.checks.contracts.shared import activations, addition, bias, norms
 from resnet_edu.checks.source import Contract, known, slip
@@ -243,7 +245,10 @@ CONTRACT = Contract(
         _WIDTHS,
         _PROJECTIONS[:-1],
         _CONDITIONS,
-        basic.LATE,
+        [
+            replace(mistake, ways=(mistake.ways[0], {**mistake.ways[1], "proj": "in_channels → width"}))
+            for mistake in basic.LATE
+        ],
         _CONVOLUTIONS,
         bias(),
         norms(),
