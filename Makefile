@@ -11,7 +11,7 @@ PORT ?= 8000
 CUDA := ^(nvidia-|cuda-|triton)
 
 .DEFAULT_GOAL := help
-.PHONY: help book test notebooks check serve bench map lock clean
+.PHONY: help book test notebooks check serve bench times mutants map lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,8 +41,14 @@ $(PAGE):
 	@$(MAKE) book
 
 bench: $(READY)  ## measure speed, each figure as a ratio of two things timed side by side
-	@$(BIN)/python tools/system_programs.py dot
+	@$(BIN)/python tools/system_programs.py dot node
 	$(BIN)/python -m benchmarks
+
+mutants: $(READY)  ## plant faults in the package and see which ones no test notices (FAULTS=5 SEED=0 ROOMS=)
+	@$(BIN)/python tools/mutants.py --faults $(or $(FAULTS),5) --seed $(or $(SEED),0) $(ROOMS)
+
+times: $(READY)  ## seconds and peak memory of each chapter, run from nothing
+	@$(BIN)/python tools/times.py
 
 map: $(READY)  ## print the floors and rooms of the package, and which opens which
 	@$(BIN)/python tools/floors.py

@@ -10,6 +10,7 @@ from torchvision import models
 from benchmarks.measure import Row, in_turns
 from resnet_edu.counting import arithmetic
 from resnet_edu.counting.steps import Step
+from resnet_edu.counting.trace import trace
 from resnet_edu.drawing import diagrams, tables
 from resnet_edu.zoo import build
 
@@ -28,6 +29,14 @@ def rows() -> Iterator[Row]:
             lambda model=model, image=image: summary(model, (1, *image), verbose=0),
         )
         yield Row(f"{name}: Steps by arithmetic, against torchinfo's summary", medians.speedup, target)
+
+    for name, side in (("resnet50", 224), ("cifar110", 32)):
+        model, image = build(name).eval(), (3, side, side)
+        medians = in_turns(
+            lambda model=model, image=image: trace(model, image),
+            lambda model=model, image=image: summary(model, (1, *image), verbose=0),
+        )
+        yield Row(f"{name}: trace of a forward pass, against torchinfo's summary", medians.speedup, 1)
 
     for name in ("resnet18", "resnet50", "resnet152"):
         model = build(name)

@@ -117,7 +117,7 @@ class ResNet(nn.Sequential):
     """
 
     def __init__(self, ni: int, no: int, repeat: Sequence[int]) -> None:
-        if len(repeat) != 4 or min(*repeat, ni, no) < 1:
+        if len(repeat) != 4 or min(*repeat, ni, no) < 1 or any(isinstance(n, bool) for n in (*repeat, ni, no)):
             raise ValueError(
                 f"expected ni and no of at least 1 and four counts of blocks, such as [2, 2, 2, 2], "
                 f"got {ni}, {no} and {list(repeat)}"

@@ -25,8 +25,8 @@ class Head(nn.Sequential):
     """
 
     def __init__(self, in_features: int, num_classes: int = 1000) -> None:
-        check_count("in_features", in_features)
-        check_count("num_classes", num_classes)
+        in_features = check_count("in_features", in_features)
+        num_classes = check_count("num_classes", num_classes)
         super().__init__(
             OrderedDict(
                 avgpool=nn.AdaptiveAvgPool2d((1, 1)),

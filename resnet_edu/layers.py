@@ -29,7 +29,7 @@ def make_layer(
 
     Raises ValueError if the number of blocks is below 1.
     """
-    check_count("blocks", blocks)
+    blocks = check_count("blocks", blocks)
     out_channels = channels * getattr(block, "expansion", 1)
     first = block(in_channels, channels, stride, **options)
     others = [block(out_channels, channels, **options) for _ in range(blocks - 1)]

@@ -1,5 +1,6 @@
 """The way around a block, and what to do where its two ends differ (He et al. 2015, section 4.1)."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -97,6 +98,9 @@ Bring the shortcut to the shape of the convolutions: A, skip pixels and pad chan
 (ZeroPadShortcut); B, project with a 1×1 convolution of the same stride (ProjectionShortcut); \
 C, project in every block.
     """
+    # A tracer sends through stand-ins that have no shapes, and a script has no such sentence to say.
+    if torch.jit.is_scripting() or torch.jit.is_tracing() or not isinstance(residual, Tensor):  # type: ignore
+        return
     # Broadcasting would accept some of these shapes and hide the mistake, so equality is asked for.
     if residual.shape != shortcut.shape:
         raise ValueError(

@@ -18,13 +18,14 @@ class ImageNetStem(nn.Sequential):
     >>> tuple(ImageNetStem()(image).shape)             # ⌊(224 + 2·3 − 7)/2⌋ + 1 = 112, then 56
     (1, 64, 56, 56)
 
+    A cell of the result sees 11 pixels a side: the 7 of the convolution, and 2 steps of 2 in the pooling.
     The paper gives no padding; 3 is the one that makes 224 into the 112 of its Table 1.
     Raises ValueError if a channel count is below 1.
     """
 
     def __init__(self, in_channels: int = 3, channels: int = 64) -> None:
-        check_count("in_channels", in_channels)
-        check_count("channels", channels)
+        in_channels = check_count("in_channels", in_channels)
+        channels = check_count("channels", channels)
         super().__init__(
             OrderedDict(
                 conv1=nn.Conv2d(in_channels, channels, kernel_size=7, stride=2, padding=3, bias=False),
@@ -48,8 +49,8 @@ class CifarStem(nn.Sequential):
     """
 
     def __init__(self, in_channels: int = 3, channels: int = 16) -> None:
-        check_count("in_channels", in_channels)
-        check_count("channels", channels)
+        in_channels = check_count("in_channels", in_channels)
+        channels = check_count("channels", channels)
         super().__init__(
             OrderedDict(
                 conv1=conv3x3(in_channels, channels),

@@ -3,6 +3,8 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import torch
+
 from resnet_edu.blocks import BLOCKS
 from resnet_edu.counting.recipes import Recipe, cifar_recipe, recipe
 from resnet_edu.resnet import ResNet
@@ -113,6 +115,15 @@ def _imagenet(name: str, weights: "Weights", progress: bool, options: dict[str, 
             f"these weights know {needed} classes, got num_classes={options['num_classes']}; "
             "load them first, then replace the classifier: model.fc = nn.Linear(model.fc.in_features, num_classes)"
         )
+    if options.get("stride_in", plan.stride_in) != plan.stride_in:
+        # Shapes would not tell: the paper's network has the same weights and computes something else.
+        raise ValueError(
+            f"these weights were trained with the stride in the {plan.stride_in}, "
+            f"got stride_in={options['stride_in']!r}"
+        )
     model = ResNet(BLOCKS[plan.block], plan.layers, **options)
+    with torch.device("meta"):  # shapes without numbers: what will not fit is told before it is fetched
+        theirs = ResNet(BLOCKS[plan.block], plan.layers, needed, widths=plan.widths)
+    pretrained.check_fit(model.state_dict(), theirs.state_dict())
     pretrained.load_torchvision(model, pretrained.download(name, weights, progress))
     return model

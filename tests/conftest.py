@@ -1,9 +1,11 @@
 """What the tests of several rooms share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+import system_programs
 import torch
+from playwright.sync_api import Browser, sync_playwright
 from torch import nn
 
 
@@ -27,3 +29,15 @@ def _same_numbers_in_every_run() -> None:
 def scramble() -> Callable[..., nn.Module]:
     """Give every batch norm statistics and an affine part as after training: a fresh one hides mistakes."""
     return _scramble
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A browser without a window, for the pages of one module of tests."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=system_programs.find("chromium"),
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
+        )
+        yield browser
+        browser.close()

@@ -16,6 +16,7 @@ BELOW = {
     "explorers": {"counting", "drawing"},
     "training": {"counting", "network", "drawing"},
     "checks": {"counting", "network", "drawing", "explorers", "training"},
+    "command": {"counting", "drawing"},
 }
 # The network's rooms, each with the rooms beside it that it may open.
 NETWORK: dict[str, set[str]] = {
@@ -31,11 +32,13 @@ NETWORK: dict[str, set[str]] = {
     "zoo": {"blocks", "resnet", "pretrained"},
     "inference": set(),
     "composed": set(),
+    "programs": {"head", "initialization", "layers", "stem"},
 }
 WITHOUT_TORCH = [
     room
     for room in floors.rooms()
-    if floors.floor_of(room) in ("counting", "drawing", "explorers") and room != "counting.trace"
+    if floors.floor_of(room) in ("counting", "drawing", "explorers", "command")
+    and room not in ("counting.trace", "counting.functions")
 ]
 
 

@@ -2,6 +2,9 @@
 
 _config.yml loads it (`sphinx: local_extensions`). The markup itself is read by directives.py, which the
 notebooks share; here it becomes HTML that reads as it stands and that scripts may bring alive.
+
+Why not a library: sphinx-exercise makes no starter from a solution, jupyterquiz has an unlabelled field and no
+answer without scripts, and MathJax in the page weighs more than the page (temml compiles the formulas instead).
 """
 
 import hashlib
@@ -10,6 +13,7 @@ import re
 import shutil
 import sys
 from functools import lru_cache
+from html import escape
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import takewhile
@@ -108,7 +112,7 @@ class BookDirective(SphinxDirective):
 
 
 class Predict(BookDirective):
-    option_spec = dict.fromkeys(("type", "answer", "tolerance", "unit"), str)
+    option_spec = dict.fromkeys(("type", "answer", "tolerance", "unit", "masks"), str)
 
     def build(self) -> list[nodes.Node]:
         question = markup.predict(self.source)
@@ -147,6 +151,7 @@ class Predict(BookDirective):
                 answer=markup.plain_number(question.answer) if number else question.answer,
                 tolerance=markup.plain_number(question.tolerance) if number else "",
                 unit=question.unit,
+                masks=" | ".join(question.masks),
             )
         ]
 
@@ -201,6 +206,30 @@ class Dropdown(BookDirective):
         return [details(f"book-{self.name}", summary, *self.nested(list(self.content), self.content_offset))]
 
 
+class Doors(BookDirective):
+    """Where a reader may begin, as buttons; the build adds the one that opens Colab."""
+
+    def build(self) -> list[nodes.Node]:
+        return [html("div", *self.nested(list(self.content), self.content_offset), classes="doors")]
+
+
+class Chapters(BookDirective):
+    def build(self) -> list[nodes.Node]:
+        here = Path(self.env.doc2path(self.env.docname))
+        for path in here.parent.glob("*.md"):
+            self.env.note_dependency(str(path))
+        return self.blocks(markup.chapters(self.source, here.parent))
+
+
+def number_chapter(app: Sphinx, doctree: nodes.document) -> None:
+    """Put the number that its file's name begins with before a chapter's title, wherever the title is shown."""
+    number = markup.chapter_number(app.env.docname)
+    title = next(iter(doctree.findall(nodes.title)), None)
+    if number is not None and title is not None:
+        title.insert(0, nodes.inline("", f"{number}.", classes=["chapter-number"]))
+        title.insert(1, nodes.Text(" "))
+
+
 def place_exercise_cells(app: Sphinx, doctree: nodes.document) -> None:
     """Put each exercise's code into its box: the starter in the open, the cell with the solution closed."""
     for cell in list(doctree.findall(nodes.container)):
@@ -222,16 +251,39 @@ def place_exercise_cells(app: Sphinx, doctree: nodes.document) -> None:
         block.replace_self(solution)
         cell.parent.remove(cell)
         before.append(html("div", starter, classes="exercise-starter"))
+        before.append(html("p", *where_to_write(app, both.starter), classes="exercise-where"))
         before.append(details("exercise-solution", [nodes.Text("Show the solution")], cell))
 
 
+def where_to_write(app: Sphinx, starter: str) -> list[nodes.Node]:
+    """Where a reader of the page can run the starter: its cell in Colab, or the notebook beside the page's source."""
+    options, notebook = app.config.html_theme_options, f"{app.env.docname}.ipynb"
+    url = options.get("repository_url", "")
+    colab = options.get("launch_buttons", {}).get("colab_url", "")
+    if not colab or "YOUR_NAME" in url or not url.startswith("https://github.com/"):
+        return [
+            nodes.Text("Write and run it in this chapter’s notebook, "),
+            nodes.literal("", notebook),
+            nodes.Text("."),
+        ]
+    place = f"{url.rstrip('/').removeprefix('https://github.com/')}/blob/{options.get('repository_branch') or 'main'}"
+    cell = markup.cell_id("code", starter)
+    link = nodes.reference(
+        "", "Write and run it in Colab", refuri=f"{colab}/github/{place}/{notebook}#scrollTo={cell}", internal=False
+    )
+    return [link, nodes.Text(". Run the set-up cell at the top there first.")]
+
+
 def fold_code(app: Sphinx, doctree: nodes.document) -> None:
-    """A cell tagged hide-input shows its picture first and keeps its code, folded, below it."""
+    """A cell tagged hide-input shows its picture, if it has one, and keeps its code, folded, below it."""
     for cell in list(doctree.findall(nodes.container)):
-        if cell.get("nb_element") == "cell_code" and cell.get("hide_mode") == "input" and len(cell) > 1:
+        if cell.get("nb_element") == "cell_code" and cell.get("hide_mode") == "input":
             del cell["hide_mode"]
             code = cell.pop(0)
-            cell.append(details("book-code", [nodes.Text("The code")], code))
+            fold = details("book-code", [nodes.Text("Code")], code)
+            caption = cell["cell_metadata"].get("caption", "")
+            said = [html("span", nodes.Text(caption), classes="caption-text")] if caption else []
+            cell.append(html("div", *said, fold, classes="book-caption"))
 
 
 def list_citations(app: Sphinx, doctree: nodes.document, name: str) -> None:
@@ -330,7 +382,7 @@ def configure(app: Sphinx, config) -> None:
     config.nb_execution_cache_path = str(caches / key)
     config.book_tools = digest(HERE / "directives.py", Path(__file__))
     config.book_look = digest(
-        root / "book/web", root / "book/templates", *sorted((package / "explorers").glob("*.[jc]s*"))
+        root / "book/web", root / "book/templates", *sorted((package / "explorers").rglob("*.[jc]s*"))
     )
     older = sorted(
         (path for path in caches.glob("*") if path.name not in (key, "ipython")), key=lambda path: path.stat().st_mtime
@@ -348,15 +400,19 @@ def configure(app: Sphinx, config) -> None:
 
     files = Path(app.doctreedir) / "served"
     shutil.rmtree(files, ignore_errors=True)
-    (files / "explorers").mkdir(parents=True)
+    (files / "explorers/net").mkdir(parents=True)
     from resnet_edu.drawing import palette
 
     # The theme writes the mode on every page. Where no script turns its "auto" into one, the page is light,
     # whatever the system prefers, and so must be the colors.
     colors = palette.css().replace(':root:not([data-theme="light"])', ":root:not([data-theme])")
-    (files / "palette.css").write_text(colors, encoding="utf-8")
+    # Paper is white, whatever the screen was.
+    paper = f"@media print {{ html[data-theme] {{\n{palette.declarations('light')}}} }}\n"
+    (files / "palette.css").write_text(colors + paper, encoding="utf-8")
     for asset in sorted((package / "explorers").glob("*.[jc]s*")):
         shutil.copy(asset, files / "explorers")
+    for asset in sorted((package / "explorers/net").glob("*.js")):  # fetched by the figures that train
+        shutil.copy(asset, files / "explorers/net")
     config.html_static_path.append(str(files))
 
     if not config.html_baseurl and "YOUR_NAME" not in config.html_theme_options.get("repository_url", "YOUR_NAME"):
@@ -374,6 +430,16 @@ def page(app: Sphinx, name: str, template: str, context: dict, doctree: nodes.do
             subtype="description",
         )
     body = context.get("body", "")
+    door = colab(context)
+    if door and "</h1>" in body:
+        words = f'<p class="page-doors d-print-none"><a href="{escape(door)}">Run in Colab</a></p>'
+        place = '<div class="doors">' if '<div class="doors">' in body else "</h1>"
+        before, _, after = body.partition(place)
+        # Beside the other doors of the first page; on a chapter under its title.
+        at_end = (
+            f"{place}{after.replace('</div>', words + '</div>', 1)}" if place != "</h1>" else f"{place}\n{words}{after}"
+        )
+        context["body"] = body = before + at_end
     # Sphinx adds to the lists that it has handed out, so this comes before new lists replace them.
     from resnet_edu import explorers
 
@@ -406,6 +472,15 @@ def page(app: Sphinx, name: str, template: str, context: dict, doctree: nodes.do
         context[kind] = kept
 
 
+def colab(context: dict) -> str:
+    """The address under which the theme's buttons open this page in Colab; empty where they do not."""
+    for group in context.get("header_buttons", []):
+        for button in group.get("buttons", []):
+            if "colab" in button.get("url", ""):
+                return str(button["url"])
+    return ""
+
+
 def without_thebe(app: Sphinx, config) -> None:
     """Jupyter Book always loads sphinx_thebe, which writes the address of another host into every page."""
     for listeners in app.events.listeners.values():
@@ -420,6 +495,8 @@ def setup(app: Sphinx) -> dict:
     )
     app.add_directive("predict", Predict)
     app.add_directive("exercise", Exercise)
+    app.add_directive("chapters", Chapters)
+    app.add_directive("doors", Doors)
     app.add_directive("hint", Dropdown, override=True)
     app.add_directive("solution", Dropdown)
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_displaymath, None))
@@ -431,6 +508,8 @@ def setup(app: Sphinx) -> dict:
     app.add_css_file("book.css")
     app.connect("config-inited", configure)
     app.connect("config-inited", without_thebe)
+    # Before Sphinx collects the titles for its lists.
+    app.connect("doctree-read", number_chapter, priority=100)
     app.connect("doctree-read", place_exercise_cells)
     app.connect("doctree-read", fold_code)
     app.connect("doctree-resolved", list_citations, priority=900)

@@ -5,6 +5,9 @@
 
 Sphinx works in `_build/staging`. Only a build without a warning becomes `_build/html`, at once: until then, and
 whenever a build fails or is stopped, the last good book stays readable there.
+
+Why not `jupyter-book build`: it writes into the folder that readers see, leaves half a book where it fails, and
+does not know that the pages' cells hang on the package.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """The markup that chapters add to MyST Markdown, read in one place for the web page and for the notebook.
 
-A chapter is front matter, Markdown, and code cells. Four directives are the book's own.
+A chapter is front matter, Markdown, and code cells. Six directives are the book's own.
 
 A question that the reader answers before looking:
 
@@ -19,6 +19,8 @@ A question that the reader answers before looking:
 - choice and multiple: `- [x] right` and `- [ ] wrong`; what to say about it is an indented paragraph below.
 - order: `1. first`, `2. second`, … in the right order; `- 2 1 3: what went wrong` for a wrong order.
 - all: `- hint: …`, as often as you like, and `- why: …`, the explanation that comes with the answer.
+- all: `:masks: 56 | 56×56`, what the page says above the question and would give the answer away: title, prose and
+  labels in pictures are covered there until the reader has answered or asked to see.
 
 An exercise, with hints inside it, and a solution inside it if the answer is prose:
 
@@ -36,7 +38,14 @@ An exercise, with hints inside it, and a solution inside it if the answer is pro
 `:difficulty:` is 1, 2 or 3; `:kind:` may say write, predict, repair, explain or measure. An exercise in code is
 followed by one code cell with the tag `exercise`. It holds the solution; `split` makes the starter from it.
 
+The list of chapters is one line for each, `- 03_stem: what you build`, in a `:::{chapters}`; its number comes from
+the file's name and its question from the file's title, as everywhere in the book.
+A `:::{doors}` holds links for the first page, which stand there as buttons.
+
 A chapter that breaks these rules raises MarkupError with the line at which it does. Needs nothing but PyYAML.
+
+Why not a library: jupytext reads cells but forgets their lines, which an author needs with an error, and
+MyST-Parser hands directives to Sphinx, which the notebooks have to do without.
 """
 
 import ast
@@ -47,6 +56,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import takewhile
+from pathlib import Path
 
 import yaml
 
@@ -242,6 +252,7 @@ class Prediction:
     wrong: tuple[tuple[str, str], ...] = ()  # a wrong value or order, and what to say to it
     hints: tuple[str, ...] = ()
     why: tuple[str, ...] = ()
+    masks: tuple[str, ...] = ()
     shuffled: tuple[Choice, ...] = field(default=(), compare=False)  # "order": as the reader first sees them
 
 
@@ -259,16 +270,17 @@ def predict(directive: Directive) -> Prediction:
     if kind not in QUESTIONS:
         raise MarkupError(f":type: is one of {', '.join(QUESTIONS)}, not {kind!r}", line)
     allowed = ("answer", "tolerance", "unit") if kind == "number" else ()
+    masks = tuple(word.strip() for word in options.pop("masks", "").split("|") if word.strip())
     for key in options:
         if key not in allowed:
             raise MarkupError(
-                f"a {kind} question has no option :{key}: (it may have {_listed((*allowed, 'type'))})", line
+                f"a {kind} question has no option :{key}: (it may have {_listed((*allowed, 'type', 'masks'))})", line
             )
     rows = list(_items(directive.body, directive.body_line))
     hints = tuple(text for mark, head, text, _ in rows if mark == "-" and head == "hint")
     why = tuple(text for mark, head, text, _ in rows if mark == "-" and head == "why")
     rows = [row for row in rows if not (row[0] == "-" and row[1] in ("hint", "why"))]
-    shared = {"prompt": directive.argument, "type": kind, "hints": hints, "why": why}
+    shared = {"prompt": directive.argument, "type": kind, "hints": hints, "why": why, "masks": masks}
     if kind == "number":
         return _number(options, rows, shared, line)
     if kind == "order":
@@ -403,6 +415,47 @@ def _listed(words: tuple[str, ...] | list[str]) -> str:
     return ", ".join(words)
 
 
+# ---------------------------------------------------------------------------------- the list of chapters
+
+
+def chapter_number(name: str) -> int | None:
+    """The number of a chapter, which its file's name begins with; other pages have none.
+
+    >>> chapter_number("book/04_basic_block.md"), chapter_number("book/checker")
+    (4, None)
+    """
+    found = re.match(r"(\d+)_", name.rpartition("/")[2])
+    return int(found[1]) if found else None
+
+
+def title_of(path: Path) -> str:
+    """The title of a page, as its source says it, without a number."""
+    found = re.search(r"^# (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    if found is None:
+        raise MarkupError(f"{path.name} has no title, a line that begins with one #", 1)
+    return found[1].strip()
+
+
+def chapters(directive: Directive, folder: Path) -> str:
+    """The list of chapters as a table in Markdown, in the order of their numbers."""
+    rows: list[tuple[int, str]] = []
+    for number, row in enumerate(directive.body, directive.body_line):
+        if not row.strip():
+            continue
+        found = re.fullmatch(r"- ([\w-]+): (.+)", row.strip())
+        if found is None:
+            raise MarkupError(f"expected `- 03_stem: what you build`, got {row.strip()!r}", number)
+        path = folder / f"{found[1]}.md"
+        if chapter_number(found[1]) is None or not path.exists():
+            raise MarkupError(f"{path.name} is no chapter: it has no number, or there is no such file", number)
+        rows.append((chapter_number(found[1]) or 0, f"[{title_of(path)}]({path.name}) | {found[2]}"))
+    numbers = [number for number, _ in rows]
+    if len(set(numbers)) < len(numbers):
+        raise MarkupError("a chapter is listed twice", directive.line)
+    table = [f"| {number} | {text} |" for number, text in sorted(rows)]
+    return "\n".join(["| | the question | what you build |", "|--:|---|---|", *table])
+
+
 # --------------------------------------------------------------------------------------------- exercises
 
 
@@ -450,6 +503,16 @@ class Split:
 
     starter: str
     solution: str
+
+
+def cell_id(kind: str, source: str) -> str:
+    """The id of a notebook's cell, of kind "code" or "markdown": made from its content, so that it stays when cells
+    around it change, and a page can link to a cell of the notebook that lies beside it.
+
+    >>> cell_id("code", "f(2)") == cell_id("code", "f(2)") != cell_id("code", "f(3)")
+    True
+    """
+    return hashlib.sha256(f"{kind}\0{source}".encode()).hexdigest()[:12]
 
 
 TURN = "...  # your turn"

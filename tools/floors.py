@@ -12,9 +12,9 @@ HOUSE = Path(__file__).parent.parent / "resnet_edu"
 #: The network's floor has no folder: these rooms lie in the entrance, in the order in which an image meets them.
 NETWORK = (
     *("convs", "stem", "shortcuts", "blocks", "layers", "head", "resnet", "zoo", "composed"),
-    *("initialization", "pretrained", "inference"),
+    *("initialization", "pretrained", "inference", "programs"),
 )
-FLOORS = ("counting", "network", "drawing", "explorers", "training", "checks")
+FLOORS = ("counting", "network", "drawing", "explorers", "training", "checks", "command")
 
 
 def rooms() -> dict[str, Path]:
@@ -29,6 +29,8 @@ def rooms() -> dict[str, Path]:
 def floor_of(room: str) -> str:
     """The floor on which a room lies."""
     first = room.partition(".")[0]
+    if first == "__main__":  # the door from a shell lies in the entrance, what is behind it does not
+        return "command"
     return first if first in FLOORS else "network"
 
 

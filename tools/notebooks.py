@@ -4,12 +4,14 @@
     python tools/notebooks.py --check    change nothing; fail if a notebook does not follow its source
 
 What Colab cannot draw becomes Markdown and HTML that it can: questions and hints unfold, citations link to the
-paper and cross-references to the published page, an exercise is a starter and a folded solution. Hidden tests
-stay behind. The first cell installs the package from the address in _config.yml.
+paper and cross-references to the published page, an exercise is a starter and a folded solution, lines for a shell
+begin with `!`. Hidden tests stay behind. The first cell installs the package from the address in _config.yml.
+
+Why not jupytext or nbconvert: the one copies directives as they stand, which Colab shows as raw text, and the
+other goes from notebooks to pages.
 """
 
 import argparse
-import hashlib
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -29,7 +31,7 @@ ROOT = Path(__file__).parent.parent
 DROPPED = "remove-cell"
 FOLDED = {"hide-input", "remove-input", "hide-cell"}
 # What a folded cell shows, told by what it calls: its title is all that a reader of Colab sees before it has run.
-SHOWN = {"explorers.": "explorer", "tables.": "table", "getsource(": "code"}
+SHOWN = {"explorers.": "explorer", "tables.": "table", "getsource(": "code", "def difference(": "check"}
 ADMONITIONS = ("note", "tip", "important", "warning", "caution", "attention", "danger", "seealso")
 
 SETUP = """\
@@ -131,6 +133,7 @@ class Chapter:
         """MyST Markdown as plain Markdown; `line` is the number of the first line in the file."""
         out: list[str] = []
         fence = ""
+        shell = continued = False
         at = line
         for part in markup.parts(lines, line):
             if isinstance(part, markup.Directive):
@@ -140,9 +143,11 @@ class Chapter:
             opening = markup.FENCE.match(part)
             if fence:
                 fence = "" if part.strip() == fence else fence
-                out.append(part)
+                command = shell and fence and part.strip() and not continued
+                out.append(f"!{part}" if command else part)  # as a cell of a notebook takes it
+                continued = part.endswith("\\")
             elif opening:
-                fence = opening["fence"]
+                fence, shell, continued = opening["fence"], opening["info"].strip() == "sh", False
                 out.append(part)
             elif not re.match(r"^(%|\([\w:-]+\)=\s*$)", part):  # comments, and labels to refer to
                 out.append(self.inline(part, at))
@@ -238,6 +243,8 @@ class Chapter:
         shown: dict[str, Callable[[markup.Directive], str]] = {
             "predict": self.predict,
             "exercise": self.exercise,
+            "chapters": self.chapters,
+            "doors": self.body,
             "hint": partial(self.folded, kind="Hint"),
             "solution": partial(self.folded, kind="Solution"),
             "dropdown": partial(self.folded, kind=""),
@@ -321,6 +328,9 @@ class Chapter:
         rows += ["", unfolding("Answer", "\n\n".join(answer))]
         return "\n".join(rows)
 
+    def chapters(self, part: markup.Directive) -> str:
+        return self.markdown(markup.chapters(part, self.path.parent).splitlines(), part.line)
+
     def exercise(self, part: markup.Directive) -> str:
         head = markup.exercise(part)
         self.exercises += 1
@@ -334,12 +344,17 @@ class Chapter:
         before = None
         for cell in markup.cells(self.text):
             if cell.kind == "markdown":
-                yield nbformat.v4.new_markdown_cell(self.markdown(cell.source.splitlines(), cell.line))
+                text = self.markdown(cell.source.splitlines(), cell.line)
+                number = markup.chapter_number(self.path.name)
+                if before is None and number is not None:
+                    text = re.sub(r"^# ", f"# {number}. ", text, count=1)
+                yield nbformat.v4.new_markdown_cell(text)
             elif "exercise" in cell.tags:
                 if before is None or before.kind != "markdown" or not ends_with_exercise(before):
                     raise markup.MarkupError("a cell tagged exercise stands right below its {exercise}", cell.line)
                 both = markup.split(cell.source, cell.line)
-                yield nbformat.v4.new_code_cell(both.starter)
+                # Colab finds the cell that a page links to by the id in its metadata.
+                yield nbformat.v4.new_code_cell(both.starter, metadata={"id": ""})
                 yield folded_code(f"#@title Solution\n{both.solution}")
             elif "raises-exception" in cell.tags:
                 raise markup.MarkupError(
@@ -358,10 +373,11 @@ class Chapter:
         cells = list(self.cells())
         seen: dict[str, int] = {}
         for cell in cells:
-            # An id made from the content stays when cells around it change, and needs no look at the old notebook.
-            name = hashlib.sha256(f"{cell.cell_type}\0{cell.source}".encode()).hexdigest()[:12]
+            name = markup.cell_id(cell.cell_type, cell.source)
             seen[name] = seen.get(name, 0) + 1
             cell["id"] = name if seen[name] == 1 else f"{name}-{seen[name]}"
+            if "id" in cell.metadata:
+                cell.metadata["id"] = cell["id"]
         notebook = nbformat.v4.new_notebook(
             cells=cells,
             metadata={

@@ -4,7 +4,7 @@
 
 Exits 0 once all are there. Where it may not install (no root, no passwordless sudo, no package manager
 it knows), it prints the one command that does and exits 1. Standard library only: it runs before the
-virtual environment exists.
+virtual environment exists, which is also why no library does it.
 """
 
 import os

@@ -161,6 +161,7 @@ _QUIET = {"__get__", "__set__", "size", "dim", "numel", "detach", "clone", "doub
 
 
 def tensors_in(values: Any) -> Any:
+    """The tensors among some values, and in the lists and tuples among them."""
     for value in values:
         if isinstance(value, Tensor):
             yield value
@@ -193,6 +194,7 @@ def _unit(func: Callable[..., Any], args: Any, kwargs: Any) -> Unit | None:
 
 
 def settings_of(func: Callable[..., Any], args: Any, kwargs: Any) -> dict[str, Any]:
+    """The stride, the padding and the other settings of a call of a convolution."""
     if func not in _CONV:
         return {}
     bound = _bind(("input", "weight", "bias", "stride", "padding", "dilation", "groups"), args, kwargs)
@@ -201,6 +203,7 @@ def settings_of(func: Callable[..., Any], args: Any, kwargs: Any) -> dict[str, A
 
 
 def kind_of(func: Callable[..., Any], name: str) -> str:
+    """What kind of function of torch this is: "conv", "linear", "bn", "add", "cat", or its own name."""
     if func in _CONV:
         return "conv"
     if func in _LINEAR:

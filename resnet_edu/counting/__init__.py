@@ -6,7 +6,8 @@
 """
 
 from resnet_edu.counting.arithmetic import block_steps, conv_out
+from resnet_edu.counting.graph import by_block, by_layer
 from resnet_edu.counting.recipes import Recipe, recipe
-from resnet_edu.counting.steps import Step, by_block, by_layer
+from resnet_edu.counting.steps import Step
 
 __all__ = ["Recipe", "Step", "block_steps", "by_block", "by_layer", "conv_out", "recipe"]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Model: TypeAlias = "str | Recipe | Sequence[Step] | nn.Module"
 
 
-def steps_of(model: Model, image: Shape = (3, 224, 224), **changes: object) -> list[Step]:
+def steps_of(model: Model, image: Shape | int = (3, 224, 224), **changes: object) -> list[Step]:
     """The Steps of whatever can be drawn: computed from a name or a recipe, traced in a module.
 
     >>> len(steps_of("resnet18")) == len(steps_of(arithmetic.steps("resnet18")))
@@ -26,6 +26,8 @@ def steps_of(model: Model, image: Shape = (3, 224, 224), **changes: object) -> l
         return arithmetic.steps(model, image, **changes)
     if changes:
         raise TypeError(f"{', '.join(sorted(changes))}: changes go with a name, such as 'resnet18'")
+    if isinstance(model, list) and model and all(isinstance(step, Step) for step in model):
+        return model  # as it is: a traced one knows what it leaves out
     if isinstance(model, Sequence):
         rows = [step for step in model if isinstance(step, Step)]
         if rows and len(rows) == len(model):
@@ -33,7 +35,9 @@ def steps_of(model: Model, image: Shape = (3, 224, 224), **changes: object) -> l
     elif hasattr(model, "named_modules"):
         from resnet_edu.counting.trace import trace  # needs torch, which a module has loaded already
 
-        return trace(model, image)
+        if not (steps := trace(model, image)):
+            raise ValueError(f"nothing happens in this {type(model).__name__}: no operation changes the image")
+        return steps
     raise TypeError(f"cannot draw a {type(model).__name__}: expected a name, a Recipe, a list of Steps or an nn.Module")
 
 

@@ -3,7 +3,9 @@
 No torch here. The arithmetic reads a recipe to count, the zoo reads it to build.
 """
 
+import operator
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,20 +29,41 @@ def check_choice(name: str, value: object, choices: Any) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
 
 
-def check_count(name: str, value: int) -> None:
-    """Raise ValueError unless the value is a whole number of at least 1.
+def whole(value: object) -> int | None:
+    """The value as a plain int if it is a whole number, numpy's and torch's included; otherwise None.
 
+    ``True`` is none: that it equals 1 is an accident of Python.
+
+    >>> whole(3), whole(3.0), whole(True)
+    (3, None, None)
+    """
+    kind = getattr(value, "dtype", type(value))  # an array's or a tensor's truth values have theirs inside
+    if "bool" in str(kind):
+        return None
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+def check_count(name: str, value: object) -> int:
+    """The value as a plain int; raise ValueError unless it is a whole number of at least 1.
+
+    >>> check_count("num_classes", 10)
+    10
     >>> check_count("num_classes", 0)
     Traceback (most recent call last):
         ...
     ValueError: num_classes must be a whole number of at least 1, got 0
     """
-    if not isinstance(value, int) or value < 1:
+    count = whole(value)
+    if count is None or count < 1:
         raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+    return count
 
 
-def check_layers(layers: tuple[int, ...], widths: tuple[int, ...]) -> None:
-    """Raise ValueError unless there is one count of blocks for each width, all at least 1.
+def check_layers(layers: tuple[int, ...], widths: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Both as plain ints; raise ValueError unless there is one count of blocks for each width, all at least 1.
 
     >>> check_layers((2, 2, 2), (64, 128, 256, 512))
     Traceback (most recent call last):
@@ -52,8 +75,8 @@ def check_layers(layers: tuple[int, ...], widths: tuple[int, ...]) -> None:
             f"layers needs one count of blocks for each of the {len(widths)} widths {tuple(widths)}, "
             f"got {len(layers)}: {tuple(layers)}"
         )
-    for count in (*layers, *widths):
-        check_count("every entry of layers and widths", count)
+    name = "every entry of layers and widths"
+    return tuple(check_count(name, count) for count in layers), tuple(check_count(name, width) for width in widths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +105,6 @@ class Recipe:
     num_classes: int = 1000
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "layers", tuple(self.layers))
-        object.__setattr__(self, "widths", tuple(self.widths))
         check_choice("block", self.block, CONVS_IN_BLOCK)
         check_choice("stem", self.stem, STEM_KERNEL)
         check_choice("stride_in", self.stride_in, ("3x3", "1x1"))
@@ -92,14 +113,16 @@ class Recipe:
             object.__setattr__(self, "shortcut", "none")
         else:
             check_choice("shortcut", self.shortcut, ("A", "B", "C"))
-        check_layers(self.layers, self.widths)
+        layers, widths = check_layers(tuple(self.layers), tuple(self.widths))
+        object.__setattr__(self, "layers", layers)
+        object.__setattr__(self, "widths", widths)
         if self.shortcut == "A" and list(self.widths) != sorted(self.widths):
             raise ValueError(
                 f"zero-padding can add channels but not remove them, so under option A no width may shrink, "
                 f"got {self.widths}; use option B, a projection"
             )
-        check_count("in_channels", self.in_channels)
-        check_count("num_classes", self.num_classes)
+        for name in ("in_channels", "num_classes"):
+            object.__setattr__(self, name, check_count(name, getattr(self, name)))
 
     @property
     def depth(self) -> int:
@@ -131,6 +154,8 @@ def recipe(name: str, **changes: Any) -> Recipe:
 
     Raises ValueError for a name or depth that does not exist, with the nearest ones that do.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"a recipe goes by its name, such as 'resnet50', got {type(name).__name__}")
     match = re.fullmatch(r"(resnet|plain|cifar_plain|cifar)_?(\d+)", name)
     if match is None:
         raise ValueError(
@@ -177,6 +202,21 @@ def cifar_recipe(depth: int) -> Recipe:
     return Recipe("basic", (n, n, n), (16, 32, 64), stem="cifar", shortcut="A", num_classes=10)
 
 
+def image_shape(image: Any, channels: int = 3) -> tuple[int, ...]:
+    """An image's shape as people write it: all three numbers, or the side of a square.
+
+    >>> image_shape(224), image_shape([1, 28, 28])
+    ((3, 224, 224), (1, 28, 28))
+
+    Raises TypeError for what is neither.
+    """
+    sides = [image] if not isinstance(image, tuple | list) else list(image)
+    if not sides or any(isinstance(side, bool) or not hasattr(side, "__index__") for side in sides):
+        raise TypeError(f"an image is (channels, height, width), or one number for a square, got {image!r}")
+    numbers = tuple(side.__index__() for side in sides)
+    return numbers if isinstance(image, tuple | list) else (channels, *numbers * 2)
+
+
 def check_image(shape: tuple[int, ...], in_channels: int, stem_kernel: int) -> None:
     """Raise ValueError unless ``(C, H, W)`` is an image that a stem can take, and say what to change.
 
@@ -185,6 +225,8 @@ def check_image(shape: tuple[int, ...], in_channels: int, stem_kernel: int) -> N
         ...
     ValueError: this network takes images with 3 channels, got 1 in (1, 28, 28)
     """
+    if not isinstance(shape, Sequence):
+        raise ValueError(f"an image is (channels, height, width), such as (3, 224, 224), got {shape!r}")
     if len(shape) != 3:
         raise ValueError(f"an image is (channels, height, width), got {len(shape)} numbers: {tuple(shape)}")
     channels, height, width = shape

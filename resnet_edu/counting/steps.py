@@ -2,15 +2,16 @@
 
 Two rooms produce Steps: :mod:`resnet_edu.counting.arithmetic` computes them from a recipe, without torch,
 and :mod:`resnet_edu.counting.trace` observes them in a real forward pass. Tables, diagrams, volumes and
-explorers consume them and do not care which.
+explorers consume them and do not care which. Each row says which rows above it reads, so the rows are a graph,
+and :mod:`resnet_edu.counting.graph` finds the shortcuts, blocks and layers in it.
 """
 
-from collections.abc import Callable, Iterable
-from itertools import groupby
+from collections.abc import Iterable
 from typing import NamedTuple
 
 Shape = tuple[int, ...]
 
+# The names of a ResNet's own rooms, torchvision's. They color a picture, and divide a network where nothing is added.
 _STEM = {"conv1", "bn1", "relu", "maxpool"}
 _HEAD = {"avgpool", "flatten", "fc"}
 
@@ -25,6 +26,8 @@ class Step(NamedTuple):
     9408
     >>> step.multiply_adds       # each of them once for every output pixel: 9408·112·112
     118013952
+    >>> step.reads               # the row before it; before the first row lies the image
+    (1,)
     """
 
     room: str
@@ -35,15 +38,50 @@ class Step(NamedTuple):
     """``(C, H, W)``, or ``(features,)`` after the flatten."""
     output: Shape
     parameters: int
-    """Learnable numbers; a batch norm has two for each channel."""
+    """Learnable numbers that no row above has read; a batch norm has two for each channel."""
     multiply_adds: int
-    """Of convolutions and linear layers, biases left out, as the paper counts its FLOPs (Table 1)."""
+    """Of convolutions, linear layers and matrix products, biases left out, as the paper counts its FLOPs (Table 1)."""
     receptive_field: int
     """Side, in input pixels, of the square that one output cell can see; the border is ignored."""
+    reads: tuple[int, ...] = (1,)
+    """How many rows up each row lies that this one reads; above the first row lies the image. Counted from the row
+    itself, so that a part of a network is the same rows wherever it stands."""
+    learned: bool = False
+    """Whether it computes with parameters, its own or shared ones."""
+    counted: bool = True
+    """Whether its multiply-adds are known; if not, they are left out."""
+
+
+class Traced(list[Step]):
+    """Steps of a model that ran, and what they leave out.
+
+    >>> Traced([], unread={"aux": 50}).remarks
+    ['50 parameters belong to no row, because nothing read them: aux (50)']
+    """
+
+    def __init__(self, steps: Iterable[Step], unread: dict[str, int], lost: bool = False) -> None:
+        super().__init__(steps)
+        self.unread = unread
+        """Parameters that no row has read, by the module that holds them."""
+        self.lost = lost
+        """Whether something came from where nobody can look, so that rows are missing."""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a table has to add, so that its rows and its remarks are the whole model."""
+        remarks = []
+        if self.unread:
+            named = ", ".join(f"{name} ({count:,})" for name, count in list(self.unread.items())[:4])
+            more = f" and {len(self.unread) - 4} more" if len(self.unread) > 4 else ""
+            total = sum(self.unread.values())
+            remarks.append(f"{total:,} parameters belong to no row, because nothing read them: {named}{more}")
+        if self.lost:
+            remarks.append("operations are missing that ran where nobody can look: in a script, in numpy, in a thread")
+        return remarks
 
 
 def layer_of(room: str) -> str:
-    """The part of the network that a room belongs to: ``stem``, ``layer1`` …, or ``head``.
+    """The part of a ResNet that a room's name belongs to: ``stem``, ``layer1`` …, or ``head``.
 
     >>> layer_of("bn1"), layer_of("layer2.0.bn1"), layer_of("fc")
     ('stem', 'layer2', 'head')
@@ -53,7 +91,7 @@ def layer_of(room: str) -> str:
 
 
 def block_of(room: str) -> str:
-    """The block that a room belongs to; outside the layers, the part of the network.
+    """The block that a room's name belongs to; outside the layers, the part of the network.
 
     >>> block_of("layer2.0.bn1"), block_of("maxpool")
     ('layer2.0', 'stem')
@@ -62,49 +100,10 @@ def block_of(room: str) -> str:
     return ".".join(room.split(".")[:2]) if layer.startswith("layer") else layer
 
 
-def by_layer(steps: Iterable[Step]) -> list[Step]:
-    """Sum up Steps to one for each of stem, layer1 …, head.
-
-    >>> from resnet_edu.counting import arithmetic
-    >>> [step.output for step in by_layer(arithmetic.steps("resnet18"))][:3]
-    [(64, 56, 56), (64, 56, 56), (128, 28, 28)]
-    """
-    return _summed(steps, layer_of)
-
-
-def by_block(steps: Iterable[Step]) -> list[Step]:
-    """Sum up Steps to one for each block, with the stem and the head as one row each.
-
-    >>> from resnet_edu.counting import arithmetic
-    >>> [step.room for step in by_block(arithmetic.steps("resnet18"))][:4]
-    ['stem', 'layer1.0', 'layer1.1', 'layer2.0']
-    """
-    return _summed(steps, block_of)
-
-
-def _summed(steps: Iterable[Step], key: Callable[[str], str]) -> list[Step]:
-    rows = []
-    for name, group in groupby(steps, lambda step: key(step.room)):
-        members = list(group)
-        count = len(members)
-        rows.append(
-            Step(
-                name,
-                f"{count} operation{'s' if count > 1 else ''}",
-                members[0].input,
-                members[-1].output,
-                sum(step.parameters for step in members),
-                sum(step.multiply_adds for step in members),
-                members[-1].receptive_field,
-            )
-        )
-    return rows
-
-
 def shape_text(shape: Shape) -> str:
     """A shape as the book writes it.
 
     >>> shape_text((64, 56, 56)), shape_text((1000,))
     ('64×56×56', '1000')
     """
-    return "×".join(map(str, shape))
+    return "×".join(map(str, shape)) or "1"

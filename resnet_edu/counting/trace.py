@@ -1,37 +1,30 @@
 """Every operation of a real forward pass, as Steps: for any ``nn.Module``, ours or not.
 
-Module hooks see what has a name; a function mode sees the additions between them, so the plus sign
-of a shortcut is a row of its own. Both watch the receptive field grow (Araujo, Norris and Sim 2019,
-section 2): it rides along on the tensors.
+Hooks on the model's own modules tell the rooms; a function mode sees each function that touches a tensor, what it
+read and what it made. What a tensor comes from rides along on it. What cannot be seen: the inside of a script, work
+in other threads, trips through numpy.
 """
 
-import math
-from collections.abc import Callable
+import inspect
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
-from resnet_edu.counting.steps import Shape, Step
-
-# For the height and the width: how many input pixels a cell sees, how many lie between two cells.
-_View = tuple[tuple[int, int], ...]
-
-_WORDS: dict[type[nn.Module], str] = {
-    nn.Conv2d: "conv",
-    nn.MaxPool2d: "max-pool",
-    nn.AvgPool2d: "average pool",
-    nn.AdaptiveAvgPool2d: "average pool",
-    nn.BatchNorm2d: "batch norm",
-    nn.ReLU: "ReLU",
-    nn.Flatten: "flatten",
-    nn.Linear: "linear",
-}
+from resnet_edu.counting import fields, functions
+from resnet_edu.counting.fields import View, image_view
+from resnet_edu.counting.functions import Call
+from resnet_edu.counting.recipes import image_shape
+from resnet_edu.counting.steps import Shape, Step, Traced
 
 
-def trace(model: nn.Module, image: Shape = (3, 224, 224)) -> list[Step]:
+def trace(model: nn.Module, image: Shape | int = (3, 224, 224)) -> Traced:
     """The operations of one image's way through the model, in the order they ran.
 
     >>> from resnet_edu import resnet18
@@ -40,125 +33,393 @@ def trace(model: nn.Module, image: Shape = (3, 224, 224)) -> list[Step]:
     ('conv 7×7/2', (64, 32, 32))
     >>> [step.operation for step in steps if step.room.startswith("layer1.0")]
     ['conv 3×3', 'batch norm', 'ReLU', 'conv 3×3', 'batch norm', 'add', 'ReLU']
+    >>> steps[9].room, [steps[9 - n].room for n in steps[9].reads]          # the sum of the block, and what it adds
+    ('layer1.0.add', ['layer1.0.bn2', 'maxpool'])
 
-    A row is a module without children, under its class's name where we have no word for it, or an
-    addition of two maps. Multiply-adds are counted for ``nn.Conv2d`` and ``nn.Linear``; functions
-    called between modules leave no row. Runs the model in eval mode without gradients and puts every
-    module's mode back. Errors of the model itself come through unchanged.
+    A row is a module without children, or a function called between modules; what only gives a tensor another shape
+    leaves none. Each parameter is counted once, in the row that reads it first; ``unread`` holds the others. Compiled
+    and parallel models are unwrapped. Runs the model in eval mode without gradients and puts every module's mode back.
+
+    Raises TypeError for a script, whose inside nobody can watch, and for a model that needs several inputs. Errors of
+    the model itself come through unchanged.
     """
-    names = {module: name for name, module in model.named_modules()}
-    running: list[nn.Module] = []  # outermost first
-    rows: list[Step] = []
-
-    def enter(module: nn.Module, inputs: Any) -> None:
-        running.append(module)
-
-    def leave(module: nn.Module, inputs: Any, output: Any) -> None:
-        running.pop()
-        maps = bool(inputs) and isinstance(inputs[0], Tensor) and isinstance(output, Tensor)
-        if maps and _is_leaf(module) and not isinstance(module, nn.Identity):
-            rows.append(_step(names.get(module, ""), module, inputs[0], output))
-
-    def add(output: Tensor) -> None:
-        # An addition inside a leaf is that module's own business.
-        if running and not _is_leaf(running[-1]):
-            room = f"{names.get(running[-1], '')}.add".lstrip(".")
-            shape = tuple(output.shape[1:])
-            rows.append(Step(room, "add", shape, shape, 0, 0, _field(output)))
-
-    modes = {module: module.training for module in names}
-    weight = next(model.parameters(), torch.empty(0))
-    x = _remember(torch.zeros(1, *image, device=weight.device, dtype=weight.dtype), ((1, 1), (1, 1)))
-    model.eval()
+    model = _unwrapped(model)
+    weight = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
+    x = torch.zeros(1, *image_shape(image), device=weight.device, dtype=weight.dtype)
+    args, kwargs = _arguments(model, x)
+    modules = list(model.modules())
+    training = [module for module in modules if module.training]
+    compiled = {module: module._compiled_call_impl for module in modules if module._compiled_call_impl is not None}
+    watch = _Watch(model, x)
+    hooks = [hook for module in modules for hook in watch.hooks(module)]
     try:
-        with (
-            torch.no_grad(),
-            register_module_forward_pre_hook(enter),
-            register_module_forward_hook(leave),
-            _Between(add),
-        ):
-            model(x)
+        with ExitStack() as stack:
+            if any(hasattr(module, "_orig_mod") for module in modules):
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
+            stack.enter_context(torch.no_grad())
+            if training:
+                model.eval()
+            for module in compiled:
+                module._compiled_call_impl = None
+            stack.enter_context(watch)
+            model(*args, **kwargs)
     finally:
-        for module, training in modes.items():
-            module.training = training
-    return rows
+        for hook in hooks:
+            hook.remove()
+        for module in training:
+            module.training = True
+        for module, call in compiled.items():
+            module._compiled_call_impl = call
+    return Traced(watch.steps(), watch.unread(), watch.lost)
 
 
-class _Between(TorchFunctionMode):
-    """Hands each result the widest view of its inputs, and reports additions of two maps."""
+@dataclass(slots=True, eq=False)
+class _Row:
+    """A Step while it is being made."""
 
-    def __init__(self, add: Callable[[Tensor], None]) -> None:
+    room: str
+    operation: str
+    reads: "list[_Row]"
+    input: Shape
+    output: Shape
+    side: int
+    parameters: int = 0
+    multiply_adds: int = 0
+    learned: bool = False
+    counted: bool = True
+    has_word: bool = True
+    """Whether the operation is a word of the book, and not just the function's name."""
+    index: int = -1
+    into: "_Row | None" = None
+    """The row that it became a part of."""
+
+    def final(self) -> "_Row":
+        row = self
+        while row.into is not None:
+            row = row.into
+        return row
+
+
+class _Mark:
+    """What rides on a tensor: the row that made it and what its cells see, or the parameters it is made of alone."""
+
+    __slots__ = ("cost", "owed", "row", "run", "view")
+
+    def __init__(
+        self, run: object, row: _Row | None, view: View | None, owed: tuple[Tensor, ...] = (), cost: int = 0
+    ) -> None:
+        self.run, self.row, self.view, self.owed = run, row, view, owed
+        self.cost = cost
+        """The multiply-adds that made a tensor of parameters alone, until a row has paid for them."""
+
+
+class _Watch(TorchFunctionMode):
+    def __init__(self, model: nn.Module, x: Tensor) -> None:
         super().__init__()
-        self.add = add
+        self.run = object()  # a tensor that an earlier trace has marked means nothing here
+        self.thread = threading.get_ident()
+        self.names = {module: _shown(name) for name, module in model.named_modules()}
+        self.leaves = {module for module in self.names if _is_leaf(module)}
+        self.model = model
+        self.parameters = {id(p): p for p in model.parameters()}
+        self.read: set[int] = set()
+        self.rows: list[_Row] = []
+        self.lost = False
+        self.running: list[tuple[nn.Module, int]] = []  # outermost first, with the number of rows before it
+        shape = tuple(x.shape[1:])
+        self.image = _Row("image", "image", [], shape, shape, 1)
+        _put(x, _Mark(self.run, self.image, image_view(x.shape)))
+
+    # -- modules ------------------------------------------------------------------------------------
+
+    def hooks(self, module: nn.Module) -> Iterator[Any]:
+        yield module.register_forward_pre_hook(self.enter)
+        # Also when the forward fails: the model may catch the error and go on.
+        yield module.register_forward_hook(self.leave, with_kwargs=True, always_call=True)
+
+    def enter(self, module: nn.Module, args: Any) -> None:
+        if threading.get_ident() == self.thread:
+            self.running.append((module, len(self.rows)))
+
+    def leave(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        if threading.get_ident() != self.thread or not self.running:
+            return
+        _, start = self.running.pop()
+        made = len(self.rows) - start
+        if module in self.leaves and made == 1:
+            self.name(self.rows[start], module)
+        elif module in self.leaves and made:
+            self.merge(module, start)
+        elif not made and isinstance(output, Tensor) and not isinstance(module, nn.Identity | nn.Sequential):
+            with torch._C.DisableTorchFunction():
+                self.silent(module, args, kwargs, output)
+
+    def name(self, row: _Row, module: nn.Module) -> None:
+        row.room = self.names.get(module, "")
+        own = getattr(type(module), "operation", None)  # a module of the network may bring the word for itself
+        if isinstance(own, str):
+            stride = getattr(module, "stride", 1)
+            row.operation = f"{own}/{stride}" if own == "zero-pad" and stride != 1 else own
+        elif not row.has_word:
+            row.operation = type(module).__name__
+
+    def merge(self, module: nn.Module, start: int) -> None:
+        """What a module without children did, as one row, unless it is a block of its own."""
+        parts = self.rows[start:]
+        inside = set(map(id, parts))
+        outside: list[_Row] = []
+        for row in parts:
+            outside += [read for read in map(_Row.final, row.reads) if id(read) not in inside and read not in outside]
+        weighted = [row for row in parts if row.multiply_adds or not row.counted]
+        sums = [row for row in parts if row.operation == "add"]
+        is_known = type(module).__module__.startswith("torch.nn") or hasattr(type(module), "operation")
+        several = len(weighted) > 1 or (sums and (len(outside) > 1 or any(row.learned for row in parts)))
+        if not is_known and (several or module is self.model):
+            return
+        whole = _Row(
+            "",
+            weighted[0].operation if len(weighted) == 1 else type(module).__name__,
+            outside,
+            parts[0].input,
+            parts[-1].output,
+            parts[-1].side,
+            sum(row.parameters for row in parts),
+            sum(row.multiply_adds for row in parts),
+            any(row.learned for row in parts),
+            all(row.counted for row in parts),
+        )
+        self.name(whole, module)
+        for row in parts:
+            row.into = whole
+        self.rows[start:] = [whole]
+
+    def silent(self, module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
+        """A module that ran and made no row: it did nothing, or it did it where nobody can look."""
+        marked = ((tensor, self.mark(tensor)) for tensor in functions.tensors((*args, *kwargs.values())))
+        given = [(tensor, mark) for tensor, mark in marked if mark is not None and mark.row is not None]
+        mark = self.mark(output)
+        # A dropout does nothing now, a flatten hardly more, and a reader who wrote one looks for it.
+        is_torchs = module in self.leaves and type(module).__module__.startswith("torch.nn.modules")
+        if not given or not output.is_floating_point() or (mark is not None and not is_torchs):
+            return
+        views = [mark.view for _, mark in given if mark.view is not None]
+        view = mark.view if mark else fields.unknown(views, tuple(output.shape))
+        row = _Row(
+            self.names.get(module, ""),
+            functions.WORDS.get(type(module).__name__.lower(), type(module).__name__),
+            [mark.row for _, mark in given if mark.row is not None],
+            functions.shape(given[0][0]),
+            functions.shape(output),
+            view.side if view else 1,
+        )
+        if mark is None:
+            self.pay(row, list(module.parameters()))
+            row.counted = not row.learned
+        self.rows.append(row)
+        _put(output, _Mark(self.run, row, view))
+
+    def pay(self, row: _Row, owed: list[Tensor]) -> None:
+        """The row reads these parameters; those that no row has read before are its own."""
+        row.learned = bool(owed)
+        for parameter in owed:
+            if id(parameter) not in self.read:
+                self.read.add(id(parameter))
+                row.parameters += parameter.numel()
+
+    # -- functions ----------------------------------------------------------------------------------
+
+    def mark(self, tensor: Tensor) -> _Mark | None:
+        mark = getattr(tensor, "_resnet_edu_mark", None)
+        return mark if mark is not None and mark.run is self.run else None
+
+    def is_strange(self, args: Any) -> bool:
+        """Whether the first argument is a tensor from nowhere."""
+        x = args[0] if args else None
+        if not isinstance(x, Tensor) or id(x) in self.parameters or self.mark(x) is not None:
+            return False
+        return x.is_floating_point() and not any(x is buffer for buffer in self.model.buffers())
+
+    def guess(self, tensor: Tensor) -> _Mark:
+        """It probably comes from the last row."""
+        row = self.rows[-1] if self.rows else self.image
+        view = fields.plain_view((row.side, row.side), tensor.shape)
+        return _Mark(self.run, row, view)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        maps = [t for t in _tensors(args) if _view(t)]
-        output = func(*args, **(kwargs or {}))
-        if maps:
-            view = tuple(max(axis) for axis in zip(*map(_view, maps), strict=True))
-            for out in _tensors([output]):
-                lost_sides = maps[0].dim() == 4 and out.dim() < 4  # flattened or averaged: every cell in one
-                _remember(out, _widen(view, [(side, 1) for side in maps[0].shape[2:]]) if lost_sides else view)
-            if func.__name__.strip("_") in ("add", "iadd") and len(maps) == 2 and maps[0].shape == maps[1].shape:
-                self.add(output)
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "function").partition(".")[0]
+        if name in functions.QUESTIONS:
+            return func(*args, **kwargs)
+        given = functions.tensors((*args, *kwargs.values()))
+        marks: list[_Mark] = []
+        seen: list[Tensor] = []
+        owed: list[Tensor] = []
+        made_before = 0
+        matrix = False
+        for tensor in given:
+            mark = getattr(tensor, "_resnet_edu_mark", None)
+            if mark is not None and mark.run is self.run:
+                if mark.row is None:
+                    owed += mark.owed
+                    made_before, mark.cost = made_before + mark.cost, 0
+                    matrix = matrix or tensor.dim() > 1
+                else:
+                    marks.append(mark)
+                    seen.append(tensor)
+            elif id(tensor) in self.parameters and not is_lazy(tensor):
+                owed.append(tensor)
+                matrix = matrix or tensor.dim() > 1
+        if not marks and not owed:
+            return func(*args, **kwargs)
+        plain = name.strip("_")
+        if not marks and plain in functions.LAYERS and self.is_strange(args):
+            # A layer reads what no function made that could be seen: a script's output, or numpy's.
+            marks, seen, self.lost = [self.guess(args[0])], [args[0]], True
+        if plain in functions.FREE or plain in functions.COSTS or not marks:
+            output, cost = func(*args, **kwargs), None
+        else:
+            output, cost = functions.measured(func, args, kwargs)
+        made = functions.tensors((output,)) if not isinstance(output, Tensor) else [output]
+        if output is None and args and isinstance(args[0], Tensor):  # x[…] = y
+            made = [args[0]]
+        if not made:
+            return output
+        if not marks:
+            own = Call(plain, args, kwargs, given, []).multiply_adds(made[0]) or 0
+            for tensor in made:
+                if id(tensor) not in self.parameters and tensor.is_floating_point():
+                    _put(tensor, _Mark(self.run, None, None, tuple(owed), made_before + own))
+                    made_before = own = 0
+            return output
+        call = Call(plain, args, kwargs, seen, [mark.view for mark in marks])
+        source = marks[0]
+        if plain in functions.RESHAPES or not (made[0].is_floating_point() or made[0].is_complex()):
+            for tensor in made:
+                _put(tensor, _Mark(self.run, source.row, call.seen_by(tensor)))
+            return output
+        is_changed = name.endswith("_") or output is None
+        if not is_changed and (any(made[0] is tensor for tensor in given) or functions.changes_nothing(call)):
+            for tensor in made:
+                _put(tensor, _Mark(self.run, source.row, source.view))
+            return output
+        if plain == "getitem" and made[0].numel() == seen[0].numel():
+            _put(made[0], _Mark(self.run, source.row, call.seen_by(made[0])))
+            return output
+        view = call.seen_by(made[0])
+        row = self.add(call, [mark.row for mark in marks], owed, made[0], cost, matrix, view)
+        row.multiply_adds += made_before
+        for tensor in made:
+            _put(tensor, _Mark(self.run, row, view if tensor is made[0] else call.seen_by(tensor)))
+            base = tensor._base if is_changed else None
+            if base is not None and self.mark(base):  # a write through a view changes what it is a view of
+                _put(base, _Mark(self.run, row, self.mark(base).view))  # type: ignore[union-attr]
         return output
 
+    def add(
+        self,
+        call: Call,
+        reads: Any,
+        owed: list[Tensor],
+        output: Tensor,
+        cost: int | None,
+        matrix: bool,
+        view: View | None,
+    ) -> _Row:
+        word, has_word = call.word(bool(owed))
+        # A module that is made in the forward has no name: it ran inside the one around it.
+        room = next((self.names[module] for module, _ in reversed(self.running) if module in self.names), "")
+        row = _Row(
+            f"{room}.{call.name}".lstrip("."),
+            word,
+            reads,
+            functions.shape(call.seen[0]),
+            functions.shape(output),
+            view.side if view else 1,
+            has_word=has_word,
+        )
+        self.pay(row, owed)
+        own = call.multiply_adds(output)
+        row.multiply_adds = (cost or 0) if own is None else own
+        # What multiplies by a matrix and is known to nobody, PyTorch's counter included, is not counted.
+        row.counted = own is not None or bool(cost) or call.name in functions.FREE or not matrix
+        self.rows.append(row)
+        return row
 
-def _tensors(values: Any) -> list[Tensor]:
-    # One list deep: torch.cat takes a list of tensors, torch.chunk gives a tuple.
-    flat = (t for value in values for t in (value if isinstance(value, list | tuple) else (value,)))
-    return [t for t in flat if isinstance(t, Tensor)]
+    # -- afterwards ---------------------------------------------------------------------------------
+
+    def steps(self) -> Iterator[Step]:
+        for index, row in enumerate(self.rows):
+            row.index = index
+        for row in self.rows:
+            reads = tuple(row.index - read.final().index for read in row.reads)
+            yield Step(
+                row.room,
+                row.operation,
+                row.input,
+                row.output,
+                row.parameters,
+                row.multiply_adds,
+                row.side,
+                reads,
+                row.learned,
+                row.counted,
+            )
+
+    def unread(self) -> dict[str, int]:
+        left: dict[str, int] = {}
+        for name, module in self.model.named_modules():
+            for own, parameter in module.named_parameters(recurse=False):
+                if id(parameter) not in self.read:
+                    self.read.add(id(parameter))
+                    holder = _shown(name) or own
+                    left[holder] = left.get(holder, 0) + parameter.numel()
+        return left
 
 
-def _step(room: str, module: nn.Module, x: Tensor, output: Tensor) -> Step:
-    own = getattr(type(module), "operation", None)  # a module of the network may bring the word for itself
-    operation = own if isinstance(own, str) else _WORDS.get(type(module), type(module).__name__)
-    windows: list[tuple[int, int]] = []  # for the height and the width: cells read, cells moved
-    if isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
-        kernel, stride, dilation = (_pair(getattr(module, key, 1)) for key in ("kernel_size", "stride", "dilation"))
-        operation += f" {kernel[0]}×{kernel[1]}" + (f"/{stride[0]}" if stride[0] > 1 else "")
-        windows = [(d * (k - 1) + 1, s) for k, s, d in zip(kernel, stride, dilation, strict=True)]
-    elif own == "zero-pad":
-        steps = int(getattr(module, "stride", 1))
-        operation += f"/{steps}" if steps > 1 else ""
-        windows = [(1, steps)] * 2
-    elif isinstance(module, nn.AdaptiveAvgPool2d):
-        sides = zip(x.shape[2:], output.shape[2:], strict=True)
-        # A single cell has no neighbor to be far from, so it takes no step.
-        windows = [(math.ceil(before / after), max(before // after, 1) if after > 1 else 1) for before, after in sides]
-    if windows and (view := _view(x)):
-        _remember(output, _widen(view, windows))
+def _unwrapped(model: nn.Module) -> nn.Module:
+    while True:
+        if isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+            model = inner  # torch.compile
+        elif isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module
+        else:
+            break
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise TypeError(
+            "nobody can watch the inside of a script: pass the model as it was before torch.jit.script or "
+            "torch.jit.trace"
+        )
+    return model
 
-    multiply_adds = 0
-    if isinstance(module, nn.Conv2d):
-        multiply_adds = module.weight.numel() * output[0, 0].numel()  # every weight once for each pixel
-    elif isinstance(module, nn.Linear):
-        multiply_adds = module.in_features * output[0].numel()
-    parameters = sum(p.numel() for p in module.parameters())
-    return Step(room, operation, tuple(x.shape[1:]), tuple(output.shape[1:]), parameters, multiply_adds, _field(output))
+
+def _arguments(model: nn.Module, x: Tensor) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    """The image as the forward takes it: first, or under the one keyword that has to be there."""
+    try:
+        parameters = list(inspect.signature(model.forward).parameters.values())
+    except (TypeError, ValueError):
+        return (x,), {}
+    needed = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    name = type(model).__name__
+    if len(needed) > 1:
+        raise TypeError(
+            f"{name}.forward needs {len(needed)} inputs ({', '.join(p.name for p in needed)}), and trace gives it one "
+            "image: pass a module whose forward takes the image and makes the others"
+        )
+    if not parameters:
+        raise TypeError(f"{name}.forward takes no input, so no image can go through it")
+    if needed and needed[0].kind is inspect.Parameter.KEYWORD_ONLY:
+        return (), {needed[0].name: x}
+    return (x,), {}
 
 
 def _is_leaf(module: nn.Module) -> bool:
-    return next(module.children(), None) is None
+    # torch.nn.utils.parametrize hangs what makes the weight below the module.
+    return all(name == "parametrizations" for name, _ in module.named_children())
 
 
-def _view(tensor: Tensor) -> _View:
-    return getattr(tensor, "_resnet_edu_view", ())
+def _shown(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")
 
 
-def _remember(tensor: Tensor, view: _View) -> Tensor:
-    tensor._resnet_edu_view = view  # type: ignore[attr-defined]
-    return tensor
-
-
-def _field(tensor: Tensor) -> int:
-    return max((field for field, _ in _view(tensor)), default=1)
-
-
-def _widen(view: _View, windows: list[tuple[int, int]]) -> _View:
-    axes = zip(view, windows, strict=True)
-    return tuple((field + (reach - 1) * jump, jump * stride) for (field, jump), (reach, stride) in axes)
-
-
-def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
-    return value if isinstance(value, tuple) else (value, value)
+def _put(tensor: Tensor, mark: _Mark) -> None:
+    tensor._resnet_edu_mark = mark  # type: ignore[attr-defined]

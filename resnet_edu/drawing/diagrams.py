@@ -1,27 +1,31 @@
-"""Blocks, layers and networks as graphs: solid line identity, dashed projection, dotted zero-padding.
+"""Blocks, layers and networks as graphs: solid line identity, dashed projection, dotted where nothing is learned.
 
-The line styles are those of He et al. 2015, Figure 3. Each graph is computed from Steps, written in
-Graphviz's language and laid out by its ``dot`` program.
+The line styles are those of He et al. 2015, Figure 3, where dotted means zero-padding; here also a pooling or a scale.
+Each graph is computed from what the Steps read, written in Graphviz's language and laid out by its ``dot`` program.
 """
 
 import re
 import subprocess
 from collections.abc import Iterable, Sequence
 from html import escape, unescape
-from itertools import groupby
 
-from resnet_edu.counting import arithmetic
+from resnet_edu.counting import arithmetic, graph
+from resnet_edu.counting.graph import Block, Part, Shortcut, by_layer, shortcut_of
 from resnet_edu.counting.models import Model, name_of, steps_of
-from resnet_edu.counting.recipes import STEM_KERNEL, check_choice
-from resnet_edu.counting.steps import Shape, Step, block_of, by_layer, layer_of, shape_text
+from resnet_edu.counting.recipes import STEM_KERNEL, check_choice, image_shape
+from resnet_edu.counting.steps import Shape, Step, shape_text
 from resnet_edu.drawing import palette
 from resnet_edu.drawing.pictures import Picture, journey, opening, size_of
 
 #: How each kind of shortcut is drawn.
-LINES = {"identity": "solid", "projection": "dashed", "zero-pad": "dotted"}
+LINES = {"identity": "solid", "projection": "dashed", "zero-pad": "dotted", "unlearned": "dotted"}
 
 #: Equal blocks in a row that a network's picture draws before it folds the rest into one line.
 _FOLD = 7
+#: A box lists at most so many operations.
+_LIST = 8
+#: Outside of blocks, more lines than this are a thicket, and become one box.
+_THICKET = 120
 
 
 class Diagram(Picture):
@@ -36,22 +40,6 @@ class Diagram(Picture):
         super().__init__(svg, alt, narrow)
         self.title = title
         self.dot = dot
-
-
-def shortcut_of(steps: Iterable[Step]) -> str:
-    """The kind of shortcut of one block: ``identity``, ``projection``, ``zero-pad`` or ``none``.
-
-    >>> [shortcut_of(arithmetic.block_steps("basic", 64, 128, 2, shortcut=option)) for option in "AB"]
-    ['zero-pad', 'projection']
-    >>> shortcut_of(arithmetic.block_steps("basic")), shortcut_of(arithmetic.block_steps("plain"))
-    ('identity', 'none')
-    """
-    added = False
-    for step in steps:
-        if ".downsample" in step.room:
-            return "zero-pad" if step.operation.startswith("zero-pad") else "projection"
-        added = added or step.operation == "add"
-    return "identity" if added else "none"
 
 
 def block(
@@ -88,7 +76,7 @@ def block(
     return _diagram(title, _operations(steps), _block_alt(kind, steps))
 
 
-def stem(kind: str = "imagenet", image: Shape = (3, 224, 224)) -> Diagram:
+def stem(kind: str = "imagenet", image: Shape | int = (3, 224, 224)) -> Diagram:
     """The stem with every operation, and the shapes on the edges.
 
     >>> stem("imagenet").alt
@@ -96,12 +84,13 @@ def stem(kind: str = "imagenet", image: Shape = (3, 224, 224)) -> Diagram:
     """
     check_choice("stem", kind, STEM_KERNEL)
     name, title = ("resnet18", "ImageNet stem") if kind == "imagenet" else ("cifar20", "CIFAR stem")
-    steps = arithmetic.steps(name, image, in_channels=image[0])
-    part = [step for step in steps if layer_of(step.room) == "stem"]
-    return _diagram(title, _operations(part), f"The {title}: {_listed(part)}.")
+    image = image_shape(image)
+    part, *_ = graph.parts(steps := arithmetic.steps(name, image, in_channels=image[0]))
+    rows = steps[: part.stop]
+    return _diagram(title, _operations(rows), f"The {title}: {_listed(rows)}.")
 
 
-def layer(model: Model = "resnet34", number: int = 1, image: Shape = (3, 224, 224), **changes: object) -> Diagram:
+def layer(model: Model = "resnet34", number: int = 1, image: Shape | int = (3, 224, 224), **changes: object) -> Diagram:
     """One layer, a box for each block and its shortcut beside it; layers count from 1.
 
     >>> layer("resnet34", 2).dot.count("re-projection"), layer("resnet34", 2).dot.count("re-identity")
@@ -109,24 +98,32 @@ def layer(model: Model = "resnet34", number: int = 1, image: Shape = (3, 224, 22
 
     Raises ValueError if the network has no layer of that number.
     """
-    parts = _parts(steps_of(model, image, **changes))
-    name = f"layer{number}"
-    if name not in parts:
-        raise ValueError(
-            f"{name_of(model, **changes)} has {', '.join(p for p in parts if p.startswith('layer'))}, not {name}"
-        )
-    blocks = _blocks(parts[name])
-    graph = _Graph()
-    end, label = _chain(graph, blocks, "main", fold=False)
-    graph.edge(end, graph.node(label, look="text"))
-    title = f"{name} of {name_of(model, **changes)}"
-    return _diagram(
-        title, graph, f"A layer of {name_of(model, **changes)}. {journey(parts[name])} {_shortcuts_alt(blocks)}"
-    )
+    steps = steps_of(model, image, **changes)
+    name = name_of(model, **changes)
+    layers = [part for part in graph.parts(steps) if part.blocks]
+    if not layers:
+        parts = ", ".join(part.name or "one module" for part in graph.parts(steps))
+        raise ValueError(f"{name} has no layers, because nothing is added in it and no room is called layer1: {parts}")
+    if not isinstance(number, int) or not 1 <= number <= len(layers):
+        raise ValueError(f"{name} has {', '.join(part.name for part in layers)}, not layer{number}")
+    part = layers[number - 1]
+    rows = steps[part.start : part.stop]
+    canvas = _Canvas(steps)
+    canvas.at[part.start - 1] = canvas.graph.node(shape_text(rows[0].input), look="text")
+    canvas.part(part, "main", fold=False)
+    canvas.end(part.stop - 1, shape_text(rows[-1].output), "main", labelled=False)
+    title = f"{part.name} of {name}"
+    alt = f"A layer of {name}. {journey(steps, [part])} {_shortcuts_alt(canvas.drawn)}"
+    return _diagram(title, canvas.graph, alt)
 
 
 def network(
-    model: Model = "resnet34", level: str = "block", image: Shape = (3, 224, 224), **changes: object
+    model: Model = "resnet34",
+    level: str = "block",
+    image: Shape | int = (3, 224, 224),
+    *,
+    title: str = "",
+    **changes: object,
 ) -> Diagram:
     """A whole network: a box for each block with its shortcut, or a box for each layer.
 
@@ -134,23 +131,20 @@ def network(
     >>> diagram.dot.count("re-projection")        # the first block of layer2, layer3 and layer4
     3
 
-    A long run of equal blocks is folded into one line. Raises ValueError for an unknown level, and for
-    a model without rooms called layer1, layer2, …
+    A long run of equal blocks is folded into one line. A network without blocks is drawn operation by operation, where
+    norms and activations are left out. Raises ValueError for an unknown level.
     """
     check_choice("level", level, ("block", "layer"))
     steps = steps_of(model, image, **changes)
-    parts = _parts(steps)
-    layers = [part for part in parts if part.startswith("layer")]
-    if not layers:
-        raise ValueError(f"a network's diagram needs rooms called layer1, layer2, …; this one has {', '.join(parts)}")
-    title = name_of(model, **changes)
+    parts = graph.parts(steps)
+    title = title or name_of(model, **changes)
     alt = f"{title}. {journey(steps)}"
     if level == "layer":
         return _diagram(title, _layers(steps), alt)
-    blocks = [block for part in layers for block in _blocks(parts[part])]
-    alt = f"{alt} {_shortcuts_alt(blocks)}"
-    wide, narrow = _network(parts, columns=True), _network(parts, columns=False)
-    return _diagram(title, wide, alt, narrow)
+    narrow, wide = _network(steps, parts, columns=False), _network(steps, parts, columns=True)
+    hidden = len(narrow.shortcuts) - len(narrow.drawn)
+    inside = f" {hidden} more inside of blocks have no line." if hidden else ""
+    return _diagram(title, wide.graph, f"{alt} {_shortcuts_alt(narrow.drawn)}{inside}", narrow.graph)
 
 
 def compare(left: Diagram, right: Diagram) -> Diagram:
@@ -229,7 +223,7 @@ class _Graph:
         return name
 
     def edge(self, tail: str, head: str, label: str = "", kind: str = "", **options: object) -> None:
-        color = self.color(palette.line(kind) if kind else "currentColor")
+        color = self.color(palette.line(_PAINT.get(kind, kind)) if kind else "currentColor")
         options = {"color": color, "fontcolor": self.color("currentColor"), **options}
         if label:
             options["label"] = f'"  {label} "'
@@ -240,6 +234,9 @@ class _Graph:
         written = " ".join(f"{key}={value}" for key, value in options.items())
         self.lines.append(f"{tail} -> {head} [{written}]")
 
+
+#: What has no color of its own.
+_PAINT = {"unlearned": "zero-pad"}
 
 _DEFAULTS = (
     'graph [bgcolor="transparent" ranksep=0.28 nodesep=0.3 pad=0.06]\n'
@@ -256,120 +253,260 @@ def _diagram(title: str, graph: _Graph, alt: str, narrow: _Graph | None = None) 
 
 def _operations(steps: Sequence[Step]) -> _Graph:
     """Each Step a node; the shortcut, if there is one, beside the others."""
-    graph = _Graph()
-    way = shortcut_of(steps)
-    start = graph.node(shape_text(steps[0].input), look="text")
+    drawn = _Graph()
+    shortcut = next(iter(graph.shortcuts(steps)), None)
+    way = set(shortcut.way) if shortcut else set()
+    kind = shortcut.kind if shortcut else ""
+    start = drawn.node(shape_text(steps[0].input), look="text")
     before, label = start, ""
     side, side_label = start, ""
-    for step in steps:
-        if ".downsample" in step.room:
-            dashes = f",{LINES[way]}"
-            node = graph.node(step.operation, step.room, "outline", group="side", dashes=dashes)
-            graph.edge(side, node, side_label, way, weight=2)
+    for place, step in enumerate(steps):
+        if place in way:
+            dashes = f",{LINES[kind]}"
+            node = drawn.node(step.operation, step.room, "outline", group="side", dashes=dashes)
+            drawn.edge(side, node, side_label, kind, weight=2)
             side, side_label = node, shape_text(step.output) if step.input != step.output else ""
         elif step.operation == "add":
-            node = graph.node("+", look="plus")
-            graph.edge(before, node, label)
-            ports = {"tailport": "e", "headport": "e"} if way == "identity" else {}
-            graph.edge(side, node, "identity" if way == "identity" else side_label, way, weight=0, **ports)
+            node = drawn.node("+", look="plus")
+            drawn.edge(before, node, label)
+            ports = {"tailport": "e", "headport": "e"} if kind == "identity" else {}
+            drawn.edge(side, node, "identity" if kind == "identity" else side_label, kind, weight=0, **ports)
             before, label = node, ""
         else:
-            node = graph.node(step.operation, step.room, "filled" if step.multiply_adds else "outline")
-            graph.edge(before, node, label)
+            node = drawn.node(step.operation, step.room, "filled" if step.multiply_adds else "outline")
+            drawn.edge(before, node, label)
             before, label = node, shape_text(step.output) if step.input != step.output else ""
-    end = graph.node(shape_text(steps[-1].output), look="text")
-    graph.edge(before, end)
-    return graph
+    end = drawn.node(shape_text(steps[-1].output), look="text")
+    drawn.edge(before, end)
+    return drawn
 
 
 def _layers(steps: Sequence[Step]) -> _Graph:
-    graph = _Graph()
-    before = graph.node("image", "image")
-    label = shape_text(steps[0].input)
-    parts = _parts(steps)
-    for row in by_layer(steps):
-        text = row.room
-        if row.room.startswith("layer"):
-            blocks = _blocks(parts[row.room])
-            text = f"{row.room}\n{_counted(len(blocks), 'block')}"
-        node = graph.node(text, row.room)
-        graph.edge(before, node, label)
-        before, label = node, shape_text(row.output)
-    graph.edge(before, graph.node("scores", look="text"), label)
-    return graph
+    drawn = _Graph()
+    nodes = [drawn.node("image", "image")]
+    shapes = [shape_text(steps[0].input)]
+    for number, (part, row) in enumerate(zip(graph.parts(steps), by_layer(steps), strict=True)):
+        text = part.name or row.operation
+        if part.blocks:
+            text = f"{text}\n{_counted(len(part.blocks), 'block')}"
+        nodes.append(drawn.node(text, part.role))
+        for back in row.reads:
+            source = number + 1 - back
+            drawn.edge(nodes[source], nodes[-1], shapes[source], weight=20 if back == 1 else 0)
+        shapes.append(shape_text(row.output))
+    drawn.edge(nodes[-1], drawn.node(_answer(steps), look="text"), shapes[-1])
+    return drawn
 
 
-def _network(parts: dict[str, list[Step]], columns: bool) -> _Graph:
-    """The blocks in one column, or a column for each layer, the stem above the first, the head below the last."""
-    graph = _Graph()
-    layers = [part for part in parts if part.startswith("layer")]
-    before, label = "", ""
-    for part, steps in parts.items():
-        if part.startswith("layer"):
-            if columns and part != layers[0]:
-                text = f"from {layers[layers.index(part) - 1]}\n{shape_text(steps[0].input)}"
-                before, label = graph.node(text, look="text", group=part), ""
-            elif part == layers[0] and before:
-                start = graph.node(shape_text(steps[0].input), look="text", group=part if columns else "main")
-                graph.edge(before, start)
-                before, label = start, ""
-            before, label = _chain(graph, _blocks(steps), part if columns else "main", True, before, label)
-            if columns and part != layers[-1]:
-                end = graph.node(f"to {layers[layers.index(part) + 1]}", look="text", group=part)
-                graph.edge(before, end, label)
-            continue
-        group = (layers[-1] if before else layers[0]) if columns else "main"
-        if not before:
-            before, label = graph.node("image", "image", group=group), shape_text(steps[0].input)
-        for step in steps:
-            if step.operation in ("batch norm", "ReLU", "flatten"):
-                continue
-            text = _weights(step) if step.multiply_adds else step.operation
-            node = graph.node(text, step.room, "filled" if step.multiply_adds else "outline", group=group)
-            graph.edge(before, node, label)
-            before, label = node, shape_text(step.output)
-    graph.edge(before, graph.node("scores", look="text", group=layers[-1] if columns else "main"), label)
-    return graph
+def _network(steps: Sequence[Step], parts: Sequence[Part], columns: bool) -> "_Canvas":
+    """The parts in one column, or a column for each layer, the stem above the first, the head below the last."""
+    canvas = _Canvas(steps)
+    layers = [part for part in parts if part.blocks]
+    columns = columns and len(layers) > 1 and not _crosses(steps, [part.start for part in layers[1:]])
+    group = layers[0].role if layers and columns else "main"
+    canvas.at[graph.IMAGE] = canvas.graph.node("image", "image", group=group)
+    canvas.label[graph.IMAGE] = shape_text(steps[0].input)
+    for part in parts:
+        first = canvas.before(part)
+        if part.blocks and columns and part is not layers[0]:
+            here = layers.index(part)
+            # A column ends, and the next one says what it continues.
+            before = layers[here - 1]
+            end = canvas.graph.node(f"to {part.name}", look="text", group=group)
+            canvas.graph.edge(canvas.at[first], end, canvas.label.get(first, ""))
+            group = part.role
+            text = f"from {before.name}\n{shape_text(steps[part.start].input)}"
+            canvas.forget(first, canvas.graph.node(text, look="text", group=group))
+        elif layers and part is layers[0] and first >= 0:
+            start = canvas.graph.node(shape_text(steps[part.start].input), look="text", group=group)
+            canvas.graph.edge(canvas.at[first], start)
+            canvas.forget(first, start)
+        canvas.part(part, group, fold=True)
+    canvas.end(len(steps) - 1, _answer(steps), group)
+    return canvas
 
 
-def _chain(
-    graph: _Graph, blocks: Sequence[Sequence[Step]], group: str, fold: bool, before: str = "", label: str = ""
-) -> tuple[str, str]:
-    """One box and one plus for each block; returns where the chain ends, and the shape there."""
-    if not before:
-        before = graph.node(shape_text(blocks[0][0].input), look="text", group=group)
-    drawn = [1 if fold and len(blocks) > _FOLD and 2 <= n < len(blocks) - 1 else 0 for n in range(len(blocks))]
-    for number, steps in enumerate(blocks):
-        if drawn[number]:
-            if number == 2:
-                more = graph.node(f"⋮\n{sum(drawn)} more like these\n⋮", look="text", group=group)
-                graph.edge(before, more, label)
-                before, label = more, ""
-            continue
-        weights = [_weights(step) for step in steps if step.multiply_adds and ".downsample" not in step.room]
-        box = graph.node("\n".join(weights), steps[0].room, group=group)
-        graph.edge(before, box, label)
-        label = shape_text(steps[-1].output) if steps[-1].output != steps[0].input else ""
-        way = shortcut_of(steps)
+def _answer(steps: Sequence[Step]) -> str:
+    return "scores" if len(steps[-1].output) < 2 else "output"
+
+
+def _crosses(steps: Sequence[Step], borders: Sequence[int]) -> bool:
+    """Whether a row behind a border reads another one before it than the last: then no column may end there."""
+    reads = graph.sources(steps)
+    for border in borders:
+        before = {source for place in range(border, len(steps)) for source in reads[place] if source < border}
+        # A block whose sum is read for its shortcut and for its convolutions is read twice in one place.
+        if len(before) > 1 or (before and max(before) < border - 1):
+            return True
+    return False
+
+
+class _Canvas:
+    """A graph that grows with the rows: for each of them the node that holds what it gives."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.steps = steps
+        self.graph = _Graph()
+        self.reads = graph.sources(steps)
+        self.shortcuts = {shortcut.sum: shortcut for shortcut in graph.shortcuts(steps)}
+        self.aside = {place for shortcut in self.shortcuts.values() for place in shortcut.way}
+        self.at: dict[int, str] = {}
+        self.label: dict[int, str] = {}
+        self.drawn: list[Shortcut] = []
+        """The shortcuts that have a line."""
+
+    def before(self, part: Part) -> int:
+        """The last row before a part."""
+        return part.start - 1
+
+    def forget(self, place: int, node: str) -> None:
+        """From here on another node stands for what this row gives, and for every row that gave it on unchanged."""
+        old = self.at[place]
+        for row, at in self.at.items():
+            if at == old:
+                self.at[row] = node
+                self.label.pop(row, None)
+
+    def part(self, part: Part, group: str, fold: bool) -> None:
+        blocks = {block.start: block for block in part.blocks}
+        place = part.start
+        kept = list(part.blocks)
+        more = _alike(self.steps, kept, self.aside) if fold else {}
+        while place < part.stop:
+            block = blocks.get(place)
+            if block is None:
+                stop = min((start for start in blocks if start > place), default=part.stop)
+                self.rows(place, stop, part, group)
+                place = stop
+            elif block.start in more:
+                count = more[block.start]
+                if count:
+                    node = self.graph.node(f"⋮\n{count} more like these\n⋮", look="text", group=group)
+                    self.line(self.source(block), node)
+                    self.folded = node
+                for row in range(block.start, block.stop):
+                    self.at[row] = self.folded
+                self.drawn += [block.shortcut] if block.shortcut else []
+                place = block.stop
+            else:
+                self.block(block, part.role, group)
+                place = block.stop
+
+    def source(self, block: Block) -> int:
+        return block.shortcut.fork if block.shortcut else self.reads[block.start][0]
+
+    def line(self, place: int, node: str) -> None:
+        self.graph.edge(self.at[place], node, self.label.get(place, ""))
+
+    def block(self, block: Block, role: str, group: str) -> None:
+        """A box, and the plus of its shortcut."""
+        rows = self.steps[block.start : block.stop]
+        named = [place for place in range(block.start, block.stop) if place not in self.aside]
+        box = self.graph.node(_box([self.steps[place] for place in named]), role, group=group)
+        start = self.source(block)
+        # Before the first block the shape stands in the line above it.
+        self.line(start, box)
         end = box
-        if way != "none":
-            end = graph.node("+", look="plus", group=group)
-            graph.edge(box, end)
-            graph.edge(before, end, "", way, weight=0, tailport="e", headport="e")
-        before = end
-    return before, label or shape_text(blocks[-1][-1].output)
+        if block.shortcut:
+            end = self.graph.node("+", look="plus", group=group)
+            self.graph.edge(box, end)
+            self.graph.edge(self.at[start], end, "", block.shortcut.kind, weight=0, tailport="e", headport="e")
+            self.drawn.append(block.shortcut)
+        for place in range(block.start, block.stop):
+            self.at[place] = box if block.shortcut and place < block.shortcut.sum else end
+        if rows[-1].output != rows[0].input:
+            self.label[block.stop - 1] = shape_text(rows[-1].output)
+
+    def rows(self, start: int, stop: int, part: Part, group: str) -> None:
+        """What lies outside of blocks, operation by operation, without norms and activations."""
+        lines = sum(len(set(self.reads[place])) for place in range(start, stop) if not self.is_silent(place))
+        if lines > _THICKET:
+            rows = self.steps[start:stop]
+            layers = sum(map(graph.is_layer, rows))
+            node = self.graph.node(f"{part.name}\n{_counted(layers, 'layer')} with weights", part.role, group=group)
+            for place in sorted({place for row in range(start, stop) for place in self.reads[row] if place < start}):
+                self.line(place, node)
+            self.at |= dict.fromkeys(range(start, stop), node)
+            self.label[stop - 1] = shape_text(rows[-1].output)
+            return
+        for place in range(start, stop):
+            step = self.steps[place]
+            sources = list(dict.fromkeys(self.reads[place])) or [graph.IMAGE]
+            if self.is_silent(place):
+                self.at[place] = self.at[sources[0]]
+                self.label[place] = self.label.get(sources[0], "")
+                continue
+            shortcut = self.shortcuts.get(place)
+            if step.operation in _JOINS and len(sources) > 1:
+                node = self.graph.node(_JOINS[step.operation], look="plus", group=group)
+            else:
+                text = _weights(step) if step.multiply_adds else step.operation
+                node = self.graph.node(text, part.role, "filled" if step.multiply_adds else "outline", group=group)
+            for source in sources:
+                beside = shortcut is not None and source == (shortcut.way[-1] if shortcut.way else shortcut.fork)
+                if beside and shortcut:
+                    self.graph.edge(self.at[source], node, "", shortcut.kind, weight=0)
+                    self.drawn.append(shortcut)
+                else:
+                    self.line(source, node)
+            self.at[place] = node
+            if step.operation not in _JOINS:
+                self.label[place] = shape_text(step.output)
+
+    def is_silent(self, place: int) -> bool:
+        """Whether a row is left out of the picture: it neither weighs, nor changes the shape, nor joins ways."""
+        step = self.steps[place]
+        if step.operation == "flatten" or "pool" in step.operation:
+            return step.operation == "flatten"
+        return not step.multiply_adds and step.counted and step.input == step.output and len(set(self.reads[place])) < 2
+
+    def end(self, place: int, text: str, group: str, labelled: bool = True) -> None:
+        """The last node, behind this row."""
+        node = self.graph.node(text, look="text", group=group)
+        label = shape_text(self.steps[place].output) if labelled else ""
+        self.graph.edge(self.at[place], node, label)
+
+
+_JOINS = {"add": "+", "multiply": "×", "subtract": "−", "divide": "÷"}
+
+
+def _alike(steps: Sequence[Step], blocks: Sequence[Block], aside: set[int]) -> dict[int, int]:
+    """For each block that is not drawn 0, and for the first of them how many there are."""
+
+    def look(block: Block) -> tuple[str, str, Shape]:
+        rows = [steps[place] for place in range(block.start, block.stop) if place not in aside]
+        return _box(rows), block.shortcut.kind if block.shortcut else "", steps[block.stop - 1].output
+
+    looks = [look(block) for block in blocks]
+    found: dict[int, int] = {}
+    start = 0
+    while start < len(blocks):
+        stop = start + 1
+        # Only neighbors: nothing may lie between two blocks that are folded into one line.
+        while stop < len(blocks) and blocks[stop - 1].stop == blocks[stop].start and looks[stop] == looks[start]:
+            stop += 1
+        # Its first and its last are drawn, and with a block of another kind before it the first is the second.
+        hidden = blocks[start + (1 if start else 2) : stop - 1]
+        if stop - start + (1 if start else 0) > _FOLD:
+            found |= {block.start: 0 for block in hidden} | {hidden[0].start: len(hidden)}
+        start = stop
+    return found
+
+
+def _box(rows: Sequence[Step]) -> str:
+    """What a block's box says: its layers with weights, or what else is in it."""
+    lines = [_weights(step) for step in rows if step.multiply_adds or not step.counted]
+    lines = lines or [step.operation for step in rows if step.operation != "add"] or [step.operation for step in rows]
+    if len(lines) > _LIST:
+        lines = [*lines[: _LIST // 2], f"⋮ {len(lines) - _LIST + 2} more", *lines[-(_LIST // 2) + 2 :]]
+    return "\n".join(lines)
 
 
 def _weights(step: Step) -> str:
-    return f"{step.operation}, {step.output[0]}"
-
-
-def _parts(steps: Iterable[Step]) -> dict[str, list[Step]]:
-    return {part: list(group) for part, group in groupby(steps, lambda step: layer_of(step.room))}
-
-
-def _blocks(steps: Iterable[Step]) -> list[list[Step]]:
-    return [list(group) for _, group in groupby(steps, lambda step: block_of(step.room))]
+    if not step.output or not graph.is_layer(step):
+        return step.operation
+    # A linear layer has its features last, whatever tokens lie before them.
+    return f"{step.operation}, {step.output[-1 if step.operation == 'linear' else 0]}"
 
 
 def _counted(count: int, noun: str) -> str:
@@ -383,24 +520,23 @@ def _listed(steps: Iterable[Step]) -> str:
 
 
 def _block_alt(kind: str, steps: Sequence[Step]) -> str:
-    way = shortcut_of(steps)
-    main = [step for step in steps if ".downsample" not in step.room]
     start = shape_text(steps[0].input)
-    if way == "none":
-        return f"A {kind} block without a shortcut. The input of {start} passes {_listed(main)}."
-    side = [step for step in steps if ".downsample" in step.room]
-    place = [step.operation for step in main].index("add")
-    other = "the identity" if way == "identity" else _listed(side)
+    shortcut = next(iter(graph.shortcuts(steps)), None)
+    if shortcut is None:
+        return f"A {kind} block without a shortcut. The input of {start} passes {_listed(steps)}."
+    way = shortcut.kind
+    main = [step for place, step in enumerate(steps[: shortcut.sum]) if place not in shortcut.way]
+    other = "the identity" if way == "identity" else _listed([steps[place] for place in shortcut.way])
     article = "an" if way == "identity" else "a"
     return (
         f"A {kind} block with {article} {way} shortcut. The input of {start} goes two ways. One is "
-        f"{_listed(main[:place])}. The other, a {LINES[way]} line, is {other}. "
-        f"Both are added to {shape_text(main[place].output)}, and {_listed(main[place + 1 :])} follows."
+        f"{_listed(main)}. The other, a {LINES[way]} line, is {other}. "
+        f"Both are added to {shape_text(steps[shortcut.sum].output)}, and {_listed(steps[shortcut.sum + 1 :])} follows."
     )
 
 
-def _shortcuts_alt(blocks: Sequence[Sequence[Step]]) -> str:
-    ways = [shortcut_of(block) for block in blocks]
+def _shortcuts_alt(shortcuts: Sequence[Shortcut]) -> str:
+    ways = [shortcut.kind for shortcut in shortcuts]
     counts = [f"{ways.count(way)} {way} ({line})" for way, line in LINES.items() if way in ways]
     if not counts:
         return "No block has a shortcut."

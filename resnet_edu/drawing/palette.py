@@ -44,27 +44,35 @@ LIGHT = {
     "projection": Color("#ad7a00", _BLACK, "#ad7a00"),
     "zero-pad": Color("#9085a8", _BLACK, "#9085a8"),
     "error": Color("#e8437f", _BLACK, "#e8437f"),
+    "first": Color("#308f9e", _BLACK, "#308f9e"),
+    "second": Color("#cc45d9", _BLACK, "#cc45d9"),
+    "third": Color("#7c945a", _BLACK, "#7c945a"),
 }
 
-#: On a page as dark as #121212.
+#: On a page as dark as #121212, each in the hue that it has on a white one.
 DARK = {
-    "image": Color("#5e6269", _WHITE, "#9aa3ad"),
-    "stem": Color("#a3680f", _WHITE, "#d8952f"),
-    "layer1": Color("#d3d667", _BLACK, "#e3e58a"),
-    "layer2": Color("#5fa873", _BLACK, "#7cc592"),
-    "layer3": Color("#2a72ba", _WHITE, "#5b9fe0"),
-    "layer4": Color("#452a98", _WHITE, "#9a83e6"),
-    "head": Color("#ea86c8", _BLACK, "#f2a3d6"),
+    "image": Color("#505b68", _WHITE, "#9aa3ad"),
+    "stem": Color("#89580f", _WHITE, "#d8952f"),
+    "layer1": Color("#ece58a", _BLACK, "#ece58a"),
+    "layer2": Color("#61c7a7", _BLACK, "#74d3b5"),
+    "layer3": Color("#2974bf", _WHITE, "#5b9fe0"),
+    "layer4": Color("#3b228f", _WHITE, "#9a83e6"),
+    "head": Color("#bc707f", _BLACK, "#ee93a8"),
     "identity": Color("#55b4f0", _BLACK, "#55b4f0"),
     "projection": Color("#e8bc35", _BLACK, "#e8bc35"),
     "zero-pad": Color("#d6c4d8", _BLACK, "#d6c4d8"),
     "error": Color("#ff7a8c", _BLACK, "#ff7a8c"),
+    "first": Color("#4fcfe3", _BLACK, "#4fcfe3"),
+    "second": Color("#dc7ae0", _BLACK, "#dc7ae0"),
+    "third": Color("#a9bd5b", _BLACK, "#a9bd5b"),
 }
 
 #: The rooms in the order of the forward pass, after the image.
 ROOMS = ("image", "stem", "layer1", "layer2", "layer3", "layer4", "head")
 #: The three ways around a block.
 SHORTCUTS = ("identity", "projection", "zero-pad")
+#: What is plotted: data is no room, so it has colors of its own.
+SERIES = ("first", "second", "third")
 
 _PAGE = {"light": ("#ffffff", _BLACK), "dark": ("#121212", "#e8e8ea")}
 

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Sequence
 from html import escape
-from itertools import groupby
 from pathlib import Path
 
-from resnet_edu.counting.steps import Shape, Step, block_of, layer_of, shape_text
+from resnet_edu.counting import graph
+from resnet_edu.counting.steps import Shape, Step, shape_text
 from resnet_edu.drawing import palette
 
 #: CSS pixels between the margins of a phone's page; a picture wider than this scrolls in its own box.
@@ -57,18 +57,19 @@ class Picture:
         return path
 
 
-def journey(steps: Sequence[Step]) -> str:
-    """The way from image to scores in words, for those who do not see the picture.
+def journey(steps: Sequence[Step], parts: Sequence[graph.Part] | None = None) -> str:
+    """The way from image to scores in words, for those who do not see the picture; or the way through some parts.
 
     >>> from resnet_edu.counting import arithmetic
     >>> journey(arithmetic.steps("resnet18"))[:98]
     'The stem turns 3×224×224 into 64×56×56; layer1 keeps 56 pixels a side and 64 channels in 2 blocks;'
     """
     clauses = []
-    for part, group in groupby(steps, lambda step: layer_of(step.room)):
-        members = list(group)
-        start, end = members[0].input, members[-1].output
-        if part.startswith("layer") and len(start) == len(end) == 3:
+    for part in graph.parts(steps) if parts is None else parts:
+        start, end = steps[part.start].input, steps[part.stop - 1].output
+        count = len(part.blocks)
+        blocks = f" in {count} block{'s' if count > 1 else ''}"
+        if part.blocks and len(start) == len(end) == 3:
             if start[1:] == end[1:]:
                 pixels = f"keeps {_side(start)} pixels a side"
             else:
@@ -76,12 +77,14 @@ def journey(steps: Sequence[Step]) -> str:
                 pixels = f"{'halves' if halved else 'takes'} {_side(start)} pixels a side to {_side(end)}"
             kept = start[0] == end[0]
             channels = f"{end[0]} channels" if kept else f"goes from {start[0]} to {end[0]} channels"
-            count = len({block_of(step.room) for step in members})
-            clauses.append(f"{part} {pixels} and {channels} in {count} block{'s' if count > 1 else ''}")
-        elif part == "head" and len(start) == 3 and len(end) == 1:
+            clauses.append(f"{part.name} {pixels} and {channels}{blocks}")
+        elif part.blocks:
+            clauses.append(f"{part.name} turns {shape_text(start)} into {shape_text(end)}{blocks}")
+        elif part.role == "head" and len(start) == 3 and len(end) == 1:
             clauses.append(f"the head averages {shape_text(start)} into {start[0]} numbers and gives {end[0]} scores")
         else:
-            clauses.append(f"the {part} turns {shape_text(start)} into {shape_text(end)}")
+            name = f"the {part.name}" if part.role in ("stem", "head") else part.name or "it"
+            clauses.append(f"{name} turns {shape_text(start)} into {shape_text(end)}")
     text = "; ".join(clauses)
     return f"{text[:1].upper()}{text[1:]}."
 

@@ -1,41 +1,111 @@
-"""A run as two pictures: the error falls, the learning rate says why."""
+"""The room for plots: matplotlib figures as part of the page, in its type and in both of its modes.
 
+A chapter asks for panels, plots into them as always, and hands the figure over with its alt text:
+
+>>> figure, axes = panels()
+>>> _ = axes.plot([20, 56], [0.1, 60.0], label="plain")
+>>> picture(figure, "One line that climbs from 20 to 56 layers.")
+Picture(One line that climbs from 20 to 56 layers.)
+
+Lines take the colors of :data:`palette.SERIES` in turn, and a label stands at the end of its line.
+"""
+
+import hashlib
 import io
+import re
 from collections.abc import Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from resnet_edu.drawing.palette import LIGHT
+from resnet_edu.drawing import palette
+from resnet_edu.drawing.pictures import PHONE, Picture, opening
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+#: The colors of data, in the order in which lines take them.
+COLORS = tuple(palette.LIGHT[name].line for name in palette.SERIES)
+#: CSS pixels from the baseline of one label to that of the next, and from a line's end to its label.
+_APART, _BESIDE = 15.0, 7.0
+_PIXELS = 72  # matplotlib's SVG has 72 units an inch, so that a unit is a CSS pixel
+# The page's own ink; the palette's black, a hair darker, is ink on a fill and stays.
+_INK, _RULE = "#14161b", "#80858c"
+
+
+def panels(rows: int = 1, columns: int = 1, *, width: float = 0, height: float = 0, **options: Any) -> tuple[Any, Any]:
+    """A figure in the book's style and its axes, as ``plt.subplots`` gives them; sizes are CSS pixels.
+
+    >>> figure, (error, rate) = panels(1, 2, height=240)
+    >>> [float(side * 72) for side in figure.get_size_inches()]
+    [680.0, 240.0]
+
+    Panels of one row stand below each other on a phone. ``options`` go to ``Figure.subplots``.
+    """
+    import matplotlib as mpl
+    from cycler import cycler
+    from matplotlib.figure import Figure
+
+    plain: Any = {
+        "font.size": 13, "axes.titlesize": 13, "axes.labelsize": 13, "xtick.labelsize": 13, "ytick.labelsize": 13,
+        "axes.spines.top": False, "axes.spines.right": False, "axes.facecolor": "none", "axes.xmargin": 0.02,
+        "axes.grid": True, "axes.grid.axis": "y", "axes.axisbelow": True, "axes.linewidth": 1, "axes.edgecolor": _RULE,
+        "grid.color": _RULE, "grid.alpha": 0.3, "grid.linewidth": 1, "legend.frameon": False,
+        "text.color": _INK, "axes.labelcolor": _INK, "axes.titlecolor": _INK, "xtick.color": _INK, "ytick.color": _INK,
+        "axes.unicode_minus": True, "axes.prop_cycle": cycler(color=COLORS),
+    }  # fmt: skip
+    size = ((width or (680 if columns > 1 else 480)) / _PIXELS, (height or 280) / _PIXELS)
+    with mpl.rc_context(plain):
+        figure = Figure(figsize=size, layout="constrained", facecolor="white")
+        axes = figure.subplots(rows, columns, **options)
+    return figure, axes
+
+
+def picture(figure: "Figure", alt: str) -> Picture:
+    """A figure of matplotlib as a picture of the page: its type, its colors in light and dark, no paper below it.
+
+    Any figure will do; what is black or in a color of the palette follows the page's mode. A line with a label is
+    named at its end, unless its axes have a legend. ``alt`` says what the picture shows.
+
+    >>> figure, axes = panels(width=640)
+    >>> drawn = picture(figure, "Empty axes.")
+    >>> [str(round(size)) in drawn.svg for size in (640,)], drawn.narrow is not None
+    ([True], True)
+    """
+    names = _name_lines(figure)
+    wide = _svg(figure)
+    narrow = None
+    if figure.get_figwidth() * _PIXELS > PHONE:
+        for name in names:
+            name.remove()
+        _stack(figure)
+        _name_lines(figure)
+        narrow = _svg(figure)
+    return Picture(wide, alt, narrow)
 
 
 def draw(history: Sequence[dict[str, Any]]) -> "Figure":
-    """Error of training and test against the epoch, and the learning rate below.
+    """A run as two panels: the error of training and test against the epoch, and the learning rate that says why.
 
     >>> history = [{"epoch": n, "train_error": 50 / n, "test_error": 60 / n, "lr": 0.1} for n in (1, 2, 3)]
     >>> [len(axes.lines) for axes in draw(history).axes]
     [2, 1]
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(5.5, 4.5), layout="constrained", facecolor="white")
-    error, rate = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    figure, (error, rate) = panels(1, 2, width_ratios=(3, 2))
     epochs = [row["epoch"] for row in history]
-    error.plot(epochs, [row["train_error"] for row in history], "o-", color=LIGHT["layer3"].line, label="training")
-    error.plot(epochs, [row["test_error"] for row in history], "s--", color=LIGHT["stem"].line, label="test")
-    error.set_ylabel("error, %")
-    error.set_ylim(bottom=0)
-    error.legend(frameon=False)
-    rate.plot(epochs, [row["lr"] for row in history], color=LIGHT["layer4"].fill)
-    rate.set_ylabel("learning\nrate")
-    rate.set_ylim(bottom=0)
-    rate.set_xlabel("epoch")
-    rate.xaxis.set_major_locator(MaxNLocator(integer=True))
+    error.plot(epochs, [row["train_error"] for row in history], marker="o", label="training")
+    error.plot(epochs, [row["test_error"] for row in history], linestyle="--", marker="s", label="test")
+    rate.plot(epochs, [row["lr"] for row in history], color=COLORS[2])
+    error.set(title="error, %", ylabel="error, %")
+    rate.set(title="learning rate", ylabel="learning rate")
     for axes in (error, rate):
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.label.set_visible(False)  # the title says it, and where it does not take the plot's width
     return figure
 
 
@@ -46,5 +116,128 @@ def render(history: Sequence[dict[str, Any]], format: str = "png") -> bytes:
     b'PNG'
     """
     buffer = io.BytesIO()
-    draw(history).savefig(buffer, format=format, dpi=150)
+    figure = draw(history)
+    _name_lines(figure)
+    figure.savefig(buffer, format=format, dpi=150)
     return buffer.getvalue()
+
+
+# ------------------------------------------------------------------------------------------------- labels
+
+
+def _name_lines(figure: "Figure") -> list[Any]:
+    """Write each label at the end of its line, and apart where two lines end at one place."""
+    figure.draw_without_rendering()  # only now is it known where a value lies
+    return [name for axes in figure.axes if axes.get_legend() is None for name in _named(axes)]
+
+
+def _named(axes: "Axes") -> list[Any]:
+    ends = []
+    for line in axes.lines:
+        end = _end(line)
+        if end is not None and not str(line.get_label()).startswith("_"):
+            ends.append((axes.transData.transform(end)[1] / axes.figure.dpi * _PIXELS, end, line))
+    ends.sort(key=lambda found: found[0])
+    heights: list[float] = []
+    for height, _, _ in ends:
+        heights.append(max(height, heights[-1] + _APART) if heights else height)
+    # As far as they were pushed up together, they go half the way down again.
+    down = max((new - old for new, (old, _, _) in zip(heights, ends, strict=True)), default=0) / 2
+    return [
+        axes.annotate(
+            str(line.get_label()), end, (_BESIDE, height - down - at), textcoords="offset points",
+            va="center", color=line.get_color(), fontsize=13, annotation_clip=False,
+        )
+        for height, (at, end, line) in zip(heights, ends, strict=True)
+    ]  # fmt: skip
+
+
+def _end(line: "Line2D") -> tuple[float, float] | None:
+    data: Any = line.get_data()
+    drawn = [(float(x), float(y)) for x, y in zip(*data, strict=True) if isfinite(x) and isfinite(y)]
+    return drawn[-1] if drawn else None
+
+
+# -------------------------------------------------------------------------------------------------- pages
+
+
+def _stack(figure: "Figure") -> None:
+    """The same figure for a phone: as narrow as its page, panels of one row below each other."""
+    grids = {axes.get_gridspec() for axes in figure.axes}
+    grid = grids.pop() if len(grids) == 1 else None
+    rows, columns = grid.get_geometry() if grid else (1, 1)
+    height = figure.get_figheight()
+    if rows == 1 and columns > 1 and len(figure.axes) == columns:
+        stack = figure.add_gridspec(columns, 1)
+        for number, axes in enumerate(figure.axes):
+            axes.set_subplotspec(stack[number])
+            axes.tick_params(labelleft=True)
+        height *= 0.85 * columns
+    figure.set_size_inches(PHONE / _PIXELS, height)
+
+
+def _svg(figure: "Figure") -> str:
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    for axes in figure.axes:
+        if axes.get_title():
+            axes.set_title(axes.get_title(), loc="left", fontsize=13, fontweight="bold")
+            axes.title.set_text("")
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_scale() == "log":
+                axis.set_major_formatter(lambda value, _: _power(value))
+    # Text stays text, so that the page's own font sets it, and paths keep one decimal.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "book"}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", buffer.getvalue(), flags=re.DOTALL)
+    body = text[text.index(">", text.index("<svg")) + 1 : text.rindex("</svg>")]
+    body = re.sub(r"font-family: [^;]*; |; stroke-linejoin: miter", "", body)
+    body = re.sub(r' transform="rotate\(-0 [^"]*"', "", body)
+    # Places on the page need one decimal; what is written on it stays as it is.
+    places = r'(?<= )(d|x|y|transform|clip-path)="[^"]*"'
+    body = re.sub(places, lambda found: re.sub(r"-?\d+\.\d\d+", _rounded, found[0]), body)
+    body = _colored(_unique(re.sub(r"\s*\n\s*", " ", body).replace("xlink:href", "href")))
+    width, height = (side * _PIXELS for side in figure.get_size_inches())
+    # What is black is not written into the file, and a black that is not written is the page's ink.
+    return f'{opening(width, height)}<g fill="currentColor">{body}</g></svg>'
+
+
+def _rounded(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.1f}".removesuffix(".0")
+
+
+def _power(value: float) -> str:
+    """
+    >>> _power(0.001), _power(20.0)
+    ('10⁻³', '20')
+    """
+    text = f"{value:.0e}"
+    if value > 0 and text.startswith("1e") and abs(float(text) / value - 1) < 1e-9:
+        return "10" + str(int(text[2:])).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{value:g}"
+
+
+def _colored(svg: str) -> str:
+    """Colors of the palette follow the page; ink and rules are the page's own."""
+    known = {_INK: "currentColor", _RULE: "currentColor", "#000000": "currentColor", "black": "currentColor"}
+    known["#ffffff"] = "var(--re-page, #ffffff)"
+    for name, color in palette.LIGHT.items():
+        known.setdefault(color.fill, palette.fill(name))
+        known[color.line] = palette.line(name)
+    return re.sub(r"#[0-9a-f]{6}\b", lambda found: known.get(found[0], found[0]), svg)
+
+
+def _unique(svg: str) -> str:
+    """Names that hold on a page with other plots: those that nothing asks for go, the others get a mark."""
+    mark = hashlib.sha256(svg.encode()).hexdigest()[:8]
+    asked = set(re.findall(r'(?:url\(|href=")#([\w.-]+)', svg))
+    svg = re.sub(r' id="([\w.-]+)"', lambda found: found[0] if found[1] in asked else "", svg)
+    svg = re.sub(r"<g> (<path [^>]*/>) </g>", r"\1", svg)
+    for name in asked:
+        svg = re.sub(
+            rf'(id="|url\(#|href="#){re.escape(name)}(?=["\)])',
+            rf"\g<1>p{mark}{name[:3]}{sorted(asked).index(name)}",
+            svg,
+        )
+    return svg

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Sequence
 from functools import cache
 from html import escape
-from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
+from resnet_edu.counting import graph
+from resnet_edu.counting.graph import by_block, by_layer
 from resnet_edu.counting.models import Model, name_of, steps_of
-from resnet_edu.counting.recipes import check_choice
-from resnet_edu.counting.steps import Shape, Step, block_of, by_block, by_layer, layer_of, shape_text
+from resnet_edu.counting.recipes import check_choice, image_shape
+from resnet_edu.counting.steps import Shape, Step, Traced, shape_text
 from resnet_edu.drawing import palette
 
 
@@ -56,7 +57,10 @@ _STYLE = (
     ".re-table i{display:inline-block;width:.8em;height:.8em;margin-right:.5em;vertical-align:-.05em;"
     "border-radius:2px;border:1px solid}"
     ".re-table b{display:inline-block;font-weight:400;text-align:left;padding:0 .3em;margin:.15em 0;"
-    "border:solid currentColor;border-width:0 1.5px;border-radius:5px;vertical-align:middle}</style>"
+    "border:solid currentColor;border-width:0 1.5px;border-radius:5px;vertical-align:middle}"
+    # On a phone what a row is called stays in sight while its numbers scroll.
+    "@media(max-width:480px){.re-table tr>th:first-child{position:sticky;left:0;z-index:1;"
+    "background:var(--re-page,canvas)}}</style>"
 )
 
 
@@ -82,6 +86,7 @@ class Table:
         rooms: Sequence[str] = (),
         words: int = 1,
         merge: bool = False,
+        remarks: Sequence[str] = (),
     ) -> None:
         self.caption = caption
         self.columns = columns
@@ -94,6 +99,8 @@ class Table:
         """Whether HTML centers the cells, and draws equal neighbors in a row as one."""
         self.words = words
         """How many columns, from the first, hold words and stand to the left; the others hold numbers."""
+        self.remarks = remarks
+        """What the rows leave out, in sentences below them."""
 
     def __str__(self) -> str:
         tall = any(isinstance(cell, Stack) for row in self.rows for cell in row)
@@ -109,6 +116,7 @@ class Table:
             text += [line % tuple(row) for row in group]
         if self.total:
             text += [rule, line % tuple(self.total)]
+        text += self.remarks
         return "\n".join(map(str.rstrip, text) if tall else text)
 
     def __repr__(self) -> str:
@@ -140,16 +148,24 @@ class Table:
             parts.append(f'<tfoot><tr><th scope="row" class="re-words">{escape(self.total[0])}</th>')
             parts += _cells(self.total[1:], classes[1:], False)
             parts.append("</tr></tfoot>")
-        parts.append("</table></div>")
+        parts.append("</table>")
+        parts += [f"<p>{escape(remark)}</p>" for remark in self.remarks]
+        parts.append("</div>")
         return "".join(parts)
 
 
 def table(
-    model: Model = "resnet18", image: Shape = (3, 224, 224), level: str = "operation", **changes: object
+    model: Model = "resnet18",
+    image: Shape | int = (3, 224, 224),
+    level: str = "operation",
+    *,
+    title: str = "",
+    **changes: object,
 ) -> Table:
     """The image's way through a network, row by row, with totals.
 
-    The model is a name, a recipe, a list of Steps or any ``nn.Module``; changes are a recipe's fields.
+    The model is a name, a recipe, a list of Steps or any ``nn.Module``, called by its own name or by ``title``; changes
+    are a recipe's fields. What the rows leave out of a module stands in a sentence below them.
 
     >>> print(table("resnet18", level="layer"))              # 11,689,512 as in torchvision
     ResNet-18 for one image of 3×224×224, layer by layer
@@ -179,30 +195,51 @@ def table(
     written = {shape: shape_text(shape) for shape in {s.output for s in steps} | {s.input for s in steps}}
     if level == "operation":
         rows = [
-            (room, operation, written[output], f"{parameters:,}", units(adds), f"{field} px")
-            for room, operation, _, output, parameters, adds, field in steps
+            (
+                room,
+                operation,
+                written[output],
+                f"{parameters:,}",
+                units(adds) if counted else _UNCOUNTED,
+                f"{field:,} px",
+            )
+            for room, operation, _, output, parameters, adds, field, _, _, counted in steps
         ]
     else:
         rows = [
-            (room, written[start], written[output], f"{parameters:,}", units(adds), f"{field} px")
-            for room, _, start, output, parameters, adds, field in shown
+            (room, written[start], written[output], f"{parameters:,}", _counted([step]), f"{step.receptive_field:,} px")
+            for step in shown
+            for room, _, start, output, parameters, *_ in [step]
         ]
     first, last = steps[0], steps[-1]
     total = (
         "total",
-        f"{len(steps)} operations" if level == "operation" else written[first.input],
+        f"{len(steps)} operation{'s' if len(steps) > 1 else ''}" if level == "operation" else written[first.input],
         written[last.output],
         f"{sum(step.parameters for step in steps):,}",
-        units(sum(step.multiply_adds for step in steps)),
-        f"{last.receptive_field} px",
+        _counted(steps),
+        f"{last.receptive_field:,} px",
     )
-    caption = f"{name_of(model, **changes)} for one image of {written[first.input]}, {level} by {level}"
-    return Table(caption, columns, rows, total, [step.room for step in shown], words=3)
+    caption = f"{title or name_of(model, **changes)} for one image of {written[first.input]}, {level} by {level}"
+    return Table(caption, columns, rows, total, _roles(steps, level), words=3, remarks=remarks_of(steps))
+
+
+def remarks_of(steps: Sequence[Step]) -> list[str]:
+    """What the rows leave out, in sentences: parameters that nothing read, multiply-adds that nobody counted.
+
+    >>> remarks_of([Step("rnn", "LSTM", (9, 4), (9, 8), 448, 0, 1, counted=False)])
+    ['the multiply-adds of LSTM are not counted']
+    """
+    remarks = list(steps.remarks) if isinstance(steps, Traced) else []
+    left_out = list(dict.fromkeys(step.operation for step in steps if not step.counted))
+    if left_out:
+        remarks.append(f"the multiply-adds of {', '.join(left_out)} are not counted")
+    return remarks
 
 
 def paper(
     names: Sequence[str] = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
-    image: Shape = (3, 224, 224),
+    image: Shape | int = (3, 224, 224),
     **changes: object,
 ) -> Table:
     """Table 1 of He et al. 2015, every cell computed from Steps, with the parameters added.
@@ -231,13 +268,15 @@ def paper(
     rows.append(("FLOPs", "", *(_scientific(network.multiply_adds) for network in networks)))
     rows.append(("parameters", "", *(f"{network.parameters:,}" for network in networks)))
     columns = ["layer", "output", *map(name_of, names)]
-    caption = f"Table 1 of He et al. 2015, computed, for an image of {shape_text(image)}"
+    caption = f"Table 1 of He et al. 2015, computed, for an image of {shape_text(image_shape(image))}"
     return Table(caption, columns, rows, rooms=[*networks[0].rooms, "", ""], words=len(columns), merge=True)
 
 
 def compare(
     models: Iterable[Model] = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
-    image: Shape = (3, 224, 224),
+    image: Shape | int = (3, 224, 224),
+    *,
+    titles: Sequence[str] = (),
     **changes: object,
 ) -> Table:
     """Depth, parameters and multiply-adds of several networks.
@@ -249,26 +288,45 @@ def compare(
     ResNet-18 │ 2 + 2 + 2 + 2 │    18 │ 11,689,512 │       1.814 G
     plain-18  │ 2 + 2 + 2 + 2 │    18 │ 11,515,688 │       1.795 G
 
+    The blocks are those with a shortcut, layer by layer; in a network without any, the blocks that its names tell.
     The depth counts convolutions and linear layers on the longest path, as the paper does.
     """
     rows = []
-    for model in models:
+    remarks = []
+    for number, model in enumerate(models):
         steps = steps_of(model, image, **(changes if isinstance(model, str) else {}))
-        blocks: dict[str, set[str]] = {}
-        for step in steps:
-            if layer_of(step.room).startswith("layer"):
-                blocks.setdefault(layer_of(step.room), set()).add(block_of(step.room))
+        name = titles[number] if titles else name_of(model, **changes)
         rows.append(
             (
-                name_of(model, **changes),
-                " + ".join(str(len(names)) for names in blocks.values()),
-                str(sum(_weighted(step) for step in steps)),
+                name,
+                " + ".join(str(len(part.blocks)) for part in graph.parts(steps) if part.blocks),
+                str(graph.depth(steps)),
                 f"{sum(step.parameters for step in steps):,}",
-                units(sum(step.multiply_adds for step in steps)),
+                _counted(steps),
             )
         )
-    caption = f"Networks side by side, for one image of {shape_text(image)}"
-    return Table(caption, ["network", "blocks", "depth", "parameters", "multiply-adds"], rows, words=2)
+        remarks += [f"{name}: {remark}" for remark in remarks_of(steps)]
+    caption = f"Networks side by side, for one image of {shape_text(image_shape(image))}"
+    return Table(caption, ["network", "blocks", "depth", "parameters", "multiply-adds"], rows, words=2, remarks=remarks)
+
+
+_UNCOUNTED = "not counted"
+
+
+def _counted(steps: Sequence[Step]) -> str:
+    adds = units(sum(step.multiply_adds for step in steps))
+    left_out = sum(not step.counted for step in steps)
+    if not left_out:
+        return adds
+    return _UNCOUNTED if adds == "0" else f"more than {adds}"
+
+
+def _roles(steps: Sequence[Step], level: str) -> list[str]:
+    """For each row of the table the part whose color marks it."""
+    parts = graph.parts(steps)
+    if level == "operation":
+        return [part.role for part in parts for _ in range(part.start, part.stop)]
+    return [part.role for part in parts for _ in (graph.runs(part) if level == "block" else (part,))]
 
 
 @cache  # a network has few counts and many rows
@@ -297,34 +355,29 @@ class _Outline:
         self.rooms: list[str] = []
         self.sizes: list[str] = []
         self.cells: list[Cell] = []
-        for part, group in groupby(steps, lambda step: layer_of(step.room)):
-            members = list(group)
-            number = part.removeprefix("layer")
-            if part == "head":
-                self._add("classifier (head)", part, (1, 1), f"average pool, {members[-1].output[0]}-d fc")
-            elif part != number:
-                blocks = [list(block) for _, block in groupby(members, lambda step: block_of(step.room))]
+        aside = graph.on_shortcuts(steps)
+        for part in graph.parts(steps):
+            role, end = part.role, steps[part.stop - 1]
+            if part.blocks:
                 # As in the paper, the stride of the first block is not written here; the sizes show it.
-                weighted = (step for step in blocks[0] if _weighted(step))
+                places = range(part.blocks[0].start, part.blocks[0].stop)
+                weighted = [steps[n] for n in places if graph.is_layer(steps[n]) and n not in aside]
                 convolutions = tuple(_convolution(step).partition(", stride")[0] for step in weighted)
-                cell = Stack(convolutions, len(blocks))
-                self._add(f"conv{int(number) + 1}_x ({part})", part, members[-1].output[1:], cell)
+                name = f"conv{int(role.removeprefix('layer')) + 1}_x ({role})"
+                self._add(name, role, end.output[1:], Stack(convolutions, len(part.blocks)))
+            elif role == "head":
+                self._add("classifier (head)", role, (1, 1), f"average pool, {end.output[0]}-d fc")
             else:
-                for step in members:
+                for step in steps[part.start : part.stop]:
                     if step.operation.startswith(("conv ", "max-pool ")):
-                        kind = "conv1" if _weighted(step) else "max-pool"
-                        self._add(f"{kind} ({part})", part, step.output[1:], _convolution(step))
+                        kind = "conv1" if graph.is_layer(step) else "max-pool"
+                        self._add(f"{kind} ({role})", role, step.output[1:], _convolution(step))
 
     def _add(self, name: str, room: str, size: Shape, cell: Cell) -> None:
         self.names.append(name)
         self.rooms.append(room)
         self.sizes.append(shape_text(size))
         self.cells.append(cell)
-
-
-def _weighted(step: Step) -> bool:
-    # Projections carry weights too, but they are not on the longest path.
-    return step.operation.startswith(("conv ", "linear")) and ".downsample" not in step.room
 
 
 def _convolution(step: Step) -> str:

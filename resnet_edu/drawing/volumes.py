@@ -1,15 +1,18 @@
 """The image on its way through a network as boxes to scale: wide and high as its map, long as its channels."""
 
+import math
+import re
 from collections.abc import Sequence
 from html import escape
 from itertools import groupby
 from typing import NamedTuple
 
+from resnet_edu.counting import graph
 from resnet_edu.counting.models import Model, name_of, steps_of
 from resnet_edu.counting.recipes import check_choice
-from resnet_edu.counting.steps import Shape, Step, by_block, layer_of, shape_text
+from resnet_edu.counting.steps import Shape, Step, layer_of, shape_text
 from resnet_edu.drawing import palette
-from resnet_edu.drawing.pictures import Picture, journey, opening
+from resnet_edu.drawing.pictures import PHONE, Picture, journey, opening
 
 #: A thinner side could not be seen: 3 channels, or 1×1 pixels.
 _THINNEST = 2.5
@@ -35,6 +38,8 @@ class _Group(NamedTuple):
     """Equal boxes side by side: the output of one room, or of each block of a layer."""
 
     room: str
+    role: str
+    """Whose color it has."""
     shape: Shape
     boxes: int = 1
     blocks: int = 0
@@ -83,21 +88,41 @@ class _Scale(NamedTuple):
         ]
 
 
-def draw(model: Model = "resnet34", image: Shape = (3, 224, 224), level: str = "layer", **changes: object) -> Picture:
+def draw(
+    model: Model = "resnet34",
+    image: Shape | int = (3, 224, 224),
+    level: str = "layer",
+    *,
+    title: str = "",
+    **changes: object,
+) -> Picture:
     """A network as boxes to scale: height and depth are pixels, length is channels.
 
     >>> draw("resnet18").alt[:97]
     'ResNet-18 as boxes to scale. The stem turns 3×224×224 into 64×56×56; layer1 keeps 56 pixels a sid'
 
     With ``level="block"`` there is one box for each block. Nothing is drawn thinner than 2.5 units, or
-    a vector of 1×1 could not be seen. Raises ValueError for an unknown level, name or field.
+    a vector of 1×1 could not be seen.
+
+    ``level="operation"`` draws every convolution, pooling and linear layer by itself: its kernel on the map
+    that it reads, and the one number and the one channel that the kernel makes. Best for a few Steps:
+
+    >>> from resnet_edu.counting import arithmetic
+    >>> stem = draw(arithmetic.steps("resnet18")[:4], level="operation")
+    >>> print(stem.alt[:104])
+    conv1: each of 64 filters is 3×7×7, reads 3×224×224 and makes one channel of 64×112×112; then batch norm
+
+    Raises ValueError for an unknown level, name or field, and for Steps without a kernel to draw.
     """
-    return _drawn([model], image, level, changes)
+    check_choice("level", level, ("layer", "block", "operation"))
+    if level == "operation":
+        return _operations(steps_of(model, image, **changes))
+    return _drawn([model], [title], image, level, changes)
 
 
 def compare(
     models: Sequence[Model] = ("resnet18", "resnet50"),
-    image: Shape = (3, 224, 224),
+    image: Shape | int = (3, 224, 224),
     level: str = "layer",
     **changes: object,
 ) -> Picture:
@@ -105,32 +130,41 @@ def compare(
 
     >>> compare(["resnet18", "resnet50"]).svg.count("ResNet-50</text>")
     1
+
+    Raises ValueError for a level that is neither ``"layer"`` nor ``"block"``.
     """
-    return _drawn(models, image, level, changes)
-
-
-def _drawn(models: Sequence[Model], image: Shape, level: str, changes: dict[str, object]) -> Picture:
     check_choice("level", level, ("layer", "block"))
+    return _drawn(models, [""] * len(models), image, level, changes)
+
+
+def _drawn(
+    models: Sequence[Model], titles: Sequence[str], image: Shape | int, level: str, changes: dict[str, object]
+) -> Picture:
     runs = [steps_of(model, image, **(changes if isinstance(model, str) else {})) for model in models]
-    names = [name_of(model, **changes) for model in models]
+    names = [title or name_of(model, **changes) for model, title in zip(models, titles, strict=True)]
     groups = [_groups(steps, level) for steps in runs]
-    titles = names if len(names) > 1 else [""]
+    headings = names if len(names) > 1 else [""]
     wide, narrow = _scales(groups)
     widest = max(narrow.group(group)[0] for row in groups for group in row)
     alt = " ".join(f"{name} as boxes to scale. {journey(steps)}" for name, steps in zip(names, runs, strict=True))
     return Picture(
-        _page([_across(row, wide) for row in groups], titles, wide),
+        _page([_across(row, wide) for row in groups], headings, wide),
         f"{alt} {' '.join(wide.words)}",
-        _page([_down(row, narrow, widest) for row in groups], titles, narrow),
+        _page([_down(row, narrow, widest) for row in groups], headings, narrow),
     )
 
 
 def _groups(steps: Sequence[Step], level: str) -> list[_Group]:
-    groups = [_Group("image", steps[0].input)]
-    for (room, shape), members in groupby(by_block(steps), lambda row: (layer_of(row.room), row.output)):
-        count = len(list(members))
-        blocks = count if room.startswith("layer") else 0
-        groups.append(_Group(room, shape, count if level == "block" else 1, blocks))
+    groups = [_Group("image", "image", steps[0].input)]
+    for part in graph.parts(steps):
+        if level == "layer":
+            groups.append(_Group(part.name, part.role, steps[part.stop - 1].output, 1, len(part.blocks)))
+            continue
+        starts = {block.start for block in part.blocks}
+        for shape, members in groupby(graph.runs(part), lambda run: steps[run[2] - 1].output):
+            runs = list(members)
+            blocks = sum(start in starts for _, start, _ in runs)
+            groups.append(_Group(part.name, part.role, shape, blocks or 1, blocks))
     return groups
 
 
@@ -191,6 +225,178 @@ def _down(groups: Sequence[_Group], scale: _Scale, widest: float) -> _Part:
     return _Part("".join(parts), width, y)
 
 
+# ------------------------------------------------------------------------------------------- one operation each
+
+
+class _Kernel(NamedTuple):
+    """An operation that reads a window of its map: what one filter looks like, and what it makes."""
+
+    step: Step
+    filter: Shape
+    """Channels, height and width of the window that makes one number."""
+    stride: int
+    painted: tuple[str, str]
+    """The rooms whose colors the two maps have."""
+    then: tuple[str, ...]
+    """What follows and leaves the shape alone."""
+
+    @property
+    def sentence(self) -> str:
+        count, kind = self.step.output[0], self.step.operation.partition(" ")[0]
+        shapes = [shape_text(shape) for shape in (self.step.input, self.step.output)]
+        if kind == "linear":
+            return f"each of {count} weighted sums reads all {self.filter[0]} numbers"
+        if kind == "conv":
+            filters = f"each of {count} filters is {shape_text(self.filter)}"
+            return f"{filters}, reads {shapes[0]} and makes one channel of {shapes[1]}"
+        window = shape_text(self.filter[1:])
+        return f"a window of {window} in one channel at a time turns {shapes[0]} into {shapes[1]}"
+
+    @property
+    def words(self) -> str:
+        """The same in a caption's length."""
+        kind = self.step.operation.partition(" ")[0]
+        if kind == "linear":
+            return f"{self.step.output[0]} weighted sums"
+        if kind == "conv":
+            return f"{self.step.output[0]} filter{'s' if self.step.output[0] > 1 else ''} of {shape_text(self.filter)}"
+        return f"{shape_text(self.filter[1:])}, channel by channel"
+
+
+def _operations(steps: Sequence[Step]) -> Picture:
+    kernels = _kernels(steps)
+    if not kernels:
+        raise ValueError("level 'operation' draws convolutions, poolings and linear layers; these Steps have none")
+    wide, narrow = _operation_scale(kernels, 150, 110), _operation_scale(kernels, 110, 80)
+    words = [*wide.words, "Marked: one filter at one place, and the", "number it makes, in its channel (shaded)."]
+    sentences = "; ".join(
+        f"{kernel.step.room}: {kernel.sentence}{'; then ' if kernel.then else ''}{', '.join(kernel.then)}"
+        for kernel in kernels
+    )
+    return Picture(
+        _panels([_panel(kernel, wide) for kernel in kernels], words, 760),
+        f"{sentences}. {' '.join(wide.words)}",
+        _panels([_panel(kernel, narrow) for kernel in kernels], words, PHONE),
+    )
+
+
+def _kernels(steps: Sequence[Step]) -> list[_Kernel]:
+    found: list[_Kernel] = []
+    sources = graph.sources(steps)
+    for number, step in enumerate(steps):
+        window = _window(step)
+        if window is None:
+            if found and len(step.output) == len(found[-1].step.output):
+                found[-1] = found[-1]._replace(then=(*found[-1].then, step.operation))
+            continue
+        source = sources[number][0] if sources[number] else graph.IMAGE
+        outside = "image" if layer_of(step.room) == "stem" else step.room
+        before = steps[source].room if source >= 0 else outside
+        found.append(_Kernel(step, *window, (before, step.room), ()))
+    return found
+
+
+def _window(step: Step) -> tuple[Shape, int] | None:
+    """The filter and the stride of a Step that reads a window, by its operation and its shapes."""
+    named = re.fullmatch(r"(conv|max-pool|average pool) (\d+)×(\d+)(?:/(\d+))?.*", step.operation)
+    if named:
+        height, width = int(named[2]), int(named[3])
+        channels = 1
+        if named[1] == "conv":
+            # What one filter reads for one number, so groups show and a bias does not.
+            channels = step.multiply_adds // (math.prod(step.output) * height * width)
+        return (channels, height, width), int(named[4] or 1)
+    if step.operation == "average pool" and len(step.input) == 3:
+        sides = [before // after for before, after in zip(step.input[1:], step.output[1:], strict=True)]
+        return (1, *sides), sides[0]
+    if step.operation == "linear" and len(step.input) == len(step.output) == 1:
+        return (step.input[0], 1, 1), 1
+    return None
+
+
+def _operation_scale(kernels: Sequence[_Kernel], side: float, length: float) -> _Scale:
+    shapes = [_volume(shape) for kernel in kernels for shape in (kernel.step.input, kernel.step.output)]
+    pixel = side / max(*(max(shape[1:]) for shape in shapes), 7)  # vectors alone are not drawn as giants
+    channels = max(shape[0] for shape in shapes)
+    return _Scale(pixel, next((n for n in _ROUND if channels * pixel / n <= length), _ROUND[-1]))
+
+
+def _panel(kernel: _Kernel, scale: _Scale) -> _Part:
+    """One operation: the map that it reads with a filter on it, an arrow, the map that it makes."""
+    step = kernel.step
+    shapes = (step.input, step.output)
+    boxes = [scale.box(shape) for shape in shapes]
+    head = [step.room, step.operation, kernel.words]
+    labels = [shape_text(shape) for shape in shapes]
+    columns = [max(box[0] + box[2], _text_width(label)) for box, label in zip(boxes, labels, strict=True)]
+    tall = max(box[1] + box[3] for box in boxes)
+    top = _LINE * len(head) + 4
+    parts = [_text(0, 12 + _LINE * row, text, "start", bold=row == 0) for row, text in enumerate(head)]
+
+    place = _place(kernel)
+    # A pooling works on one channel, and a filter fills one: in the middle, where it can be told apart.
+    pools = kernel.filter[0] == 1 < step.input[0]
+    windows = ((kernel.filter, [at * kernel.stride for at in place], pools), ((1, 1, 1), place, True))
+    x = 0.0
+    for number, (window, at, alone) in enumerate(windows):
+        length, height, right, up = boxes[number]
+        left = x + (columns[number] - length - right) / 2
+        front = top + (tall - height - up) / 2 + up  # the upper edge of the front face
+        room = kernel.painted[number]
+        mark = f"fill:{palette.ink(room)};stroke:{palette.ink(room)}"  # legible on the room's fill in both modes
+        parts.append(_box(boxes[number], left, front, f"fill:{palette.fill(room)};stroke:{palette.line(room)}"))
+        _, rows, row_length = _volume(shapes[number])
+        start = left
+        if alone:
+            channel = scale.box((1, rows, row_length))
+            start += (length - channel[0]) / 2
+            parts.append(_box(channel, start, front, mark, 0.25))
+        box = scale.box(window)
+        # Nothing sticks out: what is drawn thicker than it is moves in.
+        down = max(min(at[0] * scale.pixel, height - box[1]), 0)
+        back = max(min(at[1] * scale.pixel, (right - box[2]) / _BACK[0]), 0)
+        parts.append(_box(box, start + back * _BACK[0], front + down - back * _BACK[1], mark, 0.9))
+        parts.append(_text(x + columns[number] / 2, top + tall + _LINE, labels[number], "middle"))
+        x += columns[number]
+        if number == 0:
+            parts.append(_arrow(x + 3, top + tall / 2, x + _GAP - 5, top + tall / 2))
+            x += _GAP
+    bottom = top + tall + _LINE
+    if kernel.then:
+        bottom += _LINE
+        parts.append(_text(0, bottom, f"then {', '.join(kernel.then)}", "start"))
+    wide = max(x, *map(_text_width, head), _text_width(f"then {', '.join(kernel.then)}") if kernel.then else 0)
+    return _Part("".join(parts), wide, bottom + 6)
+
+
+def _place(kernel: _Kernel) -> list[int]:
+    """Row and column of the number that is drawn: about a third from the upper front, and all of it inside."""
+    _, height, width = _volume(kernel.step.output)
+    most = [
+        (before - reach) // kernel.stride
+        for before, reach in zip(_volume(kernel.step.input)[1:], kernel.filter[1:], strict=True)
+    ]
+    return [max(0, min(side // 3, limit)) for side, limit in zip((height, width), most, strict=True)]
+
+
+def _panels(parts: Sequence[_Part], words: Sequence[str], most: float) -> str:
+    """The panels in rows, as many beside each other as fit."""
+    apart, x, y, tall, widest = 40.0, _MARGIN, _MARGIN, 0.0, 0.0
+    body = []
+    for part in parts:
+        if x > _MARGIN and x + part.width > most:
+            x, y, tall = _MARGIN, y + tall + 2 * _LINE, 0.0
+        body.append(f'<g transform="translate({x:.1f} {y:.1f})">{part.svg}</g>')
+        x += part.width + apart
+        widest, tall = max(widest, x - apart), max(tall, part.height)
+    width = _MARGIN + max(widest, *map(_text_width, words))
+    y += tall + _LINE / 2
+    for line in words:
+        y += _LINE
+        body.append(_text(_MARGIN, y, line, "start"))
+    return opening(width, y + _MARGIN) + "".join(body) + "</svg>"
+
+
 def _page(parts: Sequence[_Part], titles: Sequence[str], scale: _Scale) -> str:
     width = 2 * _MARGIN + max(*(part.width for part in parts), *map(_text_width, scale.words))
     y = _MARGIN
@@ -213,19 +419,32 @@ def _page(parts: Sequence[_Part], titles: Sequence[str], scale: _Scale) -> str:
 def _boxes(group: _Group, scale: _Scale, x: float, y: float) -> str:
     length, height, right, up = scale.box(group.shape)
     y += up
-    paint = f"fill:{palette.fill(group.room)};stroke:{palette.line(group.room)}"
+    paint = f"fill:{palette.fill(group.role)};stroke:{palette.line(group.role)}"
     parts = [f'<g stroke-linejoin="round" style="{paint}">']
     for _ in range(group.drawn):
-        front = f"M{x:.1f} {y:.1f}h{length:.1f}v{height:.1f}h{-length:.1f}z"
-        top = f"M{x:.1f} {y:.1f}l{right:.1f} {-up:.1f}h{length:.1f}l{-right:.1f} {up:.1f}z"
-        end = f"M{x + length:.1f} {y:.1f}l{right:.1f} {-up:.1f}v{height:.1f}l{-right:.1f} {up:.1f}z"
-        # The light comes from above: the same color, with white over the top and black over the end.
-        parts.append(f'<path d="{front}"/><path d="{top}"/><path d="{end}"/>')
-        parts.append(f'<path d="{top}" style="fill:#fff;stroke:none" opacity=".3"/>')
-        parts.append(f'<path d="{end}" style="fill:#000;stroke:none" opacity=".14"/>')
+        parts.append(_faces((length, height, right, up), x, y))
         x += length + _step(length)
     parts.append("</g>")
     return "".join(parts)
+
+
+def _faces(box: tuple[float, float, float, float], x: float, y: float) -> str:
+    """Front, top and end of a box whose front face begins at x and y."""
+    length, height, right, up = box
+    front = f"M{x:.1f} {y:.1f}h{length:.1f}v{height:.1f}h{-length:.1f}z"
+    top = f"M{x:.1f} {y:.1f}l{right:.1f} {-up:.1f}h{length:.1f}l{-right:.1f} {up:.1f}z"
+    end = f"M{x + length:.1f} {y:.1f}l{right:.1f} {-up:.1f}v{height:.1f}l{-right:.1f} {up:.1f}z"
+    # The light comes from above: the same color, with white over the top and black over the end.
+    return (
+        f'<path d="{front}"/><path d="{top}"/><path d="{end}"/>'
+        f'<path d="{top}" style="fill:#fff;stroke:none" opacity=".3"/>'
+        f'<path d="{end}" style="fill:#000;stroke:none" opacity=".14"/>'
+    )
+
+
+def _box(box: tuple[float, float, float, float], x: float, y: float, paint: str, opacity: float = 1) -> str:
+    seen = f' opacity="{opacity:g}"' if opacity < 1 else ""
+    return f'<g stroke-linejoin="round" style="{paint}"{seen}>{_faces(box, x, y)}</g>'
 
 
 def _labels(group: _Group, x: float, y: float, anchor: str) -> str:
@@ -252,8 +471,11 @@ def _step(length: float) -> float:
 
 
 def _volume(shape: Shape) -> tuple[int, int, int]:
-    # A vector is a map of a single pixel.
-    channels, height, width = (*shape, 1, 1)[:3]
+    if len(shape) == 2:  # tokens, each with its channels
+        return shape[1], shape[0], 1
+    # A vector is a map of a single pixel; of a film, one image is drawn.
+    channels, *sides = shape or (1,)
+    height, width = (*sides, 1, 1)[:2] if len(sides) < 2 else sides[-2:]
     return channels, height, width
 
 

@@ -6,6 +6,7 @@ the scripts that bring the tag alive. Nothing is fetched: no other host, no widg
 
 import os
 import re
+from collections.abc import Mapping
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -16,7 +17,20 @@ from resnet_edu.drawing import palette, volumes
 from resnet_edu.drawing.pictures import Picture
 from resnet_edu.explorers import stills
 
-__all__ = ["ASSETS", "SCRIPTS", "STYLES", "Explorer", "conv", "resnet", "shortcut"]
+__all__ = [
+    "ASSETS",
+    "ENGINE",
+    "FURTHER",
+    "SCRIPTS",
+    "STYLES",
+    "Explorer",
+    "conv",
+    "cover",
+    "degradation",
+    "live",
+    "resnet",
+    "shortcut",
+]
 
 #: Where the scripts and the style are.
 ASSETS = Path(__file__).parent
@@ -25,10 +39,25 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "conv-explorer": ("core.js", "ui.js", "conv-explorer.js"),
     "resnet-explorer": ("core.js", "ui.js", "resnet-explorer.js"),
     "shortcut-explorer": ("core.js", "ui.js", "shortcut-explorer.js"),
+    "degradation-race": ("core.js", "ui.js", "trainer.js", "degradation-race.js"),
+    "live-resnet": ("core.js", "ui.js", "trainer.js", "live-resnet.js"),
+    "block-workbench": ("core.js", "ui.js", "trainer.js", "block-workbench.js"),
     "predict-question": ("predict-question.js",),
 }
+#: The engine that trains in the page, in this order. A page of the book fetches it when the reader comes near.
+ENGINE = tuple(
+    f"net/{name}.js"
+    for name in (*("engine", "program", "kernels", "kernels-wasm", "wasm", "network", "training", "digits", "worker"),)
+)
 #: What a page needs that has any of the tags.
 STYLES = ("explorers.css",)
+
+
+#: What a tag needs of the engine beyond that.
+FURTHER = {
+    "live-resnet": tuple(f"net/{name}.js" for name in ("drawing", "weights", "weights-plain", "inside")),
+    "block-workbench": ("net/source.js",),
+}
 
 
 class Explorer:
@@ -65,7 +94,11 @@ class Explorer:
         # A notebook may have run another explorer, but an output must not depend on it: Colab gives each
         # one a frame of its own, and a reader may clear any. The scripts notice if they are there already.
         opening = self.opening[:-1] + (' address="off">' if self.tag == "resnet-explorer" else ">")
-        scripts = "".join(f"<script>{_asset(name)}</script>" for name in SCRIPTS[self.tag])
+        opening = re.sub(' cover="[^"]*"', ' cover=""', opening)
+        needed = SCRIPTS[self.tag]
+        if "trainer.js" in needed:
+            needed = (*needed[:1], *ENGINE, *FURTHER.get(self.tag, ()), *needed[1:])
+        scripts = "".join(f"<script>{_asset(name)}</script>" for name in needed)
         return f"<style>{_style(self.tag)}</style>{opening}{self.picture._repr_html_()}</{self.tag}>{scripts}"
 
 
@@ -102,11 +135,16 @@ def resnet(
     recipe's ``stem``, ``shortcut``, ``stride_in`` and ``num_classes``. The image is 224 pixels a side,
     32 for the CIFAR family, or any number up to 1024.
 
-    Raises ValueError for an unknown name or change, or an image that is too small.
+    Raises ValueError for an unknown name or change, or an image that is too small; TypeError for a module.
     """
     attributes = {"stem": "stem", "shortcut": "shortcut", "stride_in": "stride-in", "num_classes": "classes"}
     for name in changes:
         check_choice("a change", name, attributes)
+    if not isinstance(model, str):
+        raise TypeError(
+            f"this figure computes in the page and takes a name, such as 'resnet50', got {type(model).__name__}; "
+            "a network of your own is drawn by resnet_edu.drawing: diagrams.network(model), volumes.draw(model)"
+        )
     side = image if image is not None else 32 if model.startswith("cifar") else 224
     _check_range("image", side, 1, 1024)
     plan = recipe(model, **changes)
@@ -119,6 +157,21 @@ def resnet(
     asked = {"model": model, "image": image}
     asked |= {attributes[name]: value for name, value in changes.items()}
     return Explorer("resnet-explorer", {**asked, "open": open or None, "versus": versus}, picture)
+
+
+def cover(model: str = "resnet34", doors: Mapping[str, str] | None = None) -> Explorer:
+    """The picture of a network with two controls, for a first page: ``doors`` are the addresses behind its rooms.
+
+    >>> cover("resnet18", {"stem": "03_stem.html"})
+    Explorer(<resnet-explorer model="resnet18" cover="stem:03_stem.html">)
+
+    A notebook lies elsewhere than the pages, so outside the book its rooms lead nowhere. Raises ValueError for an
+    unknown name or room.
+    """
+    for room in doors or {}:
+        check_choice("a room", room, palette.ROOMS)
+    addresses = " ".join(f"{room}:{address}" for room, address in (doors or {}).items())
+    return Explorer("resnet-explorer", {"model": model, "cover": addresses}, resnet(model).picture)
 
 
 def shortcut(
@@ -150,6 +203,59 @@ def shortcut(
     asked = {"kind": kind, "in-channels": in_channels, "channels": channels, "stride": stride, "size": size}
     picture = stills.shortcut(kind, in_channels, channels, stride, size, shortcut, stride_in)
     return Explorer("shortcut-explorer", {**asked, "shortcut": shortcut, "stride-in": stride_in}, picture)
+
+
+def degradation(
+    depth: int = 56,
+    seed: int = 0,
+    shortcut: str = "A",
+    widths: str = "narrow",
+    epochs: int = 8,
+    *,
+    compact: bool = False,
+) -> Explorer:
+    """A race: a plain and a residual network of the same depth train in the reader's own browser, side by side.
+
+    >>> degradation(20).picture.alt
+    'Two networks of 20 layers, plain and residual, that train here: in a browser with scripts, on this page.'
+
+    ``shortcut`` is the residual network's option, ``A`` or ``B``; ``widths`` is ``narrow`` (4, 8, 16 channels) or
+    ``wide`` (8, 16, 32). The depth is 6n + 2, up to 218. ``compact`` shows one chart and no further choices.
+    Raises ValueError for anything else.
+    """
+    _check_range("depth", depth, 8, 218)
+    recipe(f"cifar{depth}")  # refuses what is not 6n + 2, and names the nearest
+    _check_range("seed", seed, 0, 9999)
+    check_choice("shortcut", shortcut, ("A", "B"))
+    check_choice("widths", widths, ("narrow", "wide"))
+    _check_range("epochs", epochs, 1, 40)
+    asked = {"depth": depth, "seed": seed, "shortcut": shortcut, "widths": widths, "epochs": epochs}
+    asked |= {"compact": "yes"} if compact else {}
+    return Explorer("degradation-race", asked, stills.race(depth))
+
+
+def live(digit: int = 0) -> Explorer:
+    """A trained network of 14 layers: draw a digit, see the map in every room, switch its branches and shortcuts.
+
+    >>> live().picture.alt
+    'A network of 14 layers that reads the digit you draw: in a browser with scripts, on this page.'
+
+    ``digit`` is the number of the test image that it starts with, up to 381. Raises ValueError for another.
+    """
+    _check_range("digit", digit, 0, 381)
+    return Explorer("live-resnet", {"digit": digit}, stills.live())
+
+
+def workbench(preset: str = "original", depth: int = 56) -> Explorer:
+    """A bench for blocks: assemble one from pieces, see its code, train it 20 to 218 layers deep in the browser.
+
+    >>> workbench("full pre-activation", 110)
+    Explorer(<block-workbench preset="full pre-activation" depth="110">)
+
+    Presets are those of :data:`resnet_edu.programs.PRESETS`. Raises ValueError for a depth that is not offered.
+    """
+    check_choice("depth", depth, (20, 56, 110, 218))
+    return Explorer("block-workbench", {"preset": preset, "depth": depth}, stills.race(depth))
 
 
 def _check_range(name: str, value: object, low: int, high: int) -> None:

@@ -17,6 +17,8 @@
   ];
   const CAPTION = 40; // pixels above the grids, for their names and sizes
   const EDGE = 2;
+  const SMALLEST = 5; // pixels of a cell below which a part of the grids is shown,
+  const ZOOMED = 12; // at this size
 
   const LOOK = `
 .drawing { height: 300px; margin: 1rem 1.25rem .25rem; }
@@ -90,8 +92,8 @@
         h("div", { class: "controls" },
           Object.values(this.controls).map(({ node }) => node),
           h("fieldset", { class: "control" }, h("legend", {}, "As in a ResNet"),
-            h("div", { class: "presets" }, PRESETS.map(([words, setting]) =>
-              h("button", { type: "button", class: "button", onclick: () => this.change(setting) }, words))))),
+            h("div", { class: "presets" }, (this.presets = PRESETS.map(([words, setting]) =>
+              h("button", { type: "button", class: "button", onclick: () => this.change(setting) }, words)))))),
         (this.drawing = h("div", { class: "drawing" }, this.picture, this.board)),
         h("div", { class: "bar" }, this.back, this.play, this.step, this.where),
         h("div", { class: "sum" }, this.symbols, this.formula, this.note));
@@ -161,9 +163,9 @@
     point(event) {
       if (this.impossible) return;
       const box = this.board.getBoundingClientRect();
-      const side = this.output;
-      const along = (at, from, length) => clamp(Math.floor(((at - from) / length) * side), 0, side - 1);
-      this.go(along(event.clientY, box.top, box.height) * side + along(event.clientX, box.left, box.width));
+      const { ox, oy, columns, rows } = this.view;
+      const along = (at, from, length, count) => clamp(Math.floor(((at - from) / length) * count), 0, count - 1);
+      this.go((oy + along(event.clientY, box.top, box.height, rows)) * this.output + ox + along(event.clientX, box.left, box.width, columns));
     }
 
     /** Row and column of the current output cell, and which rows of the padded input it reads. */
@@ -186,6 +188,9 @@
     render() {
       const { size, kernel, stride, padding, dilation } = this.state;
       for (const [name, control] of Object.entries(this.controls)) control.set(this.state[name]);
+      PRESETS.forEach(([, setting], index) => set(this.presets[index], {
+        "aria-pressed": String(Object.entries(setting).every(([name, value]) => this.state[name] === value)),
+      }));
       this.impossible = null;
       let side = 0;
       try {
@@ -230,11 +235,16 @@
       const cells = Math.max(padded, reach);
       const gap = clamp(width / 10, 28, 90);
       // One scale for both grids: what looks half as wide is half as wide.
-      const unit = Math.min((width - gap - 2 * EDGE) / (cells + Math.max(side, 1)), (height - CAPTION - 2 * EDGE) / cells, 34);
-      const left = (width - gap - unit * (cells + side)) / 2;
-      const top = CAPTION + (height - CAPTION - unit * cells) / 2;
-      const right = left + unit * cells + gap;
-      const outTop = CAPTION + (height - CAPTION - unit * side) / 2;
+      const fit = Math.min((width - gap - 2 * EDGE) / (cells + Math.max(side, 1)), (height - CAPTION - 2 * EDGE) / cells, 34);
+      // Where cells would be too small to be seen, a part of both grids stands for them, and follows the kernel.
+      const view = side && fit < SMALLEST ? this.part(side, width - gap - 2 * EDGE, height - CAPTION - 2 * EDGE) : null;
+      const unit = view ? view.unit : fit;
+      const { ix, iy, ox, oy, wide, tall, columns, rows } = (this.view = view ||
+        { ix: 0, iy: 0, ox: 0, oy: 0, wide: cells, tall: cells, columns: side, rows: side });
+      const left = (width - gap - unit * (wide + columns)) / 2;
+      const top = CAPTION + (height - CAPTION - unit * tall) / 2;
+      const right = left + unit * wide + gap;
+      const outTop = CAPTION + (height - CAPTION - unit * rows) / 2;
       const px = (value) => Math.round(value * 100) / 100;
       const rect = (x, y, w, hh, more) => svg("rect", { x: px(x), y: px(y), width: px(w), height: px(hh), ...more });
       const grid = (x, y, n, paint) => {
@@ -243,48 +253,62 @@
         for (let i = 1; i < n; i++) path += `M${px(x + i * unit)} ${px(y)}v${px(n * unit)}M${px(x)} ${px(y + i * unit)}h${px(n * unit)}`;
         return svg("path", { d: path, stroke: paint, "stroke-width": unit < 9 ? 0.4 : 0.8, fill: "none" });
       };
-      const parts = [];
-      const names = [
-        svg("text", { x: px(left + (unit * cells) / 2), y: 14, "text-anchor": "middle", "font-weight": 600 }, `Input ${size}×${size}`),
-        padding
-          ? svg("text", { x: px(left + (unit * cells) / 2), y: 31, "text-anchor": "middle", class: "quiet" }, `with zeros around: ${padded}×${padded}`)
-          : null,
-      ];
+      /** A window on what lies behind it; its coordinates are the drawing's. */
+      const pane = (x, y, w, hh, inside) => {
+        const [fromX, fromY, spanX, spanY] = [x - EDGE, y - EDGE, w + 2 * EDGE, hh + 2 * EDGE].map(px);
+        return svg("svg", { x: fromX, y: fromY, width: spanX, height: spanY, viewBox: `${fromX} ${fromY} ${spanX} ${spanY}`, class: "pane" }, inside);
+      };
+      // Corners of the whole grids, which may lie outside their windows.
+      const [inX, inY] = [left - ix * unit, top - iy * unit];
+      const [outX, outY] = [right - ox * unit, outTop - oy * unit];
+      const before = [];
+      const after = [];
+      const over = [];
+      const names = [];
+      const name = (x, words, more) => {
+        names.push(svg("text", { x: px(x), y: 14, "text-anchor": "middle", "font-weight": 600 }, words));
+        if (more) names.push(svg("text", { x: px(x), y: 31, "text-anchor": "middle", class: "quiet" }, more));
+      };
+      const some = (from, count, all) => (count < all ? `${from + 1}–${from + count}` : "all");
+      const fits = (room, ...words) => words.find((text) => RE.textWidth(text) <= room) || "";
+      name(left + (unit * wide) / 2, `Input ${size}×${size}`,
+        view ? fits(unit * wide + gap, `shown: rows ${some(iy, tall, padded)}, columns ${some(ix, wide, padded)} of ${padded}`,
+          `rows ${some(iy, tall, padded)} of ${padded} shown`)
+          : padding ? `with zeros around: ${padded}×${padded}` : "");
 
       // The zeros around, the image, and what no kernel position reads.
-      parts.push(rect(left, top, padded * unit, padded * unit,
+      before.push(rect(inX, inY, padded * unit, padded * unit,
         { fill: "var(--soft)", stroke: "var(--edge)", "stroke-dasharray": "3 3", "stroke-width": 1 }));
-      parts.push(rect(left + padding * unit, top + padding * unit, size * unit, size * unit,
+      before.push(rect(inX + padding * unit, inY + padding * unit, size * unit, size * unit,
         { fill: color("image"), stroke: line("image"), "stroke-width": 1 }));
       const unread = side ? (padded - reach) % stride : 0;
-      parts.push(grid(left, top, padded, "var(--edge)"));
+      before.push(grid(inX, inY, padded, "var(--edge)"));
       if (unread) {
         const from = (padded - unread) * unit;
         const length = padded * unit;
-        parts.push(svg("path", {
-          d: `M${px(left + from)} ${px(top)}h${px(unread * unit)}v${px(length)}h${px(-length)}v${px(-unread * unit)}h${px(from)}z`,
+        before.push(svg("path", {
+          d: `M${px(inX + from)} ${px(inY)}h${px(unread * unit)}v${px(length)}h${px(-length)}v${px(-unread * unit)}h${px(from)}z`,
           fill: color("error"), "fill-opacity": 0.28, stroke: line("error"), "stroke-width": 1,
         }));
       }
       // The output, filled up to the cell that the kernel is filling now.
       const [row, column] = side ? [Math.floor(this.cell / side), this.cell % side] : [0, 0];
-      const kx = left + (side ? column * stride * unit : 0);
-      const ky = top + (side ? row * stride * unit : 0);
+      const kx = inX + (side ? column * stride * unit : 0);
+      const ky = inY + (side ? row * stride * unit : 0);
       if (side) {
-        names.push(svg("text", { x: px(right + (unit * side) / 2), y: px(Math.max(outTop - 26, 14)), "text-anchor": "middle", "font-weight": 600 }, "Output"));
-        names.push(svg("text", { x: px(right + (unit * side) / 2), y: px(Math.max(outTop - 9, 31)), "text-anchor": "middle" }, `${side}×${side}`));
-        parts.push(rect(right, outTop, side * unit, side * unit, { fill: "var(--page)", stroke: line("layer2"), "stroke-width": 1 }));
-        if (row) parts.push(rect(right, outTop, side * unit, row * unit, { fill: color("layer2") }));
-        parts.push(rect(right, outTop + row * unit, (column + 1) * unit, unit, { fill: color("layer2") }));
-        parts.push(grid(right, outTop, side, line("layer2")));
-        const [cx, cy] = [right + column * unit, outTop + row * unit];
+        name(right + (unit * columns) / 2, `Output ${side}×${side}`, view ? fits(unit * columns + gap, `rows ${some(oy, rows, side)} shown`, `rows ${some(oy, rows, side)}`) : "");
+        after.push(rect(outX, outY, side * unit, side * unit, { fill: "var(--page)", stroke: line("layer2"), "stroke-width": 1 }));
+        if (row) after.push(rect(outX, outY, side * unit, row * unit, { fill: color("layer2") }));
+        after.push(rect(outX, outY + row * unit, (column + 1) * unit, unit, { fill: color("layer2") }));
+        after.push(grid(outX, outY, side, line("layer2")));
+        const [cx, cy] = [outX + column * unit, outY + row * unit];
         for (const corner of [0, 1]) {
-          parts.push(svg("path", {
+          over.push(svg("path", {
             d: `M${px(kx + reach * unit)} ${px(ky + corner * reach * unit)}L${px(cx)} ${px(cy + corner * unit)}`,
             stroke: line("stem"), "stroke-width": 1.2, "stroke-dasharray": "4 3", fill: "none",
           }));
         }
-        parts.push(rect(cx, cy, unit, unit, { fill: color("stem"), stroke: "var(--ink)", "stroke-width": unit > 6 ? 2 : 1 }));
+        after.push(rect(cx, cy, unit, unit, { fill: color("stem"), stroke: "var(--ink)", "stroke-width": unit > 6 ? 2 : 1 }));
       }
 
       // The kernel: every cell that it multiplies, and the square that it reaches over.
@@ -293,25 +317,48 @@
       for (let y = 0; y < kernel; y++) {
         for (let x = 0; x < kernel; x++) taps += `M${px(kx + x * dilation * unit)} ${px(ky + y * dilation * unit)}h${px(unit)}v${px(unit)}h${px(-unit)}z`;
       }
-      parts.push(svg("path", { d: taps, fill: color(bad), "fill-opacity": side ? 0.82 : 0.55, stroke: line(bad), "stroke-width": unit > 6 ? 1 : 0.4 }));
-      parts.push(rect(kx, ky, reach * unit, reach * unit, { fill: "none", stroke: side ? "var(--ink)" : line("error"), "stroke-width": unit > 6 ? 2 : 1.2 }));
+      before.push(svg("path", { d: taps, fill: color(bad), "fill-opacity": side ? 0.82 : 0.55, stroke: line(bad), "stroke-width": unit > 6 ? 1 : 0.4 }));
+      before.push(rect(kx, ky, reach * unit, reach * unit, { fill: "none", stroke: side ? "var(--ink)" : line("error"), "stroke-width": unit > 6 ? 2 : 1.2 }));
 
       if (padding && unit >= 17 && padded * padded <= 260) {
         for (let y = 0; y < padded; y++) {
           for (let x = 0; x < padded; x++) {
             if (x >= padding && x < padding + size && y >= padding && y < padding + size) continue;
-            parts.push(svg("text", { x: px(left + (x + 0.5) * unit), y: px(top + (y + 0.5) * unit + 4), "text-anchor": "middle", class: "quiet" }, "0"));
+            before.push(svg("text", { x: px(inX + (x + 0.5) * unit), y: px(inY + (y + 0.5) * unit + 4), "text-anchor": "middle", class: "quiet" }, "0"));
           }
         }
       }
 
       set(this.picture, { viewBox: `0 0 ${width} ${height}` });
-      this.picture.replaceChildren(...[...parts, ...names].filter(Boolean));
+      this.picture.replaceChildren(
+        pane(left, top, wide * unit, tall * unit, before),
+        ...(side ? [pane(right, outTop, columns * unit, rows * unit, after)] : []), ...over, ...names);
       // At least 44 pixels to touch, however small the output is.
-      const hit = Math.max(side * unit, 44);
+      const [hitX, hitY] = [Math.max(columns * unit, 44), Math.max(rows * unit, 44)];
       Object.assign(this.board.style, {
-        left: `${px(right + (side * unit - hit) / 2)}px`, top: `${px(outTop + (side * unit - hit) / 2)}px`, width: `${hit}px`, height: `${hit}px`,
+        left: `${px(right + (columns * unit - hitX) / 2)}px`, top: `${px(outTop + (rows * unit - hitY) / 2)}px`, width: `${hitX}px`, height: `${hitY}px`,
       });
+    }
+
+    /** The part of both grids around the current output cell, in cells; it turns over like a page. */
+    part(side, width, height) {
+      const { size, kernel, stride, padding, dilation } = this.state;
+      const padded = size + 2 * padding;
+      const reach = dilation * (kernel - 1) + 1;
+      const unit = Math.min(ZOOMED, height / reach, width / (reach + 1));
+      const along = (room, index) => {
+        const shown = Math.min(padded, Math.max(reach, Math.floor(room / unit)));
+        const count = Math.min(side, Math.floor((shown - reach) / stride) + 1);
+        const from = Math.min(Math.floor(index / count) * count, side - count);
+        return { shown, count, from };
+      };
+      // The output is narrower than the input by the stride.
+      const across = along((width * stride) / (stride + 1), this.cell % side);
+      const down = along(height, Math.floor(this.cell / side));
+      return {
+        ix: Math.min(across.from * stride, padded - across.shown), iy: Math.min(down.from * stride, padded - down.shown),
+        wide: across.shown, tall: down.shown, ox: across.from, oy: down.from, columns: across.count, rows: down.count, unit,
+      };
     }
 
     explain(side) {
@@ -323,7 +370,7 @@
         : "⌊(size + 2·padding − kernel) / stride⌋ + 1");
       set(this.note, { class: side ? "note" : "note bad" });
       if (!side) {
-        this.formula.replaceChildren(part(`${size} + 2·${padding} − ${reach} = ${size + 2 * padding - reach} < 0`));
+        this.formula.replaceChildren(part(`${size} + 2·${padding} − ${reach} = −${reach - size - 2 * padding} < 0`));
         say(this.note, `This cannot be: ${this.impossible}.`);
         return;
       }

@@ -92,6 +92,7 @@
       this.build();
       const kept = memory.get(this.id);
       if (kept) this.restore(kept);
+      this.mask();
     }
 
     /** What keeps this tag from being a question, in a sentence for its author; empty if nothing does. */
@@ -273,11 +274,61 @@
       this.again.hidden = false;
       this.status.textContent = right ? "✓ Right" : "Not yet";
       this.dataset.state = right ? "right" : "wrong";
+      // Each choice carries its own mark, as far as it was made.
+      for (const item of this.items) {
+        const chosen = item.querySelector("input")?.checked;
+        if (chosen) item.dataset.mark = isRight(item) ? "right" : "wrong";
+        else delete item.dataset.mark;
+      }
+      if (right) this.unmask();
+    }
+
+    /* ---- what would give the answer away --------------------------------------------------------- */
+
+    /** Cover the words of `masks` in what stands above: title, prose, labels and descriptions of pictures. */
+    mask() {
+      const words = (this.getAttribute("masks") || "").split("|").map((word) => word.trim()).filter(Boolean);
+      const page = this.closest("article, main, body");
+      if (!words.length || !page || this.dataset.state === "right" || this.covered) return;
+      const plain = words.sort((a, b) => b.length - a.length).map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+      const found = new RegExp(`(?<![\\w.,])(?:${plain.join("|")})(?![\\w]|[.,]\\d)`, "g");
+      const cover = (text) => text.replace(found, (word) => word.replace(/\S/g, "▒"));
+      const before = (node) => this.compareDocumentPosition(node) & Node.DOCUMENT_POSITION_PRECEDING;
+      this.covered = [];
+      const keep = (node, name, text) => {
+        const hidden = cover(text);
+        if (hidden === text) return;
+        this.covered.push([node, name, text]);
+        if (name) node.setAttribute(name, name === "alt" || name === "aria-label" ? text.replace(found, "…") : hidden);
+        else node.data = hidden;
+      };
+      // The page's own title stands in the list of chapters, too.
+      const places = [page, ...document.querySelectorAll(".bd-sidebar-primary .current > a.reference, .bd-toc-nav .nav-link[href='#']")];
+      for (const place of places) {
+        const texts = document.createTreeWalker(place, NodeFilter.SHOW_TEXT);
+        while (texts.nextNode()) {
+          const node = texts.currentNode;
+          if ((place !== page || before(node)) && !node.parentElement.closest("pre, script, style, math, predict-question, details.book-code")) keep(node, "", node.data);
+        }
+      }
+      for (const node of page.querySelectorAll("[alt], [aria-label]")) {
+        if (!before(node) || node.closest("predict-question")) continue;
+        for (const name of ["alt", "aria-label"]) if (node.hasAttribute(name)) keep(node, name, node.getAttribute(name));
+      }
+    }
+
+    unmask() {
+      for (const [node, name, text] of this.covered || []) {
+        if (name) node.setAttribute(name, text);
+        else node.data = text;
+      }
+      this.covered = null;
     }
 
     /** A changed answer has not been checked. */
     mark() {
       if (this.dataset.state === "wrong") this.reply("", [], "");
+      for (const item of this.items) delete item.dataset.mark;
     }
 
     reply(head, says, look) {
@@ -306,6 +357,7 @@
     }
 
     openAnswer() {
+      this.unmask();
       if (!this.answer) return;
       this.answer.hidden = false;
       this.answer.open = true;
@@ -346,7 +398,9 @@
       for (const item of this.items) {
         const input = item.querySelector("input");
         if (input) input.checked = false;
+        delete item.dataset.mark;
       }
+      this.mask();
       if (this.input) this.input.value = "";
       // The focus must not fall off the page with the button that disappears.
       (this.input || this.querySelector("input, .predict-move, .predict-check")).focus();

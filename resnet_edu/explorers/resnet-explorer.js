@@ -62,11 +62,23 @@ span.name { cursor: default; padding-inline-start: calc(12px + .45rem); }
 td.bar { position: relative; }
 td.bar::after { content: ""; position: absolute; inset-inline-end: .5rem; bottom: 4px; height: 3px; border-radius: 2px; width: calc(var(--share) * (100% - 1rem)); background: var(--room-line); }
 .brief { display: none; }
+.card.cover { border: 0; background: none; border-radius: 0; overflow: visible; }
+.cover .drawing { height: clamp(200px, 30cqi, 280px); margin: 0; }
+.cover .scale { padding: .25rem 0 .75rem; }
+.cover .controls { background: none; border: 0; padding: 0; align-items: end; }
+.cover .room.on:not(:focus-visible, :hover) .glow { stroke: none; }
+.line { margin: .75rem 0 0; font-size: 1.2rem; font-weight: 600; letter-spacing: -.01em; }
+.doors { display: none; list-style: none; margin: .75rem 0 0; padding: 0; }
+.doors a { display: flex; align-items: center; gap: .6rem; min-height: 44px; padding: 0 .25rem; border-top: 1px solid var(--rule); color: var(--ink); text-decoration: none; }
+.doors a:hover { background: var(--soft); }
+.doors .dot { width: 12px; height: 12px; border-radius: 3px; background: var(--room); border: 1px solid var(--room-line); }
+.doors .shape { margin-inline-start: auto; color: var(--muted); font-size: 14px; }
 .python { display: flex; gap: .75rem; align-items: center; padding: .7rem 1.25rem; border-top: 1px solid var(--rule); }
 textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margin: 0; padding: .1rem 0; background: none; color: inherit; white-space: pre; overflow: auto hidden;
   font: 13px/1.55 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; direction: ltr; }
 .actions { display: flex; flex-wrap: wrap; align-items: center; gap: .6rem 1rem; padding: .8rem 1.25rem; border-top: 1px solid var(--rule); background: var(--soft); }
-.actions p { margin: 0; flex: 1 1 16rem; font-size: 14px; }
+.actions p { margin: 0; font-size: 14px; }
+.actions .compared { flex: 1 1 100%; }
 .actions p:empty { display: none; }
 @container (min-width: 700px) {
   .panes.two { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
@@ -105,6 +117,10 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
   .controls .segments label { flex: 1; }
   .controls .network { flex: 1 1 11rem; }
   .controls select { width: 100%; }
+  .cover .drawing { height: 126px; margin: 0; }
+  .cover .scale { min-height: 0; padding-inline: 0; }
+  .line { font-size: 1.05rem; }
+  .doors { display: block; }
 }
 @container (max-width: 480px) {
   .actions { padding-inline: .9rem; }
@@ -154,6 +170,7 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
     open: { is: rooms },
     versus: { is: network },
     address: { is: oneOf("on", "off"), value: "on" },
+    cover: { is: (name, text) => Object.fromEntries(text.split(/\s+/).filter(Boolean).map((pair) => pair.split(/:(.*)/s).slice(0, 2))) },
   };
   const SHORT = { image: "image", stem: "stem", shortcut: "shortcut", strideIn: "stride-in", classes: "classes", open: "open" };
 
@@ -240,6 +257,8 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       };
       this.totals = { depth: fact("Weighted layers"), parameters: fact("Parameters"), multiplyAdds: fact("Multiply-adds"), last: fact("Last map") };
       this.svg = svg("svg", { role: "group", onkeydown: (event) => this.walk(event) });
+      // What is written below the boxes is in the names of their buttons.
+      this.words = svg("g", { "aria-hidden": "true", class: "words" });
       this.drawing = h("div", { class: "drawing" }, this.svg);
       this.scale = h("p", { class: "scale" });
       this.heading = h("div", { class: "name-of" });
@@ -355,9 +374,11 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       controls.image.set(settings.image);
       controls.stem.set(settings.stem);
       const plain = family(settings.model).endsWith("plain");
-      controls.shortcut.set(plain ? null : settings.shortcut, plain ? [] : null);
+      controls.shortcut.set(settings.shortcut);
+      set(controls.shortcut.node, { hidden: plain });
       const bottleneck = ["resnet50", "resnet101", "resnet152"].includes(settings.model);
-      controls.strideIn.set(bottleneck ? settings.strideIn : null, bottleneck ? null : []);
+      controls.strideIn.set(settings.strideIn);
+      set(controls.strideIn.node, { hidden: !bottleneck });
       controls.classes.set(settings.classes);
 
       set(this.refused, { hidden: !this.error });
@@ -375,7 +396,7 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       say(this.totals.last.value, shapeText(this.tree[this.tree.length - 2].step.output));
       this.code.value = RE.toPython({ model: settings.model, ...changesOf(settings) });
       set(this.rowsBox, { "aria-label": `Steps of ${name}` });
-      set(this.svg, { "aria-label": `${name} as boxes to scale. Arrow keys walk through the rooms, Enter opens one.` });
+      set(this.svg, { "aria-label": `${name} as boxes to scale. Arrow keys walk through the rooms, Enter opens ${this.explorer.links ? "the chapter of one" : "one"}.` });
       this.describe();
       this.list();
       if (this.width > RE.NARROWEST) this.draw(scale);
@@ -409,6 +430,8 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
     list() {
       const wanted = [];
       const used = new Set();
+      const most = (key) => Math.max(...this.visible.map(({ node }) => node.step[key]), 1);
+      const [mostParameters, mostAdds] = [most("parameters"), most("multiplyAdds")];
       for (const { node, level, isOpen } of this.visible) {
         used.add(node.key);
         let row = this.lines.get(node.key);
@@ -416,10 +439,10 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
         const { step } = node;
         say(row.operation, node.children ? "" : step.operation);
         say(row.output, shapeText(step.output));
-        for (const [cell, value, all] of [[row.parameters, step.parameters, this.sum.parameters], [row.multiplyAdds, step.multiplyAdds, this.sum.multiplyAdds]]) {
+        for (const [cell, value, all] of [[row.parameters, step.parameters, mostParameters], [row.multiplyAdds, step.multiplyAdds, mostAdds]]) {
           say(cell.exact, grouped(value));
           say(cell.brief, short(value));
-          cell.node.style.setProperty("--share", all ? (value / all).toFixed(4) : 0);
+          cell.node.style.setProperty("--share", (value / all).toFixed(4));
         }
         say(row.field, grouped(step.receptiveField));
         if (node.children) set(row.button, { "aria-expanded": String(isOpen) });
@@ -464,14 +487,8 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       set(this.svg, { viewBox: `0 0 ${width} ${height}` });
       const used = new Set();
       const nodes = [];
-      let labelled = -1; // up to where there are words already
-      const letter = width < 500 ? 7.3 : 8.5; // the width of one in a wide font, at the two sizes of the text
-      const reach = (words, leaf) => Math.max(words.length, shortName(leaf).length) * letter;
-      // Whole shapes only where every one fits its column: a mixture would have to be read twice.
-      const roomy = leaves.every((leaf, index) => {
-        const { column } = spots[index];
-        return reach(shapeText(leaf.step.output), leaf) <= column.to - column.from;
-      });
+      const words = [];
+      const labels = this.labels(spots);
       leaves.forEach((leaf, index) => {
         used.add(leaf.key);
         let box = this.boxes.get(leaf.key);
@@ -485,35 +502,66 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
         set(box.far, { d: `M${x1} ${y0}l${r(right)} ${r(-up)}v${r(tall)}L${x1} ${y1}z` });
         set(box.glow, { d: `M${x0} ${y0}l${r(right)} ${r(-up)}h${r(length)}v${r(tall)}L${x1} ${y1}H${x0}z` });
         set(box.hit, { x: r(column.from), y: 0, width: r(column.to - column.from), height });
-        // Words only where they have room: the whole shape or the map's sides, or none.
-        const middle = (column.from + column.to) / 2;
-        const label = shortName(leaf);
-        const words = shapeText(roomy ? leaf.step.output : leaf.step.output.slice(-2));
-        const half = reach(words, leaf) / 2;
-        const at = clamp(middle, half, width - half);
-        const chosen = at - half > labelled;
-        if (chosen) labelled = at + half + 3;
-        say(box.name, chosen ? label : "");
-        say(box.shape, chosen ? words : "");
-        if (chosen) {
-          set(box.name, { x: r(at), y: height - 20 });
+        const { at, name = "", shape = "", low } = labels[index] || {};
+        say(box.name, name);
+        say(box.shape, shape);
+        if (name) {
+          set(box.name, { x: r(at), y: height - (low ? 4 : 20) });
           set(box.shape, { x: r(at), y: height - 4 });
         }
         const on = leaf.key === this.selected;
-        set(box.node, { class: on ? "room on" : "room", tabindex: on ? 0 : -1, "aria-label":
-          `${leaf.name}: ${leaf.step.output.join(" by ")}` });
+        set(box.node, { class: on ? "room glide on" : "room glide", tabindex: on ? 0 : -1, "aria-label":
+          `${leaf.name}: ${shapeText(leaf.step.output)}` });
         nodes.push(box.node);
+        words.push(box.name, box.shape);
       });
       // Something must be reachable by Tab also when the selected row is open and so has no box.
       if (!leaves.some(({ key }) => key === this.selected)) set(nodes[0], { tabindex: 0 });
       for (const key of this.boxes.keys()) if (!used.has(key)) this.boxes.delete(key);
       const now = this.svg.children;
-      if (now.length !== nodes.length || nodes.some((node, i) => now[i] !== node)) this.svg.replaceChildren(...nodes);
+      if (now.length !== nodes.length + 1 || nodes.some((node, i) => now[i] !== node)) this.svg.replaceChildren(...nodes, this.words);
+      this.words.replaceChildren(...words.filter((node) => node.textContent));
       if (this.refocus) {
         this.boxes.get(this.refocus)?.node.focus();
         this.refocus = null;
       }
-      say(this.scale, `To scale: one pixel is as long as ${per} channel${per > 1 ? "s" : ""}. Point at a room, or open one in the table.`);
+      const thin = [...new Set(leaves.map(({ step }) => RE.layerOf(step.room)))]
+        .filter((layer) => crowded(leaves.filter(({ step }) => RE.layerOf(step.room) === layer).length));
+      say(this.scale, `To scale: one pixel is as long as ${per} channel${per > 1 ? "s" : ""}${thin.length ? `, but the blocks of ${thin.join(" and ")} are thinner` : ""}. ${this.explorer.links ? "Each room is the door to its chapter." : "Point at a room, or open one in the table."}`);
+    }
+
+    /**
+     * For each leaf its words and where they stand, or nothing. Every room of the network is named, and the first
+     * and last block of one that is open; what else is drawn gets a name where there is room for one.
+     */
+    labels(spots) {
+      const { leaves, width } = this;
+      const size = width < 500 ? 11 : 12;
+      const inside = (leaf) => leaf.key.includes(".") || leaf.key.includes("/");
+      const group = (leaf) => (leaf ? RE.layerOf(leaf.step.room) : null);
+      const owed = leaves.map((leaf, i) => !inside(leaf) || group(leaf) !== group(leaves[i - 1]) || group(leaf) !== group(leaves[i + 1]));
+      const item = (index, shape) => {
+        const leaf = leaves[index];
+        const [name, words] = [shortName(leaf), shape(leaf.step.output)];
+        const { from, to } = spots[index].column;
+        return { index, name, shape: words, want: (from + to) / 2, wide: Math.max(RE.textWidth(name, size), RE.textWidth(words, size)) };
+      };
+      const all = leaves.map((_, index) => index);
+      const must = all.filter((index) => owed[index]);
+      // Whole shapes only where every room has one: a mixture would have to be read twice.
+      for (const [shape, near] of [[shapeText, 8], [(output) => shapeText(output.slice(-2)), 26]]) {
+        const set = spread(must.map((index) => item(index, shape)), width);
+        if (!set || set.some(({ at, want }) => Math.abs(at - want) > near)) continue;
+        for (const index of all.filter((i) => !owed[i])) {
+          const more = item(index, shape);
+          more.at = clamp(more.want, more.wide / 2, width - more.wide / 2);
+          if (set.every(({ at, wide }) => Math.abs(at - more.at) >= (wide + more.wide) / 2 + APART)) set.push(more);
+        }
+        return indexed(set);
+      }
+      // Names alone, on two lines in turn.
+      const rows = [0, 1].map((turn) => must.filter((_, i) => i % 2 === turn).map((index) => ({ ...item(index, () => ""), low: turn === 1 })));
+      return indexed(rows.flatMap((row) => spread(row, width) || []));
     }
 
     box(leaf) {
@@ -530,16 +578,21 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
         shape: svg("text", { "text-anchor": "middle", class: "quiet" }),
       };
       const pick = () => this.select(leaf.key);
-      parts.node = svg("g", { class: "room", role: "button", onpointerenter: pick, onfocus: pick, onclick: (event) => {
+      const { name, shape, ...drawn } = parts;
+      parts.node = svg("g", { class: "room glide", role: this.explorer.links ? "link" : "button", onpointerenter: pick, onfocus: pick, onclick: (event) => {
         pick();
+        if (this.explorer.links) return this.enter(leaf);
         // A tap shows the room; a click of the mouse, which has pointed already, opens it.
         if (event.pointerType !== "touch") this.enter(leaf);
-      } }, Object.values(parts));
+      } }, Object.values(drawn));
       return parts;
     }
 
     /** Open what has something inside; an operation has not, so its block closes again. */
     enter(leaf) {
+      const door = this.explorer.links?.[leaf.key];
+      if (door) location.assign(new URL(door, document.baseURI));
+      if (this.explorer.links) return;
       if (leaf.children) {
         this.refocus = leaf.children[0].key;
         this.selected = this.refocus;
@@ -587,6 +640,24 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
     };
   }
 
+  const APART = 5; // pixels between two labels
+  const indexed = (items) => Object.fromEntries(items.map((item) => [item.index, item]));
+
+  /** Labels from left to right, each as near to where it belongs as the others let it; null if they do not fit. */
+  function spread(items, width) {
+    let edge = -APART;
+    for (const item of items) {
+      item.at = Math.max(item.want, edge + APART + item.wide / 2);
+      edge = item.at + item.wide / 2;
+    }
+    edge = width + APART;
+    for (const item of [...items].reverse()) {
+      item.at = Math.min(item.at, edge - APART - item.wide / 2);
+      edge = item.at - item.wide / 2;
+    }
+    return edge < -0.5 ? null : items;
+  }
+
   /**
    * Columns from left to right. Each room has one wide enough to touch; a room that is open has more for
    * all that is in it, and what does not fit there overlaps like the slices of a loaf.
@@ -603,7 +674,7 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
     for (const group of groups) {
       const least = group.columns.length > 1 ? 110 : opened ? 30 : 44;
       group.least = Math.min(least, width / groups.length);
-      group.natural = Math.max(group.least, group.columns.reduce((all, column) => all + column, 0));
+      group.natural = crowded(group.columns.length) ? CROWD * width : Math.max(group.least, group.columns.reduce((all, column) => all + column, 0));
     }
     const sum = (key) => groups.reduce((all, group) => all + group[key], 0);
     const [least, natural] = [sum("least"), sum("natural")];
@@ -617,6 +688,8 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       for (const column of group.columns) {
         const to = from + (given * column) / inside;
         const box = boxes[spots.length];
+        // Slices that would merge into a bar are cut thinner, with a gap between each and the next.
+        if (crowded(group.columns.length)) box.length = Math.min(box.length, Math.max((to - from) * 0.6, 1.2));
         const x = clamp((from + to - box.length - box.right) / 2, 0, Math.max(0, width - box.length - box.right));
         spots.push({ ...box, x, column: { from, to } });
         from = to;
@@ -625,6 +698,9 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
     return spots;
   }
 
+  /** So many blocks of one layer that they cannot be drawn as long as their channels. */
+  const crowded = (blocks) => blocks > 8;
+  const CROWD = 0.45; // the share of the width that they get
   const CLOSED = 7; // rooms of a network with no layer opened: image, stem, four layers, head
 
   const NICE = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300, 400, 600, 1000, 2000, 5000];
@@ -637,12 +713,15 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       pixel = Math.min(pixel, (height - 44) / (tallest * (1 + BACK[1])));
     }
     const per = NICE.find((channels) => panes.every(({ leaves, width }) => {
-      const boxes = leaves.map((leaf) => measure(leaf, pixel, pixel / channels));
+      const sizes = leaves.map(({ step }) => RE.layerOf(step.room));
+      const boxes = leaves.filter((_, i) => !crowded(sizes.filter((layer) => layer === sizes[i]).length))
+        .map((leaf) => measure(leaf, pixel, pixel / channels));
       const lengths = boxes.map(({ length }) => length);
       const sum = (values) => values.reduce((x, y) => x + y, 0);
       // Rooms of a closed network stand apart; opened ones may overlap.
-      const apart = leaves.length > CLOSED || sum(boxes.map(({ length, right }) => length + right + 10)) <= 0.85 * width;
-      return apart && Math.max(...lengths) <= 0.3 * width && sum(lengths) <= 0.62 * width;
+      const left = width * (boxes.length < leaves.length ? 1 - CROWD : 1);
+      const apart = boxes.length > CLOSED || sum(boxes.map(({ length, right }) => length + right + 10)) <= 0.85 * left;
+      return apart && Math.max(...lengths) <= 0.3 * left && sum(lengths) <= 0.62 * left;
     }));
     return { pixel, per: per || NICE[NICE.length - 1] };
   }
@@ -677,7 +756,7 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       }
       const panes = [first];
       if (asked.versus) panes.push({ ...own(asked.versus), ...(isCifar(asked.versus) === isCifar(first.model) ? { image: first.image } : {}) });
-      return { panes, address: asked.address === "on" };
+      return { panes, address: asked.address === "on" && !asked.cover, cover: asked.cover };
     }
 
     check({ panes }) {
@@ -704,7 +783,60 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       super.start();
     }
 
+    /* The cover of a book: the picture with two controls, each room a door to its chapter. */
+
+    buildCover(card) {
+      const [settings] = this.state.panes;
+      const pane = new Pane(this, settings);
+      this.panes = [pane];
+      this.links = this.state.cover;
+      card.classList.add("cover");
+      this.depth = choice("Layers", [18, 34, 50, 101, 152].map((depth) => [`resnet${depth}`, String(depth)]), (model) => pane.change({ model }));
+      this.image = slider("Image size", { min: 32, max: 320, unit: "pixels" }, (image) => pane.change({ image }));
+      this.line = h("p", { class: "line" });
+      this.doors = h("ul", { class: "doors" });
+      const more = h("button", { type: "button", class: "button", onclick: () => this.uncover() }, "Details");
+      more.title = "Every layer in numbers, the code, and a second network beside it";
+      card.append(pane.drawing, pane.scale,
+        h("div", { class: "controls" }, this.depth.node, this.image.node, h("div", { class: "control more" }, more)), this.line, this.doors);
+    }
+
+    /** The same network with its table, its code and a place for a second one. */
+    uncover() {
+      const [{ settings }] = this.panes;
+      this.setAttribute("model", settings.model);
+      this.setAttribute("image", settings.image);
+      this.removeAttribute("cover");
+      this.shadowRoot.querySelector("select").focus();
+    }
+
+    renderCover() {
+      const [pane] = this.panes;
+      const { settings } = pane;
+      pane.compute();
+      pane.measure();
+      pane.render(commonScale([pane]));
+      this.depth.set(settings.model);
+      this.image.set(settings.image);
+      const words = `${RE.depthOf(pane.plan)} layers · ${short(pane.sum.parameters)} parameters · ${short(pane.sum.multiplyAdds)} multiply-adds`;
+      say(this.line, words);
+      const rooms = pane.leaves.filter(({ key }) => this.links[key]);
+      if (this.doors.children.length !== rooms.length) {
+        this.doors.replaceChildren(...rooms.map(({ key, step }) => {
+          const paint = key === "image" ? "image" : paintOf(step.room);
+          return h("li", {}, h("a", { href: this.links[key], style: `--room:${color(paint)};--room-line:${line(paint)}` },
+            h("span", { class: "dot" }), h("span", {}, key), h("span", { class: "shape" })));
+        }));
+      }
+      rooms.forEach(({ step }, index) => say(this.doors.children[index].querySelector(".shape"), shapeText(step.output)));
+      if (this.told !== undefined && this.told !== words) this.tell(words);
+      this.told = words;
+    }
+
     build(card) {
+      this.links = null;
+      this.told = undefined;
+      if (this.state.cover) return this.buildCover(card);
       // URLSearchParams reads a plus sign as a space, and rooms() splits at either.
       const found = this.state.address ? new URLSearchParams(location.hash.slice(1)).get(this.key) : null;
       if (found) {
@@ -722,12 +854,13 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       this.usual = this.state.panes.map(written).join("--");
       this.panes = this.state.panes.map((settings) => new Pane(this, settings));
       this.grid = h("div", { class: "panes" });
-      this.summary = h("p", {});
+      this.summary = h("p", { class: "compared" });
+      this.toast = h("p", { class: "said" });
       this.compare = h("button", { type: "button", class: "button", onclick: () => this.toggleSecond() });
       const link = h("button", { type: "button", class: "button", onclick: () => this.copyLink() }, icon("copy"), "Copy link");
       card.append(
         ...(this.notice ? [h("p", { class: "refused" }, this.notice)] : []),
-        this.grid, h("div", { class: "actions" }, this.compare, this.state.address ? link : null, this.summary));
+        this.grid, h("div", { class: "actions" }, this.compare, this.state.address ? link : null, this.toast, this.summary));
     }
 
     changed() {
@@ -800,6 +933,7 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
     }
 
     render() {
+      if (this.links) return this.renderCover();
       const two = this.panes.length === 2;
       if (this.grid.children.length !== this.panes.length) this.grid.replaceChildren(...this.panes.map(({ node }) => node));
       this.grid.classList.toggle("two", two);
@@ -815,7 +949,8 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
       for (const pane of this.panes) pane.render(scale);
       say(this.compare, two ? "One network" : "Compare networks");
       const words = this.results();
-      say(this.summary, this.said || (two ? words : ""));
+      say(this.summary, two ? words : "");
+      say(this.toast, this.said || "");
       if (this.told !== undefined && this.told !== words) this.tell(words);
       this.told = words;
     }

@@ -17,12 +17,16 @@
   };
   const DASHES = { identity: null, projection: "7 5", "zero-pad": "2 4" };
 
+  /** The layer in which a block of this width stands, and so its color; as in resnet_edu.drawing.diagrams. */
+  const layerFor = (channels) => `layer${{ 64: 1, 128: 2, 256: 3, 512: 4 }[channels] || 1}`;
+  const NORM = 92; // how wide what changes no shape is drawn
+
   const LOOK = `
 .layout { flex: 1; display: grid; grid-template-columns: minmax(0, 1.15fr) minmax(0, 1fr); }
 .drawing { height: 540px; margin: .75rem 0 .75rem .75rem; align-self: center; }
 .side { padding: 1rem 1.25rem 1.25rem; display: flex; flex-direction: column; gap: 1rem; }
 .options { border: 0; margin: 0; padding: 0; display: grid; gap: .5rem; }
-.option { position: relative; display: grid; grid-template-columns: auto 1fr; gap: 0 .7rem; align-content: start; padding: .55rem .8rem; border: 1px solid var(--edge); border-radius: 10px; cursor: pointer; min-height: 44px; }
+.option { position: relative; display: grid; grid-template-columns: auto 1fr; gap: 0 .7rem; align-content: start; padding: .55rem .8rem; border: 1px solid var(--edge); border-radius: 8px; cursor: pointer; min-height: 44px; }
 .option:hover { background: var(--soft); }
 .option:has(input:checked) { border-color: var(--ink); box-shadow: inset 0 0 0 1px var(--ink); background: var(--soft); }
 .option:has(input:focus-visible) { outline: 3px solid var(--accent); outline-offset: 2px; }
@@ -34,7 +38,7 @@
 .option small { font-size: 13px; color: var(--muted); }
 .option .price { font-size: 13px; }
 .option .price.bad { color: var(--wrong); }
-.verdict { border-radius: 10px; padding: .75rem .9rem; background: var(--soft); min-height: 8.6rem; }
+.verdict { border-radius: 8px; padding: .75rem .9rem; background: var(--soft); min-height: 8.6rem; }
 .verdict.bad { background: var(--wrong-soft); }
 .verdict strong { display: block; }
 .verdict.bad strong { color: var(--wrong); }
@@ -49,7 +53,8 @@ text.room { font-size: 12.5px; }
   .side { padding: .25rem .9rem 1rem; flex-direction: column-reverse; }
   .controls .control { flex: 1 1 44%; }
   .controls .kind { flex: 1 1 100%; }
-  .controls .segments span { padding: 0 .25rem; font-size: 13.5px; }
+  .controls .segments span { padding: 0 .25rem; font-size: 13.5px; white-space: normal; line-height: 1.15; text-align: center; }
+  text.room { font-size: 11.5px; }
   .controls .segments { display: flex; }
   .controls .segments label { flex: 1; }
   .controls .stepper, .controls select { width: 100%; }
@@ -159,6 +164,7 @@ text.room { font-size: 12.5px; }
       const height = this.drawing.clientHeight;
       if (width < RE.NARROWEST) return;
       const bad = !chosen.fits;
+      const layer = layerFor(this.state.channels);
       const parts = [];
       const text = (x, y, words, more = {}) => svg("text", { x, y, "text-anchor": "middle", ...more }, words);
       const box = (x, y, w, hh, more) => svg("rect", { x: x - w / 2, y: y - hh / 2, width: w, height: hh, rx: 7, ...more });
@@ -166,13 +172,19 @@ text.room { font-size: 12.5px; }
         svg("path", { d: `M${x} ${from}V${to - 6}m-4 0h8l-4 6z`, stroke: paint, fill: paint, "stroke-width": 1.6 });
 
       // Norms and ReLUs are drawn narrower: they change no shape.
-      const mid = Math.round(width * 0.36);
-      const right = Math.round(width * 0.8);
+      const label = { identity: ["identity"], projection: ["1×1 projection", `${input[0]} → ${output[0]}`], "zero-pad": ["zero-pad", chosen.error ? "" : `+ ${output[0] - input[0]} channels`] }[chosen.kind].filter(Boolean);
+      if (chosen.kind !== "identity" && this.state.stride > 1) label.push(`stride ${this.state.stride}`);
+      const labelWide = Math.max(...label.map((words) => RE.textWidth(words))) + 16;
+      const narrow = width < 420;
+      const mid = Math.round(width * (narrow ? 0.42 : 0.36));
+      const right = Math.round(narrow ? width - labelWide / 2 - 2 : width * 0.8);
       const rows = [...residual.map((row) => ({ ...row, conv: row.operation.startsWith("conv") }))];
       const plus = height - 74;
       const top = 40;
       const gap = (plus - 24 - top - 26) / rows.length;
-      const wide = Math.min(170, width * 0.5);
+      const wide = Math.min(170, 2 * (right - labelWide / 2 - mid - 6));
+
+      const fitting = (...ways) => ways.find((words) => RE.textWidth(words, narrow ? 11.5 : 12.5) <= wide - 6) || ways[ways.length - 1];
 
       parts.push(text(mid, 18, `x  ${shapeText(input)}`, { "font-weight": 600 }));
       let y = top + 26;
@@ -181,16 +193,19 @@ text.room { font-size: 12.5px; }
         const tall = row.conv ? Math.min(34, gap * 0.74) : Math.min(22, gap * 0.56);
         const middle = y + gap * (index + 0.5) - 6;
         parts.push(arrow(mid, previous, middle - tall / 2));
-        const words = row.conv ? `${row.operation}, ${row.input[0]} → ${row.output[0]}` : row.operation;
-        parts.push(box(mid, middle, row.conv ? wide : 96, tall, row.conv
-          ? { fill: color("layer2"), stroke: line("layer2") } : { fill: "var(--soft)", stroke: "var(--edge)" }));
-        parts.push(text(mid, middle + 4, words, row.conv ? { class: "room", style: `fill:${inkOn("layer2")}` } : {}));
+        const channels = `${row.input[0]} → ${row.output[0]}`;
+        const words = row.conv ? fitting(`${row.operation}, ${channels}`, `${row.operation.replace("conv ", "")}, ${channels}`, row.operation, row.operation.replace("conv ", "")) : row.operation;
+        parts.push(box(mid, middle, row.conv ? wide : NORM, tall, row.conv
+          ? { fill: color(layer), stroke: line(layer) } : { fill: "var(--soft)", stroke: "var(--edge)" }));
+        parts.push(text(mid, middle + 4, words, row.conv ? { class: "room", style: `fill:${inkOn(layer)}` } : {}));
         previous = middle + tall / 2;
         // The shape is written on the edge where it changes.
         const next = rows[index + 1];
         const changes = shapeText(row.input) !== shapeText(row.output);
         if (row.conv && changes && next && shapeText(next.output) !== shapeText(output)) {
-          parts.push(text(mid - wide / 2, previous + 13, shapeText(row.output), { class: "quiet", "text-anchor": "start" }));
+          // Beside the narrower box of the norm below it, whatever the width.
+          const shape = shapeText(row.output);
+          if (mid - NORM / 2 - 6 >= RE.textWidth(shape)) parts.push(text(mid - NORM / 2 - 6, previous + 14, shape, { class: "quiet", "text-anchor": "end" }));
         }
       });
 
@@ -211,10 +226,8 @@ text.room { font-size: 12.5px; }
       }));
       parts.push(svg("path", { d: `M${mid + 14} ${plus}l9 -5v10z`, fill: way }));
       parts.push(svg("circle", { cx: mid, cy: fork, r: 3.5, fill: way }));
-      const label = { identity: ["identity"], projection: ["1×1 projection", `${input[0]} → ${output[0]}`], "zero-pad": ["zero-pad", chosen.error ? "" : `+ ${output[0] - input[0]} channels`] }[chosen.kind].filter(Boolean);
-      if (chosen.kind !== "identity" && this.state.stride > 1) label.push(`stride ${this.state.stride}`);
       const labelHeight = 12 + 16 * label.length;
-      parts.push(box(right, middle, Math.min(126, (width - right) * 2 - 4), labelHeight, { fill: "var(--page)", stroke: way, "stroke-width": 1.4, "stroke-dasharray": dash }));
+      parts.push(box(right, middle, labelWide, labelHeight, { fill: "var(--page)", stroke: way, "stroke-width": 1.4, "stroke-dasharray": dash }));
       label.forEach((words, index) => parts.push(text(right, middle - labelHeight / 2 + 18 + 16 * index, words)));
       if (chosen.shape) parts.push(text(right - 16, plus - 10, shapeText(chosen.shape), { "text-anchor": "end", ...(bad ? wrong : {}) }));
 
@@ -223,7 +236,7 @@ text.room { font-size: 12.5px; }
       const end = plus + 52;
       if (after.length) {
         parts.push(arrow(mid, plus + 14, plus + 26));
-        parts.push(box(mid, plus + 37, 96, 22, { fill: "var(--soft)", stroke: "var(--edge)" }), text(mid, plus + 41, after[0]));
+        parts.push(box(mid, plus + 37, NORM, 22, { fill: "var(--soft)", stroke: "var(--edge)" }), text(mid, plus + 41, after[0]));
         parts.push(arrow(mid, plus + 48, end + 16));
       } else {
         parts.push(arrow(mid, plus + 14, end + 16));

@@ -92,10 +92,12 @@ def shortcut(
         _text(middle - 16, plus + 4, shape_text(end), "end"),
         _text(side - 6, plus - 7, shape_text(around), "end"),
     ]
+    # The color of the layer that has this width, as in the diagrams.
+    layer = f"layer{({64: 1, 128: 2, 256: 3, 512: 4}).get(channels, 1)}"
     for number, step in enumerate(steps):
         is_conv = step.operation.startswith("conv")
         half, y = (62 if is_conv else 40), 44 + row * number
-        fill, ink_on = (palette.fill("layer2"), palette.ink("layer2")) if is_conv else ("var(--re-page, #ffffff)", "")
+        fill, ink_on = (palette.fill(layer), palette.ink(layer)) if is_conv else ("var(--re-page, #ffffff)", "")
         parts.append(
             f'<rect x="{middle - half}" y="{y - 10}" width="{2 * half}" height="20" rx="5" fill="{fill}" '
             'stroke="currentColor" stroke-opacity=".5"/>'
@@ -111,6 +113,56 @@ def shortcut(
         f"{'They are added.' if fits else 'They cannot be added.'}"
     )
     return Picture(_svg(width, plus + 16, parts), alt)
+
+
+def race(depth: int) -> Picture:
+    """Where two networks of this depth would train, had the page its scripts: each as a row of its blocks.
+
+    >>> race(56).alt
+    'Two networks of 56 layers, plain and residual, that train here: in a browser with scripts, on this page.'
+    """
+    blocks, width, row = (depth - 2) // 2, 330.0, 34
+    each = (width - 40) / blocks
+    parts = []
+    for y, paint, name in ((30, "error", "plain"), (30 + row + 22, "identity", "residual")):
+        parts.append(_text(0, y - 6, name, "start"))
+        for i in range(blocks):
+            room = f"layer{1 + 3 * i // blocks}"
+            parts.append(
+                f'<rect x="{i * each:.2f}" y="{y}" width="{max(each - 1, 0.6):.2f}" height="14" '
+                f'fill="{palette.fill(room)}" stroke="{palette.line(room)}" stroke-width=".6"/>'
+            )
+            if paint == "identity":
+                left = i * each
+                parts.append(
+                    f'<path d="M{left:.2f} {y + 16}q{each / 2:.2f} 8 {each:.2f} 0" fill="none" '
+                    f'stroke="{palette.line(paint)}" stroke-width="1.2"/>'
+                )
+    alt = (
+        f"Two networks of {depth} layers, plain and residual, that train here: in a browser with scripts, on this page."
+    )
+    return Picture(_svg(width, 30 + 2 * row + 22, parts), alt)
+
+
+def live() -> Picture:
+    """The rooms that a drawn digit would walk through, had the page its scripts.
+
+    >>> live().alt
+    'A network of 14 layers that reads the digit you draw: in a browser with scripts, on this page.'
+    """
+    rooms = ["image", "stem", *(f"layer{layer}" for layer in (1, 1, 2, 2, 3, 3)), "head"]
+    parts = []
+    for i, room in enumerate(rooms):
+        x = 4 + 36 * i
+        parts.append(
+            f'<rect x="{x}" y="24" width="28" height="28" rx="4" fill="{palette.fill(room)}" '
+            f'stroke="{palette.line(room)}"/>'
+        )
+        if 2 <= i < 8:
+            way = f"M{x - 4} 58q18 12 36 0"
+            parts.append(f'<path d="{way}" fill="none" stroke="{palette.line("identity")}" stroke-width="2"/>')
+    alt = "A network of 14 layers that reads the digit you draw: in a browser with scripts, on this page."
+    return Picture(_svg(36 * len(rooms), 72, parts), alt)
 
 
 def _residual(kind: str, in_channels: int, channels: int, stride: int, size: int, stride_in: str) -> list[Step]:

@@ -57,6 +57,13 @@
         : { d: ICONS[name], fill: "currentColor" }));
   }
 
+  const pen = document.createElement("canvas").getContext("2d");
+  /** How wide a figure's text will be, in pixels. */
+  function textWidth(words, size = 12) {
+    pen.font = `${size}px system-ui, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", Arial, sans-serif`;
+    return pen.measureText(words).width;
+  }
+
   let count = 0;
   /** An id for a label and its control; each figure's shadow tree keeps them apart from the page's. */
   const freshId = () => `re-${++count}`;
@@ -161,11 +168,11 @@
   --rule: color-mix(in srgb, var(--ink) 16%, var(--page));
   --edge: color-mix(in srgb, var(--ink) 52%, var(--page));
   --soft: color-mix(in srgb, var(--ink) 4.5%, var(--page));
-  --accent: var(--re-identity-line, #2488cf);
+  --accent: var(--book-accent, var(--re-identity-line, #2488cf));
   --wrong: color-mix(in srgb, var(--re-error, #e8437f) 62%, var(--ink));
   --wrong-soft: color-mix(in srgb, var(--re-error, #e8437f) 12%, var(--page));
   font: 400 15px/1.45 system-ui, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", Arial, sans-serif;
-  color: var(--ink); background: var(--page); border: 1px solid var(--rule); border-radius: 12px;
+  color: var(--ink); background: var(--page); border: 1px solid var(--rule); border-radius: 8px;
   overflow: hidden; text-align: start; font-variant-numeric: tabular-nums;
   grid-area: 1 / 1; min-width: 0; display: flex; flex-direction: column;
 }
@@ -182,35 +189,37 @@ legend { margin-bottom: .3rem; }
 .pair input[type=range] { flex: 1; min-width: 0; }
 input, select, button { font: inherit; color: inherit; margin: 0; }
 input[type=number], select {
-  height: 38px; background: var(--page); border: 1px solid var(--edge); border-radius: 8px; padding: 0 .6rem;
+  height: 44px; background: var(--page); border: 1px solid var(--edge); border-radius: 8px; padding: 0 .6rem;
 }
 input[type=number] { width: 4.6rem; appearance: textfield; -moz-appearance: textfield; }
 input[type=number]::-webkit-inner-spin-button { display: none; }
-input[type=range] { appearance: none; -webkit-appearance: none; height: 38px; background: none; cursor: pointer; }
+input[type=range] { appearance: none; -webkit-appearance: none; height: 44px; background: none; cursor: pointer; }
 input[type=range]::-webkit-slider-runnable-track { height: 4px; border-radius: 2px; background: var(--edge); }
 input[type=range]::-moz-range-track { height: 4px; border-radius: 2px; background: var(--edge); }
 input[type=range]::-webkit-slider-thumb { -webkit-appearance: none; width: 20px; height: 20px; margin-top: -8px;
   border-radius: 50%; background: var(--ink); border: 3px solid var(--page); box-shadow: 0 0 0 1px var(--ink); }
 input[type=range]::-moz-range-thumb { width: 14px; height: 14px; border-radius: 50%; background: var(--ink);
   border: 3px solid var(--page); box-shadow: 0 0 0 1px var(--ink); }
-.stepper { display: inline-flex; border: 1px solid var(--edge); border-radius: 8px; background: var(--page); width: max-content; }
-.stepper input { width: 2.9rem; border: 0; border-radius: 0; text-align: center; height: 36px; background: none; padding: 0; }
-.stepper button { width: 36px; height: 36px; border: 0; background: none; display: grid; place-items: center; padding: 0; cursor: pointer; border-radius: 7px; }
+.stepper { display: inline-flex; box-shadow: inset 0 0 0 1px var(--edge); border-radius: 8px; background: var(--page); width: max-content; }
+.stepper input { width: 2.9rem; border: 0; border-radius: 0; text-align: center; height: 44px; background: none; padding: 0; }
+.stepper button { width: 44px; height: 44px; border: 0; background: none; display: grid; place-items: center; padding: 0; cursor: pointer; border-radius: 7px; }
 .stepper button:hover:not(:disabled) { background: var(--soft); }
 .stepper button:disabled { color: var(--rule); cursor: default; }
-.segments { display: inline-flex; border: 1px solid var(--edge); border-radius: 8px; background: var(--page); padding: 2px; gap: 2px; }
+.segments { display: inline-flex; box-shadow: inset 0 0 0 1px var(--edge); border-radius: 8px; background: var(--page); }
 .segments label { position: relative; display: grid; }
 .segments input { position: absolute; inset: 0; width: 100%; height: 100%; opacity: 0; cursor: pointer; }
-.segments span { display: grid; place-items: center; min-width: 34px; height: 32px; padding: 0 .65rem; border-radius: 6px; white-space: nowrap; }
+.segments span { display: grid; place-items: center; min-width: 44px; height: 44px; padding: 0 .65rem; border-radius: 8px; white-space: nowrap; }
 .segments label:hover span { background: var(--soft); }
 .segments input:checked + span { background: var(--ink); color: var(--page); }
 .segments input:disabled { cursor: default; }
 .segments input:disabled + span { color: var(--edge); background: none; }
-.button { display: inline-flex; align-items: center; justify-content: center; gap: .45rem; height: 38px; padding: 0 .9rem; border: 1px solid var(--edge);
+.button { display: inline-flex; align-items: center; justify-content: center; gap: .45rem; height: 44px; padding: 0 .9rem; border: 1px solid var(--edge);
   border-radius: 8px; background: var(--page); cursor: pointer; white-space: nowrap; text-decoration: none; }
-.button:hover:not(:disabled) { background: var(--soft); }
-.button:disabled { color: var(--edge); border-color: var(--rule); cursor: default; }
+.button:hover, .button[aria-pressed=true] { background: var(--soft); }
+.button[aria-pressed=true] { border-color: var(--ink); box-shadow: inset 0 0 0 1px var(--ink); }
 .button.main { background: var(--ink); color: var(--page); border-color: var(--ink); }
+.button.main:hover { background: color-mix(in srgb, var(--ink) 84%, var(--page)); }
+.button:disabled, .button.main:disabled { background: none; color: var(--edge); border-color: var(--rule); cursor: default; }
 .icon { display: block; flex: none; }
 :focus { outline: none; }
 :focus-visible, .segments input:focus-visible + span { outline: 3px solid var(--accent); outline-offset: 2px; }
@@ -220,16 +229,15 @@ svg .quiet { fill: var(--muted); }
 .drawing > svg { display: block; width: 100%; height: 100%; overflow: visible; }
 .formula { direction: ltr; unicode-bidi: isolate; }
 code, pre { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
-@container (max-width: 480px) {
-  .controls { padding: .75rem .9rem 1rem; gap: .75rem .9rem; }
-  input[type=number], select, .button { height: 44px; }
-  input[type=range] { height: 44px; }
-  .stepper input, .stepper button { height: 44px; min-width: 44px; }
-  .segments label span { height: 44px; min-width: 44px; }
-  .segments { padding: 0; }
+@container (max-width: 480px) { .controls { padding: .75rem .9rem 1rem; gap: .75rem .9rem; } }
+@media (forced-colors: active) {
+  .segments input:checked + span { outline: 2px solid Highlight; }
+  input[type=range]::-webkit-slider-runnable-track { background: ButtonText; forced-color-adjust: none; }
+  input[type=range]::-moz-range-track { background: ButtonText; forced-color-adjust: none; }
+  input[type=range]::-webkit-slider-thumb { background: Highlight; border-color: Canvas; box-shadow: 0 0 0 1px ButtonText; forced-color-adjust: none; }
+  input[type=range]::-moz-range-thumb { background: Highlight; border-color: Canvas; forced-color-adjust: none; }
 }
-@media (forced-colors: active) { .segments input:checked + span { outline: 2px solid Highlight; } }
-@media (prefers-reduced-motion: no-preference) { .glide { transition: transform .18s ease-out; } }
+@media (prefers-reduced-motion: no-preference) { .glide, .glide path { transition: d .2s ease-out, transform .2s ease-out; } }
 `;
 
   const sheets = new Map();
@@ -385,12 +393,15 @@ code, pre { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu San
     projection: ["#ad7a00", "#14161a", "#ad7a00"],
     "zero-pad": ["#9085a8", "#14161a", "#9085a8"],
     error: ["#e8437f", "#14161a", "#e8437f"],
+    first: ["#308f9e", "#14161a", "#308f9e"],
+    second: ["#cc45d9", "#14161a", "#cc45d9"],
+    third: ["#7c945a", "#14161a", "#7c945a"],
   };
   const color = (name) => `var(--re-${name}, ${COLORS[name][0]})`;
   const inkOn = (name) => `var(--re-${name}-ink, ${COLORS[name][1]})`;
   const line = (name) => `var(--re-${name}-line, ${COLORS[name][2]})`;
 
   Object.assign(RE, {
-    Explorer, h, svg, set, say, icon, stepper, slider, choice, select, clamp, whole, oneOf, define, NARROWEST, color, inkOn, line, COLORS,
+    Explorer, h, svg, set, say, icon, stepper, slider, choice, select, clamp, whole, oneOf, define, NARROWEST, textWidth, color, inkOn, line, COLORS,
   });
 })(globalThis);

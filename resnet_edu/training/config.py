@@ -2,12 +2,17 @@
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
+import math
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from resnet_edu.counting.recipes import check_choice, check_count, recipe
+import numpy as np
+import torch
+
+from resnet_edu.counting.recipes import check_choice, check_count, recipe, whole
 from resnet_edu.training.augmentation import AUGMENTATIONS
 from resnet_edu.training.schedules import SCHEDULES
 
@@ -57,8 +62,9 @@ class TrainConfig:
     resume: bool = _choice(False, "go on from the checkpoint in --out; without one, begin")
 
     def __post_init__(self) -> None:
-        if self.widths is not None:
-            object.__setattr__(self, "widths", tuple(self.widths))
+        for choice in dataclasses.fields(self):
+            # Plain types only: the config goes into checkpoints, which are read without running any code.
+            object.__setattr__(self, choice.name, _plain(choice, getattr(self, choice.name)))
         recipe(self.model, **({} if self.widths is None else {"widths": self.widths}))
         for name, choices in (
             ("data", DATA),
@@ -67,7 +73,7 @@ class TrainConfig:
             ("precision", PRECISIONS),
         ):
             check_choice(name, getattr(self, name), choices)
-        for name in ("epochs", "batch", "threads"):
+        for name in ("epochs", "batch", "threads", "size"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
         for name, good, meaning in (
@@ -76,9 +82,9 @@ class TrainConfig:
             ("momentum", 0 <= self.momentum < 1, "at least 0 and below 1"),
             ("weight_decay", self.weight_decay >= 0, "0 or more"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1"),
-            ("seed", self.seed >= 0, "0 or more"),
+            ("seed", 0 <= self.seed < 2**63, "at least 0 and below 2⁶³"),
         ):
-            if not good:  # a comparison with NaN is false, so NaN is refused here too
+            if not good:
                 raise ValueError(f"{name} must be {meaning}, got {getattr(self, name)}")
         if self.resume and self.out is None:
             raise ValueError("resume needs out, the folder that holds the checkpoint")
@@ -94,6 +100,64 @@ class TrainConfig:
             raise ValueError(
                 f"the run in {self.out} was another one: {told}. Go on with the same values, or begin in another --out"
             )
+
+
+def _plain(choice: "dataclasses.Field[Any]", value: Any) -> Any:
+    """The value as the plain Python type that the field is declared with, or ValueError if it is another thing."""
+    name, kind = choice.name, getattr(choice.type, "__name__", str(choice.type))
+    if value is None and kind.endswith("| None"):
+        return None
+    kind = kind.removesuffix(" | None")
+    wanted = _MEANING[kind]
+    if kind == "str":
+        if isinstance(value, os.PathLike) and name in ("root", "out"):
+            value = os.fspath(value)
+        if isinstance(value, torch.device) and name == "device":
+            value = str(value)
+        if isinstance(value, str):
+            # A str of numpy or of an Enum is a str, but no plain one.
+            return _at_home(name, str.__str__(value)) if name in ("root", "out") else str.__str__(value)
+        wanted += " or a path" * (name in ("root", "out"))
+    elif kind == "bool":
+        if isinstance(value, bool | np.bool_):
+            return bool(value)
+    elif kind == "int":
+        if (number := whole(value)) is not None:
+            return number
+    elif kind == "float":
+        # True and "0.1" are slips, although Python could make numbers of them.
+        if not isinstance(value, bool | np.bool_ | str | bytes):
+            try:
+                real = float(value)
+            except (TypeError, ValueError, OverflowError):
+                real = math.nan
+            if math.isfinite(real):
+                return real
+    elif isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        try:
+            numbers = [whole(number) for number in value]
+        except TypeError:  # an array or a tensor of one number alone
+            numbers = [None]
+        if None not in numbers:
+            return tuple(numbers)
+    raise ValueError(f"{name} must be {wanted}, got {value!r}")
+
+
+def _at_home(name: str, path: str) -> str:
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError as error:
+        raise ValueError(f"{name} is {path}, and no home folder is known here; write the whole path") from error
+
+
+#: What a field of this type takes, in words.
+_MEANING = {
+    "str": "a str",
+    "bool": "True or False",
+    "int": "a whole number",
+    "float": "a finite number",
+    "tuple[int, ...]": "whole numbers, such as (8, 16, 32)",
+}
 
 
 def parse(arguments: Sequence[str] | None = None) -> TrainConfig:

@@ -5,19 +5,23 @@ checksums. ``folder`` reads pictures of your own. No worker processes: at these 
 ``DataLoader`` with workers takes longer than the training step that it feeds.
 """
 
+import contextlib
 import tarfile
+import tempfile
 import warnings
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from resnet_edu.counting.recipes import check_choice, check_count
-
-#: Where downloads are kept unless ``root`` says otherwise.
-CACHE = Path.home() / ".cache" / "resnet_edu"
+from resnet_edu.training.downloads import fetch, md5_of
+from resnet_edu.training.locks import alone
+from resnet_edu.training.pictures import class_folders, folders_in, read_pictures, split_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,14 +70,34 @@ class ImageData:
         return channels, height, width
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Bytes ``(N, C, H, W)`` → floats of the same shape, (x/255 − mean) / std in each channel.
+        """Images ``(N, C, H, W)`` → floats of the same shape, (x/255 − mean) / std in each channel.
+
+        x/255 for bytes: whole numbers are divided by the largest of their type, floats go from 0 to 1 already.
 
         >>> data = digits()
         >>> x = data.normalize(data.train.images)
         >>> abs(x.mean().item()) < 1e-4, round(x.std().item(), 3)
         (True, 1.0)
         """
-        return (images / 255 - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
+        largest = 1 if images.is_floating_point() else torch.iinfo(images.dtype).max
+        return (images / largest - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells these images from others, as plain data: counts, shape, classes and a checksum.
+
+        >>> digits().fingerprint()["training images"]
+        1437
+        """
+        checksum = 0
+        for tensor in (self.train.images, self.train.labels, self.test.images, self.test.labels):
+            checksum = zlib.crc32(tensor.cpu().contiguous().view(torch.uint8).numpy().data, checksum)
+        return {
+            "training images": len(self.train),
+            "test images": len(self.test),
+            "shape": list(self.shape),
+            "classes": list(self.classes),
+            "checksum": f"{checksum:08x}",
+        }
 
     def to(self, device: torch.device | str) -> "ImageData":
         """The same with all its tensors on another device."""
@@ -84,6 +108,18 @@ class ImageData:
             mean=self.mean.to(device),
             std=self.std.to(device),
         )
+
+
+def cache() -> Path:
+    """Where downloads are kept unless ``root`` says otherwise; for a user without a home, a temporary folder.
+
+    >>> cache().parts[-1]
+    'resnet_edu'
+    """
+    try:
+        return Path.home() / ".cache" / "resnet_edu"
+    except RuntimeError:  # a user whom the machine does not know, as in many containers
+        return Path(tempfile.gettempdir()) / "resnet_edu"
 
 
 def load(name: str, *, root: str | Path | None = None, url: str | None = None, size: int | None = None) -> ImageData:
@@ -148,13 +184,13 @@ def shapes(train: int = 5000, test: int = 1000, *, size: int = 32, difficulty: f
     """
     from resnet_edu.training.synthetic_images import SHAPES, draw
 
-    check_count("size", size)
+    size = check_count("size", size)
     if size < 8:
         raise ValueError(f"a shape needs at least 8 pixels a side to be told from another, got size={size}")
     if not 0 <= difficulty <= 1:
         raise ValueError(f"difficulty goes from 0 to 1, got {difficulty}")
     splits = []
-    for number, count in enumerate((train, test)):
+    for number, count in enumerate((check_count("train", train), check_count("test", test))):
         if count < len(SHAPES):
             raise ValueError(f"each split needs one image of each of the {len(SHAPES)} classes or more, got {count}")
         generator = torch.Generator().manual_seed(2 * seed + number)
@@ -196,9 +232,10 @@ def cifar100(*, root: str | Path | None = None, url: str | None = None, progress
 def folder(root: str | Path, *, size: int = 64, test_fraction: float = 0.2, seed: int = 0) -> ImageData:
     """Pictures of your own, ``root/cat/*.jpg``, scaled and cut to ``size``×``size`` pixels.
 
-    With ``root/train/cat/…`` and ``root/test/cat/…`` the split is yours; otherwise a seeded share of
-    each class becomes the test set. Files that are no pictures are left out, counted in a warning and
-    named in ``skipped``.
+    With ``root/train/cat/…`` and ``root/test/cat/…`` (or ``val``, ``valid``, ``validation``, in any case of letters)
+    the split is yours; otherwise a seeded share of each class becomes the test set. Pictures come out as a viewer
+    shows them: turned as the camera says, transparency on white, 16 bits and floats scaled to bytes. Files that are
+    no pictures are left out, counted in a warning and named in ``skipped``; hidden ones are passed over.
 
     >>> import tempfile
     >>> from PIL import Image
@@ -214,7 +251,7 @@ def folder(root: str | Path, *, size: int = 64, test_fraction: float = 0.2, seed
     without pictures, or a class that only one split has.
     """
     root = Path(root).expanduser()
-    check_count("size", size)
+    size = check_count("size", size)
     if not 0 < test_fraction < 1:
         raise ValueError(f"test_fraction must lie between 0 and 1, got {test_fraction}")
     if not root.is_dir():
@@ -222,22 +259,22 @@ def folder(root: str | Path, *, size: int = 64, test_fraction: float = 0.2, seed
             f"there is no folder {root}; expected one that holds a folder of pictures for each class"
         )
     skipped: list[str] = []
-    if (root / "train").is_dir() and (root / "test").is_dir():
-        only = set(_folders(root / "train")) ^ set(_folders(root / "test"))
+    split = split_of(root)
+    if split is not None:
+        only = set(folders_in(split[0])) ^ set(folders_in(split[1]))
         if only:
             raise ValueError(
-                f"every class must be in train and in test; only one of them has {', '.join(sorted(only))}"
+                f"every class must be in {split[0].name} and in {split[1].name}; "
+                f"only one of them has {', '.join(sorted(only))}"
             )
-        names = _class_names(root / "train")
-        splits = [
-            _stack([_pictures(root / part / name, size, skipped) for name in names]) for part in ("train", "test")
-        ]
+        names = class_folders(split[0])
+        splits = [_stack([read_pictures(part / name, root, size, skipped) for name in names]) for part in split]
     else:
-        names = _class_names(root)
+        names = class_folders(root)
         generator = torch.Generator().manual_seed(seed)
         parts: tuple[list[Tensor], list[Tensor]] = ([], [])
         for name in names:
-            images = _pictures(root / name, size, skipped)
+            images = read_pictures(root / name, root, size, skipped)
             if len(images) < 2:
                 raise ValueError(f"class {name} has one picture; it needs two, one to train on and one to test on")
             images = images[torch.randperm(len(images), generator=generator)]
@@ -271,66 +308,38 @@ def _stack(of_class: list[Tensor]) -> Split:
     return Split(torch.cat(of_class), torch.cat(labels))
 
 
-def _folders(root: Path) -> list[str]:
-    return sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def _class_names(root: Path) -> list[str]:
-    names = _folders(root)
-    if len(names) < 2:
-        raise ValueError(f"{root} must hold two folders or more, one for each class; it holds {len(names)}")
-    return names
-
-
-def _pictures(path: Path, size: int, skipped: list[str]) -> Tensor:
-    """Every picture in the folder, ``(N, 3, size, size)``; names of other files are added to ``skipped``."""
-    import numpy as np
-    from PIL import Image, ImageOps
-
-    images = []
-    for file in sorted(path.iterdir()):
-        if file.name.startswith(".") or file.is_dir():
-            continue
-        try:
-            with Image.open(file) as picture:
-                # Phones store the turn beside the pixels; fit keeps the middle.
-                upright = ImageOps.exif_transpose(picture).convert("RGB")
-                images.append(torch.from_numpy(np.array(ImageOps.fit(upright, (size, size)))).permute(2, 0, 1))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises for broken files
-            skipped.append(f"{path.name}/{file.name}")
-    if not images:
-        raise ValueError(f"class {path.name} has no readable picture in {path}; add some, or remove the folder")
-    return torch.stack(images)
-
-
 def _cifar(class_name: str, root: str | Path | None, url: str | None, progress: bool) -> ImageData:
     from torchvision import datasets
 
-    from resnet_edu.training.downloads import fetch, md5_of
-
     source = getattr(datasets, class_name)
-    home = CACHE if root is None else Path(root).expanduser()
+    home = cache() if root is None else Path(root).expanduser()
     if home.name == source.base_folder:  # the unpacked folder itself
         home = home.parent
     archive = home / source.filename
     try:
         parts = [source(home, train=True), source(home, train=False)]
     except RuntimeError:  # not there, or its checksums are wrong
-        address = url or source.url
-        try:
-            if not archive.exists() or md5_of(archive) != source.tgz_md5:
-                fetch(address, archive, source.tgz_md5, progress=progress)
-        except (ConnectionError, ValueError) as error:
-            raise type(error)(
-                f"{class_name} is not in {home}, and fetching it failed: {error}. Point at a copy with root=, "
-                "or at a mirror of the archive with url=, and call again to go on; "
-                "the data sets digits and shapes need no download"
-            ) from error
-        with tarfile.open(archive) as tar:
-            tar.extractall(home, filter="data")
-        parts = [source(home, train=True), source(home, train=False)]
+        with alone(home / source.base_folder):  # another process may be unpacking it
+            parts = _unpacked(source, home, archive, url or source.url, progress)
     splits = []
     for part in parts:
         images = torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous()  # (N, 32, 32, 3) → (N, 3, 32, 32)
         splits.append(Split(images, torch.tensor(part.targets)))
     return _make(class_name.lower(), splits[0], splits[1], parts[0].classes)
+
+
+def _unpacked(source: Any, home: Path, archive: Path, address: str, progress: bool) -> list[Any]:
+    with contextlib.suppress(RuntimeError):  # by the process that was there before
+        return [source(home, train=True), source(home, train=False)]
+    try:
+        if not archive.exists() or md5_of(archive) != source.tgz_md5:
+            fetch(address, archive, source.tgz_md5, progress=progress)
+    except (ConnectionError, ValueError) as error:
+        raise type(error)(
+            f"{source.__name__} is not in {home}, and fetching it failed: {error}. Point at a copy with root=, "
+            "or at a mirror of the archive with url=, and call again to go on; "
+            "the data sets digits and shapes need no download"
+        ) from error
+    with tarfile.open(archive) as tar:
+        tar.extractall(home, filter="data")
+    return [source(home, train=True), source(home, train=False)]

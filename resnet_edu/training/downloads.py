@@ -9,12 +9,14 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
+from resnet_edu.training.locks import alone
+
 CHUNK = 1 << 18  # bytes between two movements of the progress bar
 TIMEOUT = 30.0  # seconds without a byte before a line counts as broken
 
 
 def fetch(url: str, path: Path, md5: str, *, attempts: int = 3, progress: bool = True) -> Path:
-    """Bring ``url`` to ``path``, or leave ``path`` as it was.
+    """Bring ``url`` to ``path``, or leave ``path`` as it was. Of several processes one fetches, the others wait for it.
 
     What has arrived waits in ``path.part``. A broken line is taken up again at the byte where it
     broke, up to ``attempts`` times here and again in the next call. The file gets its name only
@@ -30,7 +32,26 @@ def fetch(url: str, path: Path, md5: str, *, attempts: int = 3, progress: bool =
     Raises ConnectionError if the file does not arrive whole, ValueError if it arrives and its
     checksum is another one; then nothing of it is kept.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with alone(path):
+        if path.exists() and md5_of(path) == md5:  # another process was faster
+            return path
+        return _fetch(url, path, md5, attempts, progress)
+
+
+def md5_of(path: Path) -> str:
+    """The MD5 of a file, in hexadecimal.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "empty"
+    >>> path.touch()
+    >>> md5_of(path)
+    'd41d8cd98f00b204e9800998ecf8427e'
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _fetch(url: str, path: Path, md5: str, attempts: int, progress: bool) -> Path:
     part = path.with_name(path.name + ".part")
     reason = ""
     for _ in range(attempts):
@@ -54,19 +75,6 @@ def fetch(url: str, path: Path, md5: str, *, attempts: int = 3, progress: bool =
         raise ValueError(f"{url} is not the expected file: its MD5 is {found}, expected {md5}; it was thrown away")
     os.replace(part, path)
     return path
-
-
-def md5_of(path: Path) -> str:
-    """The MD5 of a file, in hexadecimal.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "empty"
-    >>> path.touch()
-    >>> md5_of(path)
-    'd41d8cd98f00b204e9800998ecf8427e'
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _append(url: str, part: Path, progress: bool) -> bool:

@@ -5,11 +5,14 @@ paper's own setting, for a GPU.
 """
 
 import argparse
+import io
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import replace
 from multiprocessing import get_context
@@ -18,21 +21,33 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.multiprocessing.spawn import spawn
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, spawn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from tqdm import tqdm
 
 from resnet_edu.blocks import BasicBlock, PlainBlock
+from resnet_edu.counting.recipes import check_choice, check_count, recipe
+from resnet_edu.resnet import ResNet
 from resnet_edu.training.config import TrainConfig
-from resnet_edu.training.data import digits, load
+from resnet_edu.training.data import ImageData, digits, load
 from resnet_edu.training.loop import evaluate, train
 from resnet_edu.training.processes import threads
 from resnet_edu.training.results import Results
 from resnet_edu.training.sync_batchnorm import synchronize_
 from resnet_edu.zoo import cifar_resnet
 
-__all__ = ["beside_the_paper", "degradation", "first_over_last", "gradients", "removal", "split_batch"]
+__all__ = [
+    "EarlyReLU",
+    "beside_the_paper",
+    "degradation",
+    "first_over_last",
+    "gradients",
+    "hold_norms",
+    "removal",
+    "split_batch",
+]
 
 #: CIFAR-10 test error in percent of the residual nets, He et al. 2015, Table 6 (110: the best of five).
 #: The plain nets' errors are drawn in Figure 6 and not printed.
@@ -45,10 +60,39 @@ FULL = TrainConfig(data="cifar10", epochs=164, lr=0.1, schedule="step", augment=
 QUICK = TrainConfig(data="digits", widths=(8, 16, 32), epochs=15, lr=0.03, threads=1, device="cpu")
 
 
+#: What a script needs that starts processes.
+MAIN = (
+    "In a script, calls that start processes stand below the line 'if __name__ == \"__main__\":', because each process "
+    "imports the script first; or pass workers=1, which starts none"
+)
+
+
+class EarlyReLU(BasicBlock):
+    """The basic block with its last ReLU *before* the addition (He et al. 2016, Figure 4c).
+
+    What it adds is zero or more, so it can raise its input and never lower it.
+
+    >>> _ = torch.manual_seed(0)
+    >>> x = torch.randn(2, 8, 5, 5)
+    >>> bool((EarlyReLU(8, 8)(x) >= x).all())
+    True
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.relu(self.bn1(self.conv1(x)))
+        return self.relu(self.bn2(self.conv2(out))) + self.downsample(x)
+
+
+#: What :func:`degradation` can compare: the name of a net, and that of its recipe before the depth.
+NETS = {"plain": "cifar_plain", "residual": "cifar", "early ReLU": "cifar"}
+
+
 def degradation(
     depths: Sequence[int] = (20, 32, 44, 56),
     seeds: Sequence[int] = (0, 1, 2),
     *,
+    nets: Sequence[str] = ("plain", "residual"),
+    held: bool = False,
     setting: TrainConfig = QUICK,
     workers: int = 2,
     progress: bool | None = None,
@@ -57,6 +101,9 @@ def degradation(
 
     One row for each net: ``net``, ``depth``, ``seed``, ``train_error`` and ``test_error`` in percent
     after the last epoch, in eval mode over the whole set.
+
+    ``nets`` chooses among :data:`NETS`; ``"early ReLU"`` stacks :class:`EarlyReLU` blocks. With ``held=True``
+    no convolution's norm can leave its start (:func:`hold_norms`).
 
     ``workers`` nets are trained at a time, each in a process of its own with ``setting.threads`` threads: for
     networks this small that beats one net on all cores. The numbers do not depend on ``workers``.
@@ -67,16 +114,52 @@ def degradation(
 
     Raises ValueError for a depth that is not 6n + 2, or fewer than one worker.
     """
+    for net in nets:
+        check_choice("net", net, tuple(NETS))
     jobs = [
-        (net, depth, replace(setting, model=f"{model}{depth}", seed=seed))
+        (net, depth, replace(setting, model=f"{NETS[net]}{depth}", seed=seed), held)
         # Deep nets first: the short jobs fill the gaps at the end.
         for depth in sorted(depths, reverse=True)
         for seed in seeds
-        for net, model in (("plain", "cifar_plain"), ("residual", "cifar"))
+        for net in nets
     ]
     rows = _in_processes(_train_one, jobs, workers, progress)
-    rows.sort(key=lambda row: (row["net"], row["depth"], row["seed"]))
+    rows.sort(key=lambda row: (nets.index(row["net"]), row["depth"], row["seed"]))
     return Results(rows, "Errors in %")
+
+
+@contextmanager
+def hold_norms() -> Iterator[None]:
+    """While it holds, each step of any optimizer ends with every convolution scaled back to the norm it came with.
+
+    A batch norm after a convolution divides its scale away, so this changes no answer of the network. It changes
+    how far the next step turns the weights.
+
+    >>> conv = nn.Conv2d(1, 1, 3)
+    >>> before = conv.weight.norm().item()
+    >>> with hold_norms():
+    ...     conv(torch.ones(1, 1, 3, 3)).sum().backward()
+    ...     torch.optim.SGD(conv.parameters(), lr=10).step()
+    >>> abs(conv.weight.norm().item() - before) < 1e-5
+    True
+    """
+    norms: dict[Tensor, Tensor] = {}
+
+    def remember(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        for weight in _convolution_weights(optimizer):
+            norms.setdefault(weight, weight.norm())
+
+    @torch.no_grad()
+    def scale_back(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        for weight in _convolution_weights(optimizer):
+            weight *= norms[weight] / weight.norm()
+
+    hooks = (register_optimizer_step_pre_hook(remember), register_optimizer_step_post_hook(scale_back))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def gradients(
@@ -90,7 +173,9 @@ def gradients(
     """The size of the gradient in every 3×3 convolution, for one batch of digits.
 
     One row for each convolution: ``net``, ``batch_norm``, ``depth``, ``seed``, ``convolution``
-    (0 is the stem's), ``gradient`` (the Euclidean norm of the loss's derivative by its weights).
+    (0 is the stem's), ``gradient`` (the Euclidean norm of the loss's derivative by its weights),
+    ``weight`` (the norm of those weights) and their product, ``slope``. Batch norm divides a weight's scale
+    away and leaves its direction; ``slope`` is by how much the loss changes per radian that it turns.
     ``steps`` steps of SGD come first, with the learning rate of :data:`QUICK`.
 
     >>> len(gradients((8,), (0,), batch_norm=(True,)))               # 2 nets of 1 + 3·2 convolutions
@@ -121,8 +206,9 @@ def gradients(
                         about = {"net": net, "batch_norm": normed, "depth": depth, "seed": seed}
                         convolutions = [room for room in model.modules() if isinstance(room, nn.Conv2d)]
                         for number, room in enumerate(convolutions):
-                            norm = float(torch.linalg.vector_norm(_gradient(room)))
-                            rows.append(about | {"convolution": number, "gradient": norm})
+                            gradient, weight = float(_gradient(room).norm()), float(room.weight.detach().norm())
+                            row = {"convolution": number, "gradient": gradient, "weight": weight}
+                            rows.append(about | row | {"slope": gradient * weight})
     return Results(rows, "Gradients of the 3×3 convolutions")
 
 
@@ -182,9 +268,15 @@ def split_batch(seed: int = 0, processes: int = 2) -> Results:
 
     >>> split_batch()["norm"]
     ['batch norm', 'frozen', 'synchronized']
+
+    Raises ValueError for fewer than one process.
     """
+    processes = check_count("processes", processes)
     with tempfile.TemporaryDirectory() as folder:
-        spawn(_one_share, (processes, folder, seed), nprocs=processes)  # type: ignore[no-untyped-call]
+        try:
+            spawn(_one_share, (processes, folder, seed), nprocs=processes)  # type: ignore[no-untyped-call]
+        except (ProcessExitedException, ProcessRaisedException) as error:
+            raise RuntimeError(f"a process ended before its work. {MAIN}") from error
         shared: dict[str, Tensor] = torch.load(Path(folder) / "gradients.pt", weights_only=True)
     rows = []
     with threads(1):
@@ -196,9 +288,10 @@ def split_batch(seed: int = 0, processes: int = 2) -> Results:
     return Results(rows, "First gradient of several processes against that of one")
 
 
-def _train_one(net: str, depth: int, config: TrainConfig) -> dict[str, Any]:
+def _train_one(net: str, depth: int, config: TrainConfig, held: bool = False) -> dict[str, Any]:
     data = load(config.data, root=config.root, url=config.url, size=config.size)
-    run = train(config, data, progress=False)
+    with hold_norms() if held else nullcontext():
+        run = train(config, data, progress=False, make=_make_early if net == "early ReLU" else None)
     there = data.to(run.sums.device)
     with threads(config.threads):
         train_error = evaluate(run.model, there, there.train, precision=config.precision)[1]
@@ -226,8 +319,7 @@ def _train_and_remove(net: str, depth: int, config: TrainConfig) -> list[dict[st
 
 
 def _in_processes(work: Callable[..., Any], jobs: Sequence[Any], workers: int, progress: bool | None) -> list[Any]:
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1, got {workers}")
+    workers = check_count("workers", workers)
     if progress is None:  # a bar on a built page would be a wall of old states
         progress = "RESNET_EDU_BOOK" not in os.environ
     if workers == 1:
@@ -237,8 +329,29 @@ def _in_processes(work: Callable[..., Any], jobs: Sequence[Any], workers: int, p
     try:
         tasks = [pool.submit(work, *job) for job in jobs]
         return [task.result() for task in tqdm(as_completed(tasks), total=len(tasks), unit="net", disable=not progress)]
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            f"a worker ended before its work. {MAIN}. Or the memory was too small for them all"
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _make_early(config: TrainConfig, data: ImageData) -> nn.Module:
+    plan = recipe(config.model, in_channels=data.shape[0], num_classes=len(data.classes))
+    return ResNet(
+        EarlyReLU,
+        plan.layers,
+        plan.num_classes,
+        in_channels=plan.in_channels,
+        stem=plan.stem,
+        widths=config.widths or plan.widths,
+        shortcut=plan.shortcut,
+    )
+
+
+def _convolution_weights(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [weight for group in optimizer.param_groups for weight in group["params"] if weight.dim() == 4]
 
 
 def _remove_batch_norm_(model: nn.Module) -> None:
@@ -284,33 +397,76 @@ def _one_share(rank: int, processes: int, folder: str, seed: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: one experiment, its table on the screen and its rows in a file."""
-    parser = argparse.ArgumentParser(prog="python -m resnet_edu.training.experiments", description=__doc__)
-    parser.add_argument("experiment", choices=("degradation", "gradients", "removal", "split-batch"))
-    parser.add_argument("--full", action="store_true", help="degradation as in the paper: CIFAR-10, 164 epochs, a GPU")
-    parser.add_argument("--depths", type=int, nargs="+", help="depths 6n + 2")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one net of each kind for each seed")
-    parser.add_argument("--workers", type=int, help="nets trained at a time (default: 2, with --full 1)")
-    parser.add_argument("--root", help="a copy of CIFAR-10")
-    parser.add_argument("--url", help="a mirror of the CIFAR-10 archive")
-    parser.add_argument("--out", help="file for the rows, JSON lines")
+    """The command: one experiment, its rows in a file and its table on the screen; 1 with one sentence if it fails."""
+    parser = _parser()
     chosen = parser.parse_args(arguments)
-    if chosen.experiment == "split-batch":
-        table = split_batch()
-    elif chosen.experiment == "gradients":
-        table = first_over_last(gradients(chosen.depths or (8, 20, 56, 110), chosen.seeds))
-    elif chosen.experiment == "removal":
-        table = removal((chosen.depths or [20])[0], chosen.seeds, workers=chosen.workers or 2)
-    elif chosen.full:
-        setting = replace(FULL, root=chosen.root, url=chosen.url)
-        table = degradation(chosen.depths or tuple(PAPER), chosen.seeds, setting=setting, workers=chosen.workers or 1)
-        table = beside_the_paper(table)
-    else:
-        table = degradation(chosen.depths or (20, 32, 44, 56), chosen.seeds, workers=chosen.workers or 2)
-    if chosen.out:
-        table.save(chosen.out)
+    if chosen.experiment == "degradation" and not chosen.full and (chosen.root or chosen.url):
+        parser.error("--root and --url say where CIFAR-10 is, which only degradation --full trains on")
+    try:
+        # Open before hours are spent, and only then emptied: earlier rows stay if nothing comes of it.
+        out = Path(chosen.out or os.devnull).expanduser()
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with out.open("a", encoding="utf-8") as rows:
+            table = _run(chosen)
+            if chosen.out:
+                rows.truncate(0)
+                rows.write(table.lines())
+    except (ValueError, RuntimeError, ArithmeticError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without lines and ± gets ? for them
     print(table)
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m resnet_edu.training.experiments", description=__doc__)
+    kinds = parser.add_subparsers(dest="experiment", required=True)
+    degradation_, gradients_, removal_, split_batch_ = (
+        kinds.add_parser(name, help=text, description=text, allow_abbrev=False)
+        for name, text in (
+            ("degradation", "Train plain and residual nets of each depth from each seed."),
+            ("gradients", "Compare the gradients of the first and the last convolution, before training."),
+            ("removal", "Train, then take one block out at a time and test again."),
+            ("split-batch", "Compare the gradient of several processes with that of one."),
+        )
+    )
+    degradation_.add_argument("--full", action="store_true", help="as in the paper: CIFAR-10, 164 epochs, a GPU")
+    for kind in (degradation_, gradients_):
+        kind.add_argument("--depths", type=int, nargs="+", help="depths 6n + 2")
+    removal_.add_argument("--depth", type=int, default=20, help="a depth 6n + 2 (default: 20)")
+    for kind in (degradation_, gradients_, removal_):
+        kind.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one net of each kind for each seed")
+    for kind in (degradation_, removal_):
+        kind.add_argument("--workers", type=int, help="nets trained at a time (default: 2, with --full 1)")
+    degradation_.add_argument("--root", help="with --full: a copy of CIFAR-10")
+    degradation_.add_argument("--url", help="with --full: a mirror of the CIFAR-10 archive")
+    split_batch_.add_argument("--seed", type=int, default=0, help="decides the weights (default: 0)")
+    split_batch_.add_argument("--processes", type=int, default=2, help="how many share the batch (default: 2)")
+    for kind in (degradation_, gradients_, removal_, split_batch_):
+        kind.add_argument("--out", help="file for the rows, JSON lines")
+    return parser
+
+
+def _run(chosen: argparse.Namespace) -> Results:
+    if chosen.experiment == "split-batch":
+        return split_batch(chosen.seed, chosen.processes)
+    if chosen.experiment == "gradients":
+        return first_over_last(gradients(chosen.depths or (8, 20, 56, 110), chosen.seeds))
+    if chosen.experiment == "removal":
+        return removal(chosen.depth, chosen.seeds, workers=_given(chosen.workers, 2))
+    if chosen.full:
+        setting = replace(FULL, root=chosen.root, url=chosen.url)
+        table = degradation(
+            chosen.depths or tuple(PAPER), chosen.seeds, setting=setting, workers=_given(chosen.workers, 1)
+        )
+        return beside_the_paper(table)
+    return degradation(chosen.depths or (20, 32, 44, 56), chosen.seeds, workers=_given(chosen.workers, 2))
+
+
+def _given(workers: int | None, usual: int) -> int:
+    return usual if workers is None else workers  # a 0 is refused, not replaced
 
 
 def beside_the_paper(table: Results) -> Results:

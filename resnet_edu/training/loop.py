@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from resnet_edu.counting.recipes import recipe
 from resnet_edu.training.augmentation import pad_crop_flip
 from resnet_edu.training.config import TrainConfig
 from resnet_edu.training.data import ImageData, Split, load
+from resnet_edu.training.locks import one_run
 from resnet_edu.training.processes import Team, join, threads
 from resnet_edu.training.run import Run, ctrl_c
 from resnet_edu.training.schedules import learning_rate
@@ -26,29 +28,39 @@ __all__ = ["evaluate", "make_model", "train"]  # the other functions are the loo
 LOOK_EVERY = 20  # steps between two looks at the loss: each look waits for the device
 
 
-def train(config: TrainConfig, data: ImageData | None = None, *, progress: bool = True) -> Run:
+def train(
+    config: TrainConfig,
+    data: ImageData | None = None,
+    *,
+    progress: bool = True,
+    make: Callable[[TrainConfig, ImageData], nn.Module] | None = None,
+) -> Run:
     """Train the network of the config and return the run with its history.
+
+    ``make(config, data)`` builds another network than the config's, from the config's seed.
 
     >>> run = train(TrainConfig(model="cifar8", widths=(4, 8, 16), epochs=1, device="cpu"), progress=False)
     >>> run.epoch, run.history[0]["images"]              # 1,437 training images: 11 batches of 128
     (1, 1408)
 
-    Raises ValueError for a config that does not fit the data or the machine, FloatingPointError if
+    Raises ValueError for a config that does not fit the data or the machine, or a folder in which another
+    run is at work; FloatingPointError if
     the loss stops being a number, CheckpointError if a checkpoint cannot be written or read.
     """
-    with join(config.device) as team, threads(config.threads):
+    with join(config.device) as team, threads(config.threads), one_run(config.out if team.leads else None):
         data = data or load(config.data, root=config.root, url=config.url, size=config.size)
         check_fit(config, data, team)
+        known = data.fingerprint() if config.out is not None else {}
         data = data.to(team.device)
         torch.manual_seed(config.seed)  # the same first weights in every process
-        model = make_model(config, data).to(team.device)
+        model = (make or make_model)(config, data).to(team.device)
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)
         optimizer = torch.optim.SGD(
             model.parameters(), config.lr, momentum=config.momentum, weight_decay=config.weight_decay
         )
         scaler = torch.amp.GradScaler(team.device.type, enabled=config.precision == "float16")
-        run = Run(model, optimizer, scaler, sums=torch.zeros(3, device=team.device))
+        run = Run(model, optimizer, scaler, sums=torch.zeros(3, device=team.device), data=known)
         run.restore(config)
 
         parallel = model
@@ -138,22 +150,31 @@ def evaluate(
 ) -> tuple[float, float]:
     """Loss and error in percent over every image of the split, in eval mode, shared among the team.
 
+    Every module is left in the mode in which it came.
+
     >>> data = load("digits")
     >>> loss, error = evaluate(make_model(TrainConfig(model="cifar8"), data), data, data.test)
     >>> 0 <= error <= 100
     True
+
+    Raises ValueError for a split without images.
     """
+    if not len(split):
+        raise ValueError("there is no image in this split, so nothing can be measured on it")
     team = team or Team(split.labels.device)
-    was_training = model.training
+    modes = {room: room.training for room in model.modules()}  # a part of a model may be frozen in eval mode
     model.eval()
     sums = torch.zeros(3, device=team.device)  # loss, mistakes, images
-    for mine in torch.split(torch.arange(len(split), device=team.device)[team.rank :: team.size], 500):
-        x, y = data.normalize(split.images[mine]), split.labels[mine]
-        with autocast(team, precision):
-            scores = model(x)
-        loss = F.cross_entropy(scores.float(), y, reduction="sum")
-        sums += torch.stack([loss, (scores.argmax(1) != y).sum(), loss.new_tensor(len(y))])
-    model.train(was_training)
+    try:
+        for mine in torch.split(torch.arange(len(split), device=team.device)[team.rank :: team.size], 500):
+            x, y = data.normalize(split.images[mine]), split.labels[mine]
+            with autocast(team, precision):
+                scores = model(x)
+            loss = F.cross_entropy(scores.float(), y, reduction="sum")
+            sums += torch.stack([loss, (scores.argmax(1) != y).sum(), loss.new_tensor(len(y))])
+    finally:
+        for room, mode in modes.items():
+            room.training = mode
     loss_sum, mistakes, images = team.sum_(sums).tolist()
     return loss_sum / images, 100 * mistakes / images
 
@@ -182,7 +203,15 @@ def seeded(*numbers: int) -> torch.Generator:
 
 
 def check_fit(config: TrainConfig, data: ImageData, team: Team) -> None:
-    """Raise ValueError for a batch that the data cannot fill or the processes cannot share."""
+    """Raise ValueError for images that nobody can learn from, a batch that they cannot fill or the processes share."""
+    for name, split in (("training", data.train), ("test", data.test)):
+        if not len(split):
+            raise ValueError(f"{data.name} has no {name} images")
+        if split.images.is_floating_point() and not (split.images.min() >= 0 and split.images.max() <= 1):
+            raise ValueError(
+                f"{name} images in floats go from 0 to 1, and {data.name} has {float(split.images.min()):.3g} to "
+                f"{float(split.images.max()):.3g}; divide them by 255, or keep them as bytes"
+            )
     if config.batch > len(data.train):
         raise ValueError(f"batch is {config.batch}, and {data.name} has {len(data.train)} training images; take fewer")
     if config.batch % team.size:

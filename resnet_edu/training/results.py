@@ -64,9 +64,13 @@ class Results:
             f"{self.caption}: {value.replace('_', ' ')} of every run, and the median",
         )
 
+    def lines(self) -> str:
+        """The rows as JSON lines."""
+        return "".join(json.dumps(row) + "\n" for row in self.rows)
+
     def save(self, path: str | Path) -> None:
-        """Write the rows as JSON lines."""
-        Path(path).write_text("".join(json.dumps(row) + "\n" for row in self.rows))
+        """Write the rows as JSON lines into a file."""
+        Path(path).write_text(self.lines(), encoding="utf-8")
 
     def __str__(self) -> str:
         return str(self._table()) if self.rows else "(no rows)"

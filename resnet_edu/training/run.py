@@ -40,6 +40,9 @@ class Run:
     step: int = 0
     """Steps of the next epoch that are done already."""
 
+    data: dict[str, Any] = field(default_factory=dict)
+    """What the images were, as :meth:`~resnet_edu.training.data.ImageData.fingerprint` says."""
+
     def save(self, config: TrainConfig) -> None:
         """Write ``checkpoint.pt`` and ``metrics.jsonl`` into ``config.out``, if there is one.
 
@@ -47,9 +50,8 @@ class Run:
         """
         if config.out is None:
             return
-        state = {"config": asdict(config), "epoch": self.epoch, "step": self.step, "history": self.history}
-        state |= {name: getattr(self, name).state_dict() for name in ("model", "optimizer", "scaler")}
-        checkpoints.save(Path(config.out) / "checkpoint.pt", state | {"sums": self.sums})
+        state = {name: self._part(name) for name in checkpoints.PARTS if name != "config"}
+        checkpoints.save(Path(config.out) / "checkpoint.pt", state | {"config": asdict(config)})
         # Written from the history each time: after any accident the lines agree with the checkpoint.
         lines = "".join(json.dumps(row) + "\n" for row in self.history)
         checkpoints.write_atomically(Path(config.out) / "metrics.jsonl", lines.encode())
@@ -57,8 +59,8 @@ class Run:
     def restore(self, config: TrainConfig) -> None:
         """Go back to where the checkpoint in ``config.out`` was written, if this run shall go on.
 
-        Raises CheckpointError for a damaged one, ValueError for one of another run or one that
-        would be overwritten.
+        Raises CheckpointError for a damaged one, ValueError for one of another run, of other images, or one that
+        would be overwritten; then nothing has changed.
         """
         if config.out is None:
             return
@@ -70,16 +72,75 @@ class Run:
             raise ValueError(f"{config.out} holds a run already; go on with --resume, or choose another --out")
         state = checkpoints.load(path)
         config.check_same_run(state["config"])
-        for name in ("model", "optimizer", "scaler"):
-            getattr(self, name).load_state_dict(state[name])
-        self.sums.copy_(state["sums"])
-        self.history, self.epoch, self.step = state["history"], state["epoch"], state["step"]
+        check_same_data(state["data"], self.data, config.out)
+        self._check(state, config, path)
+        for name in checkpoints.PARTS:
+            mine = getattr(self, name, None)
+            if isinstance(mine, nn.Module | torch.optim.Optimizer | torch.amp.GradScaler):
+                mine.load_state_dict(state[name])
+            elif isinstance(mine, Tensor):
+                mine.copy_(state[name])
+            elif name != "config":
+                setattr(self, name, state[name])
+
+    def _part(self, name: str) -> Any:
+        value = getattr(self, name)
+        return value.state_dict() if hasattr(value, "state_dict") else value
+
+    def _check(self, state: dict[str, Any], config: TrainConfig, path: Path) -> None:
+        """Raise CheckpointError unless every part fits this run: a half-restored run would be another one."""
+        sizes = [value.shape for value in self.model.parameters()]
+        memory = state["optimizer"].get("state", {})
+        fits = {
+            "model": _form(state["model"]) == _form(self.model.state_dict()),
+            "scaler": state["scaler"].keys() == self.scaler.state_dict().keys(),
+            "optimizer": [group.get("params") for group in state["optimizer"].get("param_groups", [])]
+            == [group["params"] for group in self.optimizer.state_dict()["param_groups"]]
+            and all(
+                value.shape == sizes[number]
+                for number, row in memory.items()
+                for value in row.values()
+                if isinstance(value, Tensor)
+            ),
+            "sums": state["sums"].shape == self.sums.shape,
+            "epoch": 0 <= state["epoch"] <= config.epochs,
+            "step": state["step"] >= 0,
+            "history": len(state["history"]) == state["epoch"],
+        }
+        wrong = [name for name, good in fits.items() if not good]
+        if wrong:
+            raise checkpoints.CheckpointError(
+                f"{path} does not fit this run: its {', '.join(wrong)} are of another kind. "
+                "Put a good copy in its place, or delete it to start from the beginning"
+            )
 
     def draw(self, config: TrainConfig) -> None:
         """Write the curves beside the metrics."""
         if config.out is not None and self.history:
             for suffix in ("png", "svg"):
                 checkpoints.write_atomically(Path(config.out) / f"curves.{suffix}", plots.render(self.history, suffix))
+
+
+def check_same_data(saved: dict[str, Any], mine: dict[str, Any], out: str) -> None:
+    """Raise ValueError unless both fingerprints are of the same images; name what differs.
+
+    >>> check_same_data({"training images": 64}, {"training images": 80}, "runs/first")
+    Traceback (most recent call last):
+        ...
+    ValueError: the run in runs/first saw other data: training images were 64, are 80. Go on with the same, or begin \
+in another --out
+    """
+    names = [name for name in mine if mine[name] != saved.get(name)]
+    if names == ["checksum"]:
+        told = "as many images of the same size, but not the same ones or not in the same order"
+    else:
+        told = "; ".join(f"{name} were {saved.get(name)}, are {mine[name]}" for name in names if name != "checksum")
+    if names:
+        raise ValueError(f"the run in {out} saw other data: {told}. Go on with the same, or begin in another --out")
+
+
+def _form(state: dict[str, Any]) -> dict[str, Any]:
+    return {name: getattr(value, "shape", None) for name, value in state.items()}
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import book_extension
 import build_book
@@ -73,6 +74,30 @@ def test_number_question():
     assert question.wrong == (("−3", "Not\nnegative."), ("1.5e3", "No."))
     assert question.hints == ("One: two.", "Two.")
     assert question.why == ("Because $x$.",)
+
+
+def test_words_that_a_question_masks():
+    for kind, rest in (("number", ":answer: 56\n"), ("order", "\n1. a\n2. b\n")):
+        question = markup.predict(only(f":::{{predict}} A?\n:type: {kind}\n:masks: 56 | conv 3×3\n{rest}:::"))
+        assert question.masks == ("56", "conv 3×3")
+
+
+def test_the_list_of_chapters_takes_number_and_question_from_each_file(tmp_path):
+    for name, title in (("03_stem", "How big?"), ("11_cifar", "What *changes*?"), ("checker", "What does it know?")):
+        (tmp_path / f"{name}.md").write_text(f"---\na: b\n---\n# {title}\n\nText.\n")
+    table = markup.chapters(only(":::{chapters}\n- 11_cifar: a family\n- 03_stem: the stem\n:::"), tmp_path)
+    assert table.splitlines()[2:] == [
+        "| 3 | [How big?](03_stem.md) | the stem |",
+        "| 11 | [What *changes*?](11_cifar.md) | a family |",
+    ]
+    for row, said in (
+        ("- 04_gone: a block", "no such file"),
+        ("- checker: what it knows", "no number"),
+        ("- 03_stem", "expected"),
+        ("- 03_stem: once\n- 03_stem: twice", "twice"),
+    ):
+        with pytest.raises(markup.MarkupError, match=said):
+            markup.chapters(only(f":::{{chapters}}\n{row}\n:::"), tmp_path)
 
 
 def test_multiple_choice_keeps_texts_with_colons_and_their_feedback():
@@ -306,11 +331,38 @@ def test_the_page_holds_what_scripts_and_readers_need(built):
     solution = exercise.index('<details class="exercise-solution">')
     assert starter < solution < exercise.index("doubled 42 1")
     assert "# solution" not in exercise
+    # This copy does not know its own address, so it names the notebook and links nowhere.
+    where = exercise[exercise.index('<p class="exercise-where">') :].partition("</p>")[0]
+    assert "book/01_trial.ipynb" in where
+    assert "href" not in where
     assert re.search(r'<details class="book-hint"><summary>.*?Hint: .*?How</summary>', exercise, re.DOTALL)
     # The picture of a cell with hidden input comes before its code.
     assert exercise.index("the package says one") < exercise.index('<details class="book-code">')
     assert 'class="math' in page
     assert "<mfrac>" in page
+
+
+@pytest.mark.parametrize(
+    ("url", "linked"),
+    [
+        ("https://github.com/owner/name", True),
+        ("https://github.com/owner/name/", True),
+        ("https://github.com/YOUR_NAME/name", False),
+        ("https://example.org/owner/name", False),
+        ("", False),
+    ],
+)
+def test_an_exercise_links_to_its_cell_in_colab_once_the_book_knows_its_address(url, linked):
+    options = {"repository_url": url, "repository_branch": "main", "launch_buttons": {"colab_url": "https://colab"}}
+    app = SimpleNamespace(
+        config=SimpleNamespace(html_theme_options=options), env=SimpleNamespace(docname="book/03_trial")
+    )
+    first, *rest = book_extension.where_to_write(app, "f(2)")
+    if linked:
+        place = "https://colab/github/owner/name/blob/main/book/03_trial.ipynb#scrollTo="
+        assert first["refuri"] == place + markup.cell_id("code", "f(2)")
+    else:
+        assert [one.astext() for one in rest] == ["book/03_trial.ipynb", "."]
 
 
 def test_no_page_names_a_host_that_a_browser_would_ask(built):

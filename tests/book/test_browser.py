@@ -7,29 +7,22 @@ import re
 from pathlib import Path
 
 import pytest
-import system_programs
 import yaml
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parent.parent.parent
 HTML = ROOT / "_build/html"
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-PAGES = [Path(name).with_suffix(".html").as_posix() for name in (TOC["root"], *(c["file"] for c in TOC["chapters"]))]
+FILES = [TOC["root"], *(entry["file"] for part in TOC["parts"] for entry in part["chapters"])]
+PAGES = [Path(name).with_suffix(".html").as_posix() for name in FILES]
 VIEWS = [(width, mode) for width in (390, 1440) for mode in ("light", "dark")]
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(chromium):
     if not (HTML / "index.html").exists():
         pytest.fail("there is no built book to look at; run: make book")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=system_programs.find("chromium"),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
-        )
-        yield browser
-        browser.close()
+    return chromium
 
 
 class Visit:
@@ -137,3 +130,196 @@ def test_scripts_of_explorers_come_only_where_they_are_used():
         needed = {script for tag, scripts in explorers.SCRIPTS.items() if f"<{tag}" in text for script in scripts}
         loaded = set(re.findall(r"_static/explorers/([\w-]+\.js)", text))
         assert loaded == needed
+
+
+# -- looks, and everybody's settings ----------------------------------------------------------------
+
+CHAPTERS = [path for path in PAGES if re.match(r"book/\d", path)]
+NUMBERS = [int(re.match(r"book/(\d+)", path)[1]) for path in CHAPTERS]
+
+
+def test_a_chapter_shows_its_number_wherever_its_title_stands(browser):
+    questions = {}
+    for path, number in zip(CHAPTERS, NUMBERS, strict=True):
+        with Visit(browser, path) as visit:
+            title = visit.page.locator("article h1").inner_text()
+            assert title.startswith(f"{number}. ")
+            assert visit.page.title().startswith(f"{number}. ")
+            current = visit.page.locator(".bd-sidebar-primary .current > a.current")
+            assert current.inner_text().split() == title.removesuffix("#").split()
+            questions[number] = title.removesuffix("#").partition(" ")[2].strip()
+            for link in visit.page.locator(".prev-next-area a[href*='_']").all():
+                name = int(re.search(r"(\d+)_", link.get_attribute("href"))[1])
+                assert link.locator(".prev-next-title").inner_text().startswith(f"{name}. ")
+    with Visit(browser, PAGES[0]) as visit:
+        rows = visit.page.locator("article table tbody tr").all()
+        listed = {int(row.locator("td").first.inner_text()): row.locator("td").nth(1).inner_text() for row in rows}
+        assert listed == {number: questions[number] for number in sorted(questions)}
+        assert list(listed) == NUMBERS, "in the order of the book"
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_a_phone_sees_menu_title_and_search_and_finds_the_rest_behind_the_menu(browser, width):
+    with Visit(browser, CHAPTERS[0], width) as visit:
+        header = visit.page.locator(".bd-header-article")
+        seen = [e for e in header.locator("a, button").all() if e.is_visible()]
+        assert [e.get_attribute("class").split()[0] for e in seen] == ["sidebar-toggle", "header-title", "btn"]
+        middles = [box["y"] + box["height"] / 2 for box in (e.bounding_box() for e in seen)]
+        assert max(middles) - min(middles) < 6
+        header.locator(".primary-toggle").click()
+        menu = visit.page.locator("#pst-primary-sidebar-modal")
+        for words in ("On this page", "Launch on Colab", "Download notebook file"):
+            assert menu.get_by_text(words, exact=True).is_visible()
+        assert menu.locator(".theme-switch-button").is_visible()
+        visit.page.keyboard.press("Escape")
+        assert not menu.is_visible()
+
+
+def test_escape_closes_a_menu_of_the_header(browser):
+    with Visit(browser, CHAPTERS[0]) as visit:
+        button = visit.page.locator(".dropdown-download-buttons .dropdown-toggle")
+        for focus in (None, "article h1 a"):
+            button.click()
+            assert visit.page.locator(".dropdown-download-buttons .dropdown-menu").is_visible()
+            if focus:
+                visit.page.locator(focus).focus()
+            visit.page.keyboard.press("Escape")
+            assert not visit.page.locator(".dropdown-download-buttons .dropdown-menu").is_visible()
+            assert button.get_attribute("aria-expanded") == "false"
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_nothing_scrolls_sideways_at_320_pixels_or_with_text_twice_as_large(browser, path):
+    for width, text in ((320, "100%"), (390, "200%"), (1440, "200%")):
+        with Visit(browser, path, width) as visit:
+            visit.page.add_style_tag(content=f"html {{ font-size: {text} !important }}")
+            wide = visit.page.evaluate(
+                """() => [...document.querySelectorAll("main *")]
+                    .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
+                    .filter(e => !e.parentElement.closest("[tabindex], pre, .output, .formula, svg"))
+                    .slice(0, 3).map(e => e.outerHTML.slice(0, 160))"""
+            )
+            assert visit.page.evaluate("document.documentElement.scrollWidth") <= width, (width, text, wide)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_paper_is_white_also_from_a_dark_screen(browser, path):
+    with Visit(browser, path, mode="dark") as visit:
+        visit.page.emulate_media(media="print")
+        found = visit.page.evaluate(
+            """() => {
+              const light = color => {
+                const [r, g, b, a = 1] = color.match(/[\\d.]+/g).map(Number);
+                return a < 0.1 ? null : (r * 299 + g * 587 + b * 114) / 1000 > 127;
+              };
+              const bad = [];
+              const all = "html, body, article :is(p, pre, pre span, h1, h2, td, summary)";
+              for (const e of document.querySelectorAll(all)) {
+                if (!e.getClientRects().length) continue;
+                const style = getComputedStyle(e);
+                if (light(style.backgroundColor) === false) bad.push(`dark paper: ${e.localName}.${e.className}`);
+                if (light(style.color) === true) bad.push(`light ink in ${e.localName}.${e.className}`);
+              }
+              return bad.slice(0, 5);
+            }"""
+        )
+        assert found == []
+
+
+@pytest.mark.parametrize("path", [PAGES[0], CHAPTERS[0], "search.html?q=stride"])
+def test_a_reader_who_forbids_storage_loses_nothing_else(browser, path):
+    denied = """for (const name of ["localStorage", "sessionStorage"])
+      Object.defineProperty(window, name, {
+        configurable: true, get() { throw new DOMException("denied", "SecurityError"); },
+      });"""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.add_init_script(denied)
+    page, errors = context.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{HTML.as_uri()}/{path}", wait_until="load")
+    if path.startswith("search"):
+        page.locator("#search-results li").first.wait_for()
+    else:
+        before = page.evaluate("document.documentElement.dataset.mode")
+        page.locator(".article-header-buttons .theme-switch-button").click()
+        assert page.evaluate("document.documentElement.dataset.mode") != before
+    context.close()
+    assert errors == []
+
+
+LEADING = "e => parseFloat(getComputedStyle(e).lineHeight) / parseFloat(getComputedStyle(e).fontSize)"
+
+
+@pytest.mark.parametrize("path", CHAPTERS)
+def test_one_grid_and_one_type(browser, path):
+    with Visit(browser, path) as visit:
+        page = visit.page
+        rem = 16
+        prose = page.eval_on_selector_all("article section > p", "all => all.map(e => e.clientWidth)")
+        assert max(prose) <= 40 * rem
+        for pre in page.locator("article div.highlight pre").all()[:6]:
+            assert (
+                pre.evaluate(
+                    "e => parseFloat(getComputedStyle(e).lineHeight) / parseFloat(getComputedStyle(e).fontSize)"
+                )
+                >= 1.49
+            )
+        explorers = page.locator("article :is(conv-explorer, resnet-explorer, shortcut-explorer)")
+        for figure in explorers.all():
+            width = figure.evaluate("e => e.clientWidth")
+            assert 56 * rem <= width <= 64 * rem, "a figure reaches into the right rail"
+        door = page.locator("h1 + .page-doors a")
+        assert door.inner_text() == "Run in Colab"
+        assert door.bounding_box()["height"] >= 44
+
+
+def test_the_cover_plays(browser):
+    with Visit(browser, PAGES[0], 390) as visit:
+        page = visit.page
+        start = page.get_by_role("link", name="Start: why does deeper get worse?")
+        box = start.bounding_box()
+        assert box["y"] + box["height"] <= 844
+        assert page.get_by_role("link", name="Run in Colab").first.is_visible()
+        cover = page.locator("resnet-explorer")
+        line = cover.locator(".line")
+        assert line.inner_text() == "34 layers · 21.8 M parameters · 3.66 G multiply-adds"
+        cover.get_by_role("radio", name="152").check()
+        page.wait_for_timeout(100)
+        assert line.inner_text() == "152 layers · 60.2 M parameters · 11.5 G multiply-adds"
+        image = cover.locator(".room[aria-label^=image] .glow").bounding_box()
+        assert image["height"] <= 90
+        for door in cover.locator(".doors a").all():
+            assert door.bounding_box()["height"] >= 44
+            assert (HTML / "book" / door.get_attribute("href")).exists()
+    with Visit(browser, PAGES[0], 1440) as visit:
+        page = visit.page
+        cover = page.locator("resnet-explorer")
+        assert page.locator(".bd-sidebar-secondary").count() == 0
+        assert cover.evaluate("e => e.clientWidth") > 950
+        cover.get_by_role("link", name=re.compile("^layer1")).click()
+        page.wait_for_url("**/04_basic_block.html")
+    with Visit(browser, PAGES[0], 1440) as visit:
+        cover = visit.page.locator("resnet-explorer")
+        cover.get_by_role("radio", name="50", exact=True).check()
+        cover.get_by_role("button", name="Details").click()
+        assert cover.get_by_role("button", name="Compare networks").is_visible()
+        assert cover.locator("tbody tr").count() == 6
+        assert cover.locator(".totals dd").first.inner_text() == "50"
+
+
+def test_the_search_has_one_ring_and_its_glass_beside_its_words(browser):
+    with Visit(browser, CHAPTERS[0]) as visit:
+        visit.page.keyboard.press("Control+k")
+        field = visit.page.locator("#pst-search-dialog input")
+        field.wait_for()
+        glass = visit.page.locator("#pst-search-dialog .fa-magnifying-glass").bounding_box()
+        text = field.evaluate("e => e.getBoundingClientRect().left + parseFloat(getComputedStyle(e).paddingLeft)")
+        assert glass["x"] + glass["width"] <= text
+        rings = visit.page.evaluate(
+            """() => ["#pst-search-dialog", "#pst-search-dialog form", "#pst-search-dialog input"]
+              .map(place => getComputedStyle(document.querySelector(place)))
+              .filter(s => (s.outlineStyle !== "none" && parseFloat(s.outlineWidth) > 1)
+                || /0px 0px 0px [1-9]/.test(s.boxShadow))
+              .length"""
+        )
+        assert rings <= 1

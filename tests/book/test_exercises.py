@@ -102,6 +102,52 @@ def test_the_solution_passes_and_the_starter_fails_with_a_message_that_helps(cha
         assert printed != printed_first
 
 
+#: A slip in the solution of an exercise whose check stands in its own cell, and what the check has to say about it.
+SLIPS = [
+    ("03_stem", "class BatchNorm", "correction=0)", "correction=1)", "divide by n, correction=0"),
+    (
+        "03_stem",
+        "class BatchNorm",
+        ".lerp_(mean, self.momentum)",
+        ".lerp_(mean, 1 - self.momentum)",
+        "wrong way around",
+    ),
+    ("03_stem", "class BatchNorm", "x.var((0, 2, 3)), self", "variance, self", "divides by n - 1, not by n"),
+    ("03_stem", "class BatchNorm", "if self.training:", "if True:", "Eval mode changes the running statistics"),
+    ("03_stem", "class BatchNorm", "if self.training:", "if False:", "use the batch's statistics in train mode"),
+    ("03_stem", "class BatchNorm", "weight * (x - mean)", "(x - mean)", "scale by weight"),
+    ("03_stem", "class BatchNorm", " + self.eps) + bias", " + self.eps)", "shift by bias"),
+    ("03_stem", "class BatchNorm", "with torch.no_grad():", "if True:", "carry a gradient"),
+    ("03_stem", "class BatchNorm", "with torch.no_grad():", "if False:", "leaves a running statistic as it was"),
+    ("03_stem", "class BatchNorm", "torch.sqrt(variance + self.eps)", "(variance + self.eps)", "the root"),
+    ("01_why_residuals", "factor = None", ", width=16", "", "factor of width 8"),
+    ("01_why_residuals", "factor = None", "factor = wide", "factor = 1 / wide", "Turn it around"),
+    ("01_why_residuals", "factor = None", "[0] / wide", "[:1] or wide", "one number"),
+    ("13_training", "def rate", "(step + 1) / max", "step / max", "from 1"),
+    ("13_training", "def rate", " * min(1.0, (step + 1) / max(warmup, 1))", "", "the warm-up is missing"),
+    ("13_training", "def rate", "min(1.0, (step + 1) / max(warmup, 1))", "(step + 1) / max(warmup, 1)", "stop it at 1"),
+    ("13_training", "def rate", "(1 - step / total) * ", "", "the fall is missing"),
+    (
+        "13_training",
+        "net = make_model",
+        "    loss.backward()\n    sgd",
+        "    loss.backward()\n    sgd.zero_grad()\n    sgd",
+        "not between",
+    ),
+    ("09_resnet", "def first_difference", "zip_longest(left, right)", "zip(left, right)", "one row too many"),
+    ("09_resnet", "def first_difference", "return mine, other", "return True", "a shape that differs"),
+]
+
+
+@pytest.mark.parametrize(("name", "start", "right", "wrong", "said"), SLIPS)
+def test_a_check_in_a_cell_names_the_likely_mistakes(name, start, right, wrong, said):
+    chapter = ROOT / "book" / f"{name}.md"
+    [number] = [n for n, (source, tagged) in enumerate(code_of(chapter)) if tagged and start in source]
+    solution = split(code_of(chapter)[number][0]).solution
+    assert right in solution
+    assert said in run(chapter, number, solution.replace(right, wrong))[1]
+
+
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.stem)
 def test_a_chapter_has_two_to_five_exercises_with_hints(chapter):
     found = []

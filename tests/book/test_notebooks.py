@@ -90,6 +90,8 @@ def test_labels_and_comments_are_dropped(write):
         ("```{math}\n:label: eq\nx\n```\n\nSee {eq}`eq`.", "$$\nx \\tag{1}\n$$\n\nSee (1)."),
         ("$$\nx\n$$ (eq)\n\nSee {eq}`eq`.", "$$\nx\n\\tag{1}$$\n\nSee (1)."),
         ("```python\n{cite}`x`\n:::\n```", "```python\n{cite}`x`\n:::\n```"),
+        ("```sh\nls\n\npython -m a \\\n    --b\n```", "```sh\n!ls\n\n!python -m a \\\n    --b\n```"),
+        ("```sh\nls\n```\n\n```python\nx = 1\n```", "```sh\n!ls\n```\n\n```python\nx = 1\n```"),
     ],
 )
 def test_markup_that_colab_cannot_draw_becomes_markdown(write, text, shown):
@@ -145,6 +147,7 @@ def test_an_exercise_is_a_starter_and_a_folded_solution(write):
     assert "### Exercise 1: Double it\n\n*5 minutes · easy*\n\nTwice." in text.source
     assert "<summary>Hint: Use <code>*</code></summary>\n\nBy two." in text.source
     assert starter.source == "def f(x):\n    ...  # your turn\n\nf(2)"
+    assert starter.id == starter.metadata["id"] == markup.cell_id("code", starter.source)  # where the page links to
     assert solution.source == "#@title Solution\ndef f(x):\n    return 2 * x\n\nf(2)"
     assert solution.metadata["cellView"] == "form"  # closed in Colab, and in JupyterLab
     assert solution.metadata["jupyter"]["source_hidden"]

@@ -26,12 +26,22 @@ def test_every_link_to_a_file_leads_to_one():
 
 
 def test_the_chapters_are_the_same_in_every_list():
-    files = [entry["file"] for entry in yaml.safe_load(text("_toc.yml"))["chapters"]]
+    files = [entry["file"] for part in yaml.safe_load(text("_toc.yml"))["parts"] for entry in part["chapters"]]
     toc = [file for file in files if re.match(r"book/\d\d_", file)]
     in_readme = re.findall(r"\]\((book/\d\d_\w+\.md)\)", text("README.md"))
-    rows = re.findall(r"^\| \d+ \| \[.*?\]\((\d\d_\w+\.md)\)", text("book/index.md"), re.MULTILINE)
-    in_index = [f"book/{name}" for name in rows]
+    rows = re.findall(r"^- (\d\d_\w+): ", text("book/index.md"), re.MULTILINE)
+    in_index = [f"book/{name}.md" for name in rows]
     assert toc == in_readme == in_index == sorted(toc)
+
+
+def test_a_chapter_has_the_number_of_its_file_in_every_list_and_link():
+    rows = re.findall(r"^(\d+)\. \[.*?\]\(book/(\d\d)_\w+\.md\)", text("README.md"), re.MULTILINE)
+    assert rows
+    for told, number in rows:
+        assert int(told) == int(number)
+    for page in (ROOT / "book").glob("*.md"):
+        for told, number in re.findall(r"\[[Cc]hapter (\d+)\]\((\d\d)_", page.read_text(encoding="utf-8")):
+            assert int(told) == int(number), page.name
 
 
 def test_the_python_in_the_readme_runs(capsys):

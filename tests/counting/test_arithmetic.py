@@ -16,8 +16,9 @@ from torchinfo.layer_info import LayerInfo
 
 from resnet_edu.blocks import BLOCKS
 from resnet_edu.counting.arithmetic import block_steps, conv_out, steps
+from resnet_edu.counting.graph import by_block
 from resnet_edu.counting.recipes import Recipe, recipe
-from resnet_edu.counting.steps import Step, by_block
+from resnet_edu.counting.steps import Step
 from resnet_edu.counting.trace import trace
 from resnet_edu.zoo import build
 
@@ -300,4 +301,4 @@ def test_changes_belong_to_a_name():
 def test_no_torch_numbers_come_out():
     """Shapes are plain tuples of int, so that they print, compare and serialize."""
     for step in steps("resnet18", (3, 64, 64)):
-        assert all(type(number) is int for number in (*step.input, *step.output, *step[4:]))
+        assert all(type(number) is int for number in (*step.input, *step.output, *step[4:7], *step.reads))

@@ -1,6 +1,7 @@
 import dataclasses
 import re
 
+import numpy as np
 import pytest
 
 from resnet_edu.counting.recipes import Recipe, check_image, cifar_recipe, recipe
@@ -100,3 +101,29 @@ def test_changes_that_make_no_network_say_why(changes, expected):
 def test_images_that_do_not_suit(shape, expected):
     with pytest.raises(ValueError, match=re.escape(expected)):
         check_image(shape, in_channels=3, stem_kernel=7)
+
+
+@pytest.mark.parametrize("image", [224, 3.5, None])
+def test_a_side_alone_is_no_image(image):
+    with pytest.raises(ValueError, match=re.escape(f"(channels, height, width), such as (3, 224, 224), got {image}")):
+        check_image(image, in_channels=3, stem_kernel=7)
+
+
+def test_a_recipe_goes_by_its_name():
+    with pytest.raises(TypeError, match="a recipe goes by its name, such as 'resnet50', got int"):
+        recipe(50)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8])
+def test_numbers_of_numpy_become_plain(kind):
+    plan = Recipe(layers=[kind(1), kind(2)], widths=np.array([3, 4], kind), num_classes=kind(5), in_channels=kind(2))
+    assert plan == Recipe(layers=(1, 2), widths=(3, 4), num_classes=5, in_channels=2)
+    assert {type(number) for number in (*plan.layers, *plan.widths, plan.num_classes, plan.in_channels)} == {int}
+
+
+@pytest.mark.parametrize("field", ["layers", "widths", "num_classes", "in_channels"])
+@pytest.mark.parametrize("value", [True, np.True_, 2.0, "2", None])
+def test_what_only_looks_like_a_number_is_refused(field, value):
+    wrong = (value,) * 4 if field in ("layers", "widths") else value
+    with pytest.raises(ValueError, match=f"must be a whole number of at least 1, got {value!r}"):
+        Recipe(**{field: wrong})

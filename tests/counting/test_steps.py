@@ -3,7 +3,8 @@ import itertools
 import pytest
 
 from resnet_edu.counting import arithmetic
-from resnet_edu.counting.steps import Step, block_of, by_block, by_layer, layer_of
+from resnet_edu.counting.graph import by_block, by_layer
+from resnet_edu.counting.steps import Step, block_of, layer_of
 
 NAMES = ["resnet18", "resnet50", "plain18", "cifar20"]
 

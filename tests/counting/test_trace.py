@@ -1,16 +1,25 @@
 """The trace on models of every kind. That it agrees with the arithmetic is shown in test_arithmetic."""
 
+import threading
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
 from resnet_edu import resnet18, resnet50
 from resnet_edu.blocks import BasicBlock
 from resnet_edu.composed import ResNet as Composed
 from resnet_edu.counting import arithmetic
+from resnet_edu.counting.steps import Step
 from resnet_edu.counting.trace import trace
+from resnet_edu.drawing import tables
 
 SMALL = (3, 64, 64)
 
@@ -62,10 +71,11 @@ def test_widest_view_through_a_parallel_path():
             a, b = self.wide(x)[:, :, ::1], self.tall(F.interpolate(x, scale_factor=(2, 1)))
             return self.after(torch.cat([a, b], dim=1))
 
-    wide, tall, after = trace(Fork(), (1, 20, 20))
+    wide, _, tall, _, after = trace(Fork(), (1, 20, 20))
     assert (wide.operation, wide.receptive_field) == ("conv 1×7", 7)
-    assert (tall.operation, tall.receptive_field) == ("conv 5×1/2", 5)
-    assert after.receptive_field == 5 + 2 * 2  # the taller of 5 + 2·2 and 7 + 2·1
+    # Five cells of half a pixel, from the first to the last two pixels.
+    assert (tall.operation, tall.receptive_field) == ("conv 5×1/2×1", 3)
+    assert after.receptive_field == 7 + 2  # the wider of 3 + 2·1 and 7 + 2·1
 
 
 def test_dilation_groups_and_pooling():
@@ -106,9 +116,16 @@ def test_every_spelling_of_the_addition_is_one_row():
 
     for add in (lambda a, b: a + b, torch.add, in_place, lambda a, b: a.add(b), lambda a, b: a.add_(b)):
         assert [step.operation for step in trace(Sum(add), (1, 4, 4))] == ["conv 1×1", "add"]
-    # Not a shortcut: a constant, and a map that is stretched over the other.
-    for add in (lambda a, b: a + 1, lambda a, b: a + b.mean(), lambda a, b: a * b):
-        assert [step.operation for step in trace(Sum(add), (1, 4, 4))] == ["conv 1×1"]
+    # Additions too, but of a number: they join no ways.
+    for add, word in (
+        (lambda a, b: a + 1, "+ constant"),
+        (lambda a, b: 1 + a, "+ constant"),
+        (lambda a, b: a * 0.5, "× constant"),
+        (lambda a, b: a * b, "multiply"),
+    ):
+        assert [step.operation for step in trace(Sum(add), (1, 4, 4))] == ["conv 1×1", word]
+    # Python's own sum begins with a 0, which changes nothing.
+    assert [step.operation for step in trace(Sum(lambda a, b: sum([a, b])), (1, 4, 4))] == ["conv 1×1", "add"]
 
 
 def test_a_single_module_is_a_single_row():
@@ -155,3 +172,291 @@ def test_errors_come_through_and_leave_nothing_behind():
         trace(model, (1, 64, 64))
     assert model.training
     assert trace(model, SMALL) == arithmetic.steps("resnet18", SMALL)
+
+
+class Net(nn.Module):
+    """A network of these parts, under these names, that computes what is given."""
+
+    def __init__(self, forward: Callable[..., Any], **parts: Any) -> None:
+        super().__init__()
+        self.does = forward
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.does(self, x)
+
+
+def sums(steps: list[Step]) -> tuple[int, int]:
+    return sum(step.parameters for step in steps), sum(step.multiply_adds for step in steps)
+
+
+def flops(model: nn.Module, image: tuple[int, ...]) -> int:
+    with FlopCounterMode(display=False) as counter:  # with gradients, or attention runs where nobody counts
+        model.eval()(torch.zeros(1, *image))
+    return counter.get_total_flops() // 2
+
+
+# What is counted: each parameter once, and what PyTorch's own counter counts.
+
+ROW = (6, 8)  # one row of features for each position
+
+
+@pytest.mark.parametrize(
+    ("model", "image"),
+    [
+        (nn.Conv2d(4, 8, 3, groups=4), (4, 9, 7)),
+        (nn.ConvTranspose2d(4, 6, 3, stride=2, groups=2), (4, 5, 7)),
+        (nn.Conv1d(6, 4, 3), ROW),
+        (nn.Conv3d(2, 3, (1, 3, 2)), (2, 4, 5, 6)),
+        (nn.MultiheadAttention(8, 2, batch_first=True), None),
+        (nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), ROW),
+        (nn.GRU(8, 5, batch_first=True), ROW),
+        (Net(lambda s, x: F.conv2d(x, s.w, stride=2), w=nn.Parameter(torch.ones(5, 4, 3, 3))), (4, 9, 9)),
+        (Net(lambda s, x: torch.einsum("ncl,dc->ndl", x, s.w), w=nn.Parameter(torch.ones(3, 6))), ROW),
+        (Net(lambda s, x: torch.baddbmm(x, x, s.w), w=nn.Parameter(torch.ones(1, 8, 8))), ROW),
+        (Net(lambda s, x: F.scaled_dot_product_attention(s.a(x), x, x), a=nn.Linear(8, 8)), ROW),
+        (nn.utils.parametrizations.weight_norm(nn.Linear(8, 3)), ROW),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
+)
+def test_parameters_and_multiply_adds_are_those_of_the_model_and_of_pytorch(model, image):
+    if isinstance(model, nn.MultiheadAttention):
+        model, image = Net(lambda s, x: s.a(x, x, x)[0], a=model), ROW
+    steps = trace(model, image)
+    assert sums(steps) == (sum(p.numel() for p in model.parameters()), flops(model, image))
+    assert all(step.counted for step in steps)
+    assert not steps.remarks
+
+
+def test_a_shared_module_is_counted_once_and_computes_twice():
+    model = Net(lambda s, x: s.a(s.a(x)), a=nn.Conv2d(4, 4, 3, padding=1))
+    once, again = trace(model, (4, 8, 8))
+    assert (once.parameters, again.parameters) == (4 * 4 * 9 + 4, 0)
+    assert once.multiply_adds == again.multiply_adds == 4 * 4 * 9 * 64
+    assert once.learned
+    assert again.learned
+
+
+def test_tied_weights_are_counted_once():
+    model = Net(lambda s, x: s.b(s.a(x)), a=nn.Linear(8, 8), b=nn.Linear(8, 8))
+    model.b.weight = model.a.weight
+    assert sums(trace(model, ROW))[0] == 64 + 8 + 8
+
+
+def test_what_never_ran_is_said_by_name_and_number():
+    model = Net(lambda s, x: s.a(x), a=nn.Conv2d(3, 4, 1), aux=nn.Sequential(nn.Linear(4, 10), nn.ReLU()))
+    steps = trace(model, (3, 4, 4))
+    assert steps.unread == {"aux.0": 50}
+    assert sums(steps)[0] + 50 == sum(p.numel() for p in model.parameters())
+    assert "50 parameters belong to no row, because nothing read them: aux.0 (50)" in str(
+        tables.table(model, (3, 4, 4))
+    )
+    assert "aux.0 (50)" in tables.table(model, (3, 4, 4))._repr_html_()
+    assert "Net: 50 parameters" in str(tables.compare([model], (3, 4, 4)))
+
+
+def test_what_nobody_can_count_is_not_counted_in_its_row_and_in_the_total():
+    class Hidden(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, w):
+            return torch.from_numpy(x.numpy() @ w.numpy())
+
+    class Product(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.ones(8, 8))
+
+        def forward(self, x):
+            return Hidden.apply(x, self.w.detach())
+
+    model = nn.Sequential(nn.Linear(8, 8), Product(), nn.Linear(8, 2))
+    steps = trace(model, ROW)
+    assert [step.counted for step in steps] == [True, False, True]
+    assert sums(steps)[0] == sum(p.numel() for p in model.parameters())
+    table = tables.table(model, ROW)
+    assert [row[4] for row in table.rows] == ["384", "not counted", "96"]
+    assert table.total[4] == "more than 480"
+    assert table.remarks == ["the multiply-adds of Product are not counted"]
+
+
+def test_a_trip_through_numpy_is_noticed():
+    model = Net(
+        lambda s, x: s.b(torch.from_numpy(numpy.tanh(s.a(x).detach().numpy()))),
+        a=nn.Conv2d(3, 4, 1),
+        b=nn.Conv2d(4, 2, 1),
+    )
+    steps = trace(model, (3, 4, 4))
+    assert [step.room for step in steps] == ["a", "b"]
+    assert steps[1].reads == (1,)
+    assert "in numpy" in steps.remarks[0]
+
+
+# Who is watched, and who is not.
+
+
+def test_two_traces_at_once_do_not_mix():
+    meet = threading.Barrier(2, timeout=20)
+
+    def net(width: int) -> Net:
+        def forward(s: Net, x: torch.Tensor) -> torch.Tensor:
+            meet.wait()
+            x = s.a(x)
+            meet.wait()
+            return s.b(x) + x
+
+        return Net(forward, a=nn.Conv2d(3, width, 1), b=nn.Conv2d(width, width, 1))
+
+    found: dict[int, list[Step]] = {}
+    threads = [threading.Thread(target=lambda w=w: found.update({w: trace(net(w), (3, 4, 4))})) for w in (5, 7)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for width in (5, 7):
+        assert [(step.room, step.output[0]) for step in found[width]] == [("a", width), ("b", width), ("add", width)]
+
+
+def test_another_thread_runs_the_very_same_model():
+    model = Net(lambda s, x: s.a(x), a=nn.Conv2d(3, 4, 1))
+    plain = model.does
+
+    def forward(s: Net, x: torch.Tensor) -> torch.Tensor:
+        if threading.current_thread() is threading.main_thread():
+            other = threading.Thread(target=lambda: model(torch.zeros(1, 3, 2, 2)))
+            other.start()
+            other.join()
+        return plain(s, x)
+
+    model.does = forward
+    assert [step.room for step in trace(model, (3, 4, 4))] == ["a"]
+
+
+def test_a_tensor_kept_from_an_earlier_trace_means_nothing():
+    kept: list[torch.Tensor] = []
+
+    def forward(s: Net, x: torch.Tensor) -> torch.Tensor:
+        y = s.a(x)
+        if kept:
+            y = y + kept[0]
+        kept.append(y)
+        return y
+
+    model = Net(forward, a=nn.Conv2d(3, 4, 1))
+    trace(model, (3, 4, 4))
+    assert [step.operation for step in trace(model, (3, 4, 4))] == ["conv 1×1", "+ constant"]
+
+
+def test_a_forward_that_goes_on_after_an_error_loses_nothing():
+    def forward(s: Net, x: torch.Tensor) -> torch.Tensor:
+        with pytest.raises(RuntimeError):
+            s.deep(x)
+        return s.a(x) + x
+
+    deep = nn.Sequential(nn.Sequential(nn.ReLU(), nn.Conv2d(9, 9, 1)))
+    steps = trace(Net(forward, a=nn.Conv2d(3, 3, 1), deep=deep), (3, 4, 4))
+    assert [step.room for step in steps] == ["deep.0.0", "a", "add"]
+
+
+def test_wrapped_models_are_unwrapped_and_stay_wrapped():
+    expected = arithmetic.steps("resnet18", SMALL)
+    model = resnet18()
+    compiled = torch.compile(model)
+    assert trace(compiled, SMALL) == expected
+    assert trace(nn.DataParallel(model), SMALL) == expected
+    model.compile()
+    before = model._compiled_call_impl
+    assert trace(model, SMALL) == expected
+    assert model._compiled_call_impl is before
+
+
+def test_a_part_that_is_compiled_is_seen_through():
+    model = resnet18()
+    model.layer2 = torch.compile(model.layer2)
+    assert trace(model, SMALL) == arithmetic.steps("resnet18", SMALL)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_a_script_is_refused_in_a_sentence_wherever_it_stands():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        script = torch.jit.script(nn.Sequential(nn.Conv2d(3, 4, 1)))
+    for model in (script, nn.Sequential(script, nn.ReLU())):
+        with pytest.raises(TypeError, match=r"pass the model as it was before torch\.jit\.script"):
+            trace(model, (3, 4, 4))
+
+
+def test_models_that_take_something_else_than_one_image():
+    class Pair(nn.Module):
+        def forward(self, left, right):
+            return left + right
+
+    class Keyword(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Conv2d(3, 4, 1)
+
+        def forward(self, *, image, scale=1):
+            return self.a(image)
+
+    class Nothing(nn.Module):
+        def forward(self):
+            return 1
+
+    with pytest.raises(
+        TypeError, match=r"Pair.forward needs 2 inputs \(left, right\), and trace gives it one image: pass"
+    ):
+        trace(Pair())
+    with pytest.raises(TypeError, match="takes no input"):
+        trace(Nothing())
+    assert [step.room for step in trace(Keyword(), (3, 4, 4))] == ["a"]
+
+
+# What an operation is called, and where.
+
+
+def test_a_convolution_is_one_under_any_class_and_with_any_weight():
+    class Standardized(nn.Conv2d):
+        def forward(self, x):
+            weight = (self.weight - self.weight.mean()) / self.weight.std()
+            return F.conv2d(x, weight, self.bias, self.stride, self.padding)
+
+    spectral = nn.utils.parametrizations.spectral_norm(nn.Conv2d(4, 4, 3))
+    for conv in (Standardized(4, 4, 3), spectral, nn.LazyConv2d(4, 3)):
+        [step] = trace(nn.Sequential(conv), (4, 8, 8))
+        assert (step.room, step.operation, step.parameters) == ("0", "conv 3×3", 4 * 4 * 9 + 4)
+
+
+def test_a_module_without_children_is_one_row_unless_it_is_a_block():
+    class Swish(nn.Module):
+        def forward(self, x):
+            return x * torch.sigmoid(x)
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.ones(3, 3, 1, 1))
+
+        def forward(self, x):
+            return x + F.conv2d(x, self.w)
+
+    assert [(s.room, s.operation) for s in trace(nn.Sequential(Swish(), Block(), nn.Dropout()), (3, 4, 4))] == [
+        ("0", "Swish"),
+        ("1.conv2d", "conv 1×1"),
+        ("1.add", "add"),
+        ("2", "Dropout"),
+    ]
+
+
+def test_a_write_through_a_slice_changes_the_whole():
+    def forward(s: Net, x: torch.Tensor) -> torch.Tensor:
+        y = s.a(x)
+        y[:, :2] = s.b(x)
+        y.narrow(1, 2, 2).copy_(x[:, :2])
+        return s.c(y)
+
+    model = Net(forward, a=nn.Conv2d(3, 4, 1), b=nn.Conv2d(3, 2, 1), c=nn.Conv2d(4, 1, 1))
+    steps = trace(model, (3, 4, 4))
+    last = steps[-1]
+    written = steps[len(steps) - 1 - last.reads[0]]
+    assert (last.room, written.operation) == ("c", "copy")

@@ -3,13 +3,16 @@ import xml.etree.ElementTree as ElementTree
 from collections import Counter
 
 import pytest
+import torch
 import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
 
 from resnet_edu.counting import arithmetic
 from resnet_edu.counting.recipes import Recipe, recipe
-from resnet_edu.drawing import diagrams, palette
+from resnet_edu.drawing import diagrams, palette, volumes
 from resnet_edu.drawing.pictures import Picture, size_of
 from resnet_edu.zoo import build
 
@@ -284,9 +287,118 @@ def test_what_graphviz_complains_about_is_told(monkeypatch, tmp_path):
         (lambda: diagrams.block(size=0), "size must be a whole number of at least 1, got 0"),
         (lambda: diagrams.stem("big"), "stem must be one of 'imagenet', 'cifar', got 'big'"),
         (lambda: diagrams.network("resnet34", level="room"), "level must be one of 'block', 'layer'"),
-        (lambda: diagrams.network(arithmetic.steps("resnet18")[:4]), "needs rooms called layer1"),
+        (lambda: diagrams.layer(arithmetic.steps("resnet18")[:4]), "has no layers, because nothing is added in it"),
     ],
 )
 def test_errors_say_what_exists(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+# Other people's networks: drawn from what their operations read.
+
+
+def conv(channels_in: int, channels: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2)
+
+
+class UNet(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.mid, self.out = conv(3, 4), conv(4, 8), conv(8, 2)
+        self.up = nn.ConvTranspose2d(8, 4, 2, 2)
+
+    def forward(self, x):
+        left = torch.relu(self.down(x))
+        return self.out(torch.cat([left, self.up(self.mid(F.max_pool2d(left, 2)))], 1))
+
+
+class Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first, self.second = conv(channels, channels), conv(channels, channels)
+
+    def forward(self, x):
+        return x + self.second(torch.relu(self.first(x)))
+
+
+class LongWay(nn.Module):
+    """As in super-resolution: blocks, and a way around all of them."""
+
+    def __init__(self, blocks: int) -> None:
+        super().__init__()
+        self.start, self.body = conv(3, 8), nn.Sequential(*(Residual(8) for _ in range(blocks)), conv(8, 8))
+
+    def forward(self, x):
+        x = self.start(x)
+        return x + self.body(x)
+
+
+def test_a_skip_that_is_joined_is_an_edge_and_no_shortcut():
+    diagram = diagrams.network(UNet(), image=(3, 16, 16))
+    for svg in (diagram.svg, diagram.narrow):
+        assert not shortcuts(svg)
+        shown = texts(svg)
+        assert shown.count("concat") == 1
+        assert "transposed conv 2×2/2, 4" in shown
+        # The left convolution is read twice: by the pooling and by the concat.
+        assert shown.count("4×16×16") == 3
+    assert "No block has a shortcut" in diagram.alt
+
+
+@pytest.mark.parametrize("blocks", [2, 12])
+def test_a_way_around_many_blocks_is_drawn_around_them(blocks):
+    diagram = diagrams.network(LongWay(blocks), image=(3, 16, 16))
+    folded = sum(int(text.split()[0]) for text in texts(diagram.svg) if text.endswith("more like these"))
+    assert shortcuts(diagram.svg)["identity"] == blocks + 1 - folded
+    assert f"{blocks + 1} identity (solid)" in diagram.alt
+
+
+def test_a_shortcut_inside_of_a_block_is_said_to_have_no_line():
+    class Nested(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.last = Residual(4), conv(4, 4)
+
+        def forward(self, x):
+            return x + self.last(self.inner(x))
+
+    alt = diagrams.network(nn.Sequential(conv(3, 4), Nested()), image=(3, 8, 8)).alt
+    assert "Shortcuts: 1 identity (solid). 1 more inside of blocks have no line." in alt
+
+
+def test_branches_that_are_joined_stand_beside_each_other():
+    model = torchvision.models.squeezenet1_1().features[:5]
+    diagram = diagrams.network(model, image=(3, 32, 32))
+    joins = re.findall(r'^(\w+) \[label="concat"', diagram.dot, flags=re.MULTILINE)
+    assert len(joins) == 2
+    for join in joins:
+        assert len(re.findall(rf"^\w+ -> {join} ", diagram.dot, flags=re.MULTILINE)) == 2
+
+
+def test_a_thicket_is_one_box():
+    with torch.device("meta"):
+        model = torchvision.models.densenet121()
+    diagram = diagrams.network(model, image=(3, 64, 64))
+    assert len(edges(diagram.svg)) < 10
+    assert "120 layers with weights" in texts(diagram.svg)
+
+
+def test_tokens_are_drawn_with_their_channels_as_length():
+    picture = volumes.draw(torchvision.models.vit_b_32(), level="layer")
+    assert "50×768" in picture.svg
+    assert "in 24 blocks" in picture.alt
+    boxes = re.findall(r"h([\d.]+)v([\d.]+)h-", picture.svg)
+    image, stem = boxes[0], boxes[1]
+    assert float(stem[1]) / float(image[1]) == pytest.approx(50 / 224, rel=0.01)
+    assert float(stem[0]) > 20
+
+
+def test_no_box_is_empty_and_no_part_is_lost():
+    model = nn.Sequential()
+    model.layer1 = nn.Sequential(nn.MaxPool2d(2))
+    model.layer2 = nn.Sequential(nn.ReLU())
+    diagram = diagrams.network(model, image=(3, 8, 8))
+    assert "max-pool 2×2/2" in texts(diagram.svg)
+    assert "ReLU" in texts(diagram.svg)
+    assert 'label=""' not in diagram.dot

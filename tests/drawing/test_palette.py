@@ -98,6 +98,33 @@ def test_lines_of_shortcuts_look_different_to_everyone(mode, vision):
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("vision", VISION)
+def test_series_look_different_to_everyone(mode, vision):
+    # They also differ in their marks and dashes.
+    assert closest([MODES[mode][name].line for name in palette.SERIES], vision) > 0.06
+
+
+def hue(color: str) -> tuple[float, float]:
+    _, a, b = TO_LAB @ np.cbrt(TO_LMS @ linear(color))
+    return float(np.degrees(np.arctan2(b, a))), float(np.hypot(a, b))
+
+
+@pytest.mark.parametrize("name", palette.LIGHT)
+def test_a_color_keeps_its_hue_in_the_dark(name):
+    for part in ("fill", "line"):
+        (light, _), (dark, strength) = (hue(getattr(MODES[mode][name], part)) for mode in ("light", "dark"))
+        turned = abs((light - dark + 180) % 360 - 180)
+        assert turned < 15 or strength < 0.035, f"{name} turns by {turned:.0f} degrees"
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", palette.SERIES)
+def test_a_series_is_taken_for_no_room_and_no_shortcut(mode, name):
+    others = [color.line for other, color in MODES[mode].items() if other not in palette.SERIES]
+    assert min(closest([MODES[mode][name].line, line], "normal") for line in others) > 0.05
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_deeper_is_darker(mode):
     depths = [luminance(MODES[mode][f"layer{n}"].fill) for n in (1, 2, 3, 4)]
     assert depths == sorted(depths, reverse=True)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from resnet_edu.counting import arithmetic
+from resnet_edu.counting.graph import by_block, by_layer
 from resnet_edu.counting.recipes import Recipe
-from resnet_edu.counting.steps import by_block, by_layer
 from resnet_edu.drawing import palette, tables
 from resnet_edu.zoo import build
 

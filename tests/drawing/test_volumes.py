@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resnet_edu.counting import arithmetic
+from resnet_edu.counting.graph import by_block, by_layer
 from resnet_edu.counting.recipes import Recipe, recipe
-from resnet_edu.counting.steps import by_block, by_layer
 from resnet_edu.drawing import palette, volumes
 from resnet_edu.drawing.pictures import Picture, size_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "cifar20", "cifar1202"]
+SOLID = re.compile(r'M([\d.-]+) ([\d.-]+)h([\d.]+)v([\d.]+)h-[\d.]+z"/><path d="M\S+ \S+l([\d.]+) -([\d.]+)h')
 FRONT = re.compile(r"M[\d.-]+ [\d.-]+h([\d.]+)v([\d.]+)h-[\d.]+z")
 THINNEST = 2.5
 
@@ -175,5 +176,111 @@ def test_words_state_the_way_and_the_scale():
 
 
 def test_errors_name_the_choices():
-    with pytest.raises(ValueError, match="level must be one of 'layer', 'block', got 'operation'"):
-        volumes.draw("resnet34", level="operation")
+    with pytest.raises(ValueError, match="level must be one of 'layer', 'block', 'operation', got 'room'"):
+        volumes.draw("resnet34", level="room")
+    for names in (["resnet18"], ["resnet18", "resnet50"]):
+        with pytest.raises(ValueError, match="level must be one of 'layer', 'block', got 'operation'"):
+            volumes.compare(names, level="operation")
+    with pytest.raises(ValueError, match="these Steps have none"):
+        volumes.draw(arithmetic.steps("resnet18")[1:3], level="operation")  # a batch norm and a ReLU
+
+
+# ------------------------------------------------------------------------------------- the level "operation"
+
+STEM = arithmetic.steps("resnet18")[:4]
+BLOCKS = [arithmetic.block_steps("basic", 64, 128, 2), arithmetic.block_steps("bottleneck", 64, 64)]
+PIECES = {"stem": STEM, "basic": BLOCKS[0], "bottleneck": BLOCKS[1], "head": arithmetic.steps("resnet18")[-3:]}
+
+
+def with_kernel(steps):
+    return [step for step in steps if step.operation.startswith(("conv", "max-pool", "average pool", "linear"))]
+
+
+@pytest.mark.parametrize("steps", PIECES.values(), ids=PIECES)
+def test_each_operation_is_its_kernel_on_its_map_to_scale(steps):
+    """Box by box: the map read, the filter on it, the map made, the channel of the filter, its one number."""
+    picture = volumes.draw(steps, level="operation")
+    assert picture.narrow is not None
+    for svg in (picture.svg, picture.narrow):
+        ratio, boxes = channels_per_pixel(svg), iter(fronts(svg))
+        largest = max(max((*shape, 1, 1)[1:3]) for step in with_kernel(steps) for shape in (step.input, step.output))
+        pixel = (150 if svg is picture.svg else 110) / max(largest, 7)
+
+        def expect(channels, rows, boxes=boxes, pixel=pixel, ratio=ratio):
+            length, height = next(boxes)
+            assert length == pytest.approx(max(channels * pixel / ratio, THINNEST), abs=0.06)
+            assert height == pytest.approx(max(rows * pixel, THINNEST), abs=0.06)
+
+        for step in with_kernel(steps):
+            (c_in, h_in, _), (c_out, h_out, _) = ((*shape, 1, 1)[:3] for shape in (step.input, step.output))
+            pools = "pool" in step.operation
+            kernel = int(step.operation.split(" ")[1][0]) if "×" in step.operation else h_in
+            expect(c_in, h_in)
+            if pools:
+                expect(1, h_in)  # a pooling reads one channel at a time, a convolution all of them
+            expect(1 if pools else c_in, kernel)
+            expect(c_out, h_out)
+            expect(1, h_out)
+            expect(1, 1)
+        assert next(boxes, None) is None
+
+
+@pytest.mark.parametrize("steps", [*PIECES.values(), arithmetic.steps("resnet18")], ids=[*PIECES, "resnet18"])
+def test_labels_of_operations_never_collide_and_stay_inside(steps):
+    picture = volumes.draw(steps, level="operation")
+    for svg in (picture.svg, picture.narrow):
+        width, height = size_of(svg)
+        found = labels(svg)
+        for (one, text), (other, more) in itertools.combinations(found, 2):
+            assert not one.meets(other), (text, more)
+        for box, text in found:
+            assert box.left >= 0, text
+            assert box.right <= width, text
+            assert box.bottom <= height, text
+        assert [text for _, text in found if text in {step.room for step in with_kernel(steps)}] == [
+            step.room for step in with_kernel(steps)
+        ]
+    assert size_of(picture.narrow)[0] <= 358 / 0.85  # a phone shows it without scrolling
+    assert size_of(picture.svg)[0] <= 780
+
+
+@pytest.mark.parametrize(
+    ("side", "kernel", "stride"), [(7, 7, 1), (9, 7, 1), (1, 1, 1), (56, 3, 2), (56, 1, 1), (224, 7, 2), (500, 3, 2)]
+)
+def test_a_kernel_lies_inside_its_map_and_its_number_inside_the_next(side, kernel, stride):
+    out = (side - 1) // stride + 1
+    name = f"conv {kernel}×{kernel}" + (f"/{stride}" if stride > 1 else "")
+    step = STEM[0]._replace(operation=name, input=(3, side, side), output=(4, out, out))
+    picture = volumes.draw([step._replace(multiply_adds=12 * (out * kernel) ** 2)], level="operation")
+    for svg in (picture.svg, picture.narrow):
+        boxes = []  # left and upper edge of the front face, its length and height, how far it goes back and up
+        for drawn in SOLID.finditer(svg):
+            boxes.append([float(number) for number in drawn.groups()])
+        read, filter_, made, _, number = boxes
+        for outer, inner in ((read, filter_), (made, number)):
+            shear = outer[5] / outer[4]  # a step to the back goes so much up for each unit to the right
+            left, top, length, height, right, _ = inner
+            assert outer[0] - 0.2 <= left
+            assert left + length + right <= outer[0] + outer[2] + outer[4] + 0.2
+            deep = (
+                (left - outer[0]) if inner is filter_ else 0
+            )  # the filter is as long as the map, so it shows its depth
+            assert top + deep * shear >= outer[1] - (0 if inner is filter_ else outer[5]) - 0.2
+            assert top + height + deep * shear <= outer[1] + outer[3] + 0.2
+
+
+def test_filters_show_their_groups_and_the_words_say_what_a_filter_makes():
+    nn = pytest.importorskip("torch").nn
+    depthwise = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.Conv2d(8, 16, 1), nn.ReLU())
+    picture = volumes.draw(depthwise, (8, 12, 12), level="operation")
+    assert "each of 8 filters is 1×3×3, reads 8×12×12 and makes one channel of 8×12×12" in picture.alt
+    assert "each of 16 filters is 8×1×1" in picture.alt
+    assert "16×12×12; then ReLU." in picture.alt
+    shown = [text for _, text in labels(picture.svg)]
+    assert {"8 filters of 1×3×3", "16 filters of 8×1×1", "then ReLU"} <= set(shown)
+
+
+def test_a_pooling_reads_one_channel_and_says_so():
+    picture = volumes.draw(PIECES["head"], level="operation")
+    assert "a window of 7×7 in one channel at a time turns 512×7×7 into 512×1×1" in picture.alt
+    assert "each of 1000 weighted sums reads all 512 numbers" in picture.alt

@@ -14,7 +14,7 @@ import system_programs
 import torch
 
 from resnet_edu import blocks, explorers
-from resnet_edu.counting import arithmetic, steps, trace
+from resnet_edu.counting import arithmetic, graph, steps, trace
 from resnet_edu.counting.recipes import Recipe, recipe
 from resnet_edu.drawing import palette
 
@@ -36,7 +36,8 @@ def in_javascript(questions: list[tuple[str, dict[str, Any]]]) -> list[Any]:
 
 
 def as_lists(rows: list[steps.Step]) -> list[Any]:
-    return [[list(value) if isinstance(value, tuple) else value for value in row] for row in rows]
+    """The first seven fields: what a row reads, and whether it learns, no explorer asks."""
+    return [[list(value) if isinstance(value, tuple) else value for value in row[:7]] for row in rows]
 
 
 def in_python(call: Any) -> Any:
@@ -120,7 +121,7 @@ def test_sums_and_depths_equal_pythons():
         setting = {"name": name, "image": [3, 97, 64]}
         rows = arithmetic.steps(name, (3, 97, 64))
         questions += [("by_layer", setting), ("by_block", setting), ("depth", setting)]
-        expected += [as_lists(steps.by_layer(rows)), as_lists(steps.by_block(rows)), recipe(name).depth]
+        expected += [as_lists(graph.by_layer(rows)), as_lists(graph.by_block(rows)), recipe(name).depth]
     assert in_javascript(questions) == expected
 
 
@@ -288,6 +289,10 @@ FIGURES = [
     explorers.shortcut(),
     explorers.shortcut("preactivation", 16, 32, shortcut="A"),
     explorers.shortcut("bottleneck", 256, 128, shortcut="C", stride_in="1x1"),
+    explorers.degradation(),
+    explorers.degradation(20, shortcut="B", compact=True),
+    explorers.live(),
+    explorers.workbench("plain", 110),
 ]
 NAMES = [f"{figure.tag}-{i}" for i, figure in enumerate(FIGURES)]
 
@@ -319,7 +324,10 @@ def test_a_notebook_gets_the_tag_its_picture_and_each_script_once(figure, monkey
     assert page.open == []
     tags = [tag for tag, _ in page.seen]
     assert tags.count(figure.tag) == 1
-    assert tags.count("script") == len(explorers.SCRIPTS[figure.tag])
+    needed = explorers.SCRIPTS[figure.tag]
+    assert tags.count("script") == len(needed) + (
+        len(explorers.ENGINE) + len(explorers.FURTHER.get(figure.tag, ())) if "trainer.js" in needed else 0
+    )
     pictures = [attributes for tag, attributes in page.seen if tag == "svg" and attributes.get("role") == "img"]
     assert {attributes["aria-label"] for attributes in pictures} == {figure.picture.alt}
     for tag, attributes in page.seen:
@@ -344,6 +352,8 @@ def test_python_refuses_what_the_tag_would_refuse():
         (lambda: explorers.resnet("resnet18", widths=(1, 2)), "a change must be one of 'stem', 'shortcut'"),
         (lambda: explorers.resnet("resnet18", versus="vgg"), "no network is called 'vgg'"),
         (lambda: explorers.resnet("resnet18", open="layers"), "open lists rooms such as"),
+        (lambda: explorers.degradation(57), "the nearest: 56"),
+        (lambda: explorers.degradation(224), "depth must be a whole number from 8 to 218"),
         (lambda: explorers.shortcut("wide"), "kind must be one of 'basic', 'bottleneck', 'preactivation'"),
         (lambda: explorers.shortcut(shortcut="D"), "shortcut must be one of 'identity', 'A', 'B', 'C'"),
         (lambda: explorers.shortcut(stride_in="2"), "stride_in must be one of"),
@@ -375,7 +385,21 @@ def test_all_scripts_together_weigh_at_most_60_kilobytes():
     assert weight <= 60 * 1024
 
 
-@pytest.mark.parametrize("path", sorted(explorers.ASSETS.glob("*.js")), ids=lambda path: path.name)
+def test_the_engine_is_whole_and_weighs_at_most_70_kilobytes():
+    names = {f"net/{path.name}" for path in (explorers.ASSETS / "net").glob("*.js")}
+    assert {*explorers.ENGINE, *(name for further in explorers.FURTHER.values() for name in further)} == names
+    listed = re.search(r"const ENGINE = \[([^\]]+)\]", (explorers.ASSETS / "trainer.js").read_text(encoding="utf-8"))[1]
+    assert [f"net/{name}.js" for name in re.findall(r'"([\w-]+)"', listed)] == list(explorers.ENGINE)
+
+    def weight(names):
+        return sum(len(gzip.compress((explorers.ASSETS / name).read_bytes(), mtime=0)) for name in names)
+
+    assert weight(explorers.ENGINE) <= 70 * 1024
+    # One trained network: 43,490 weights of one byte.
+    assert weight(["net/weights.js"]) <= 48 * 1024
+
+
+@pytest.mark.parametrize("path", sorted(explorers.ASSETS.rglob("*.js")), ids=lambda path: path.name)
 def test_scripts_can_stand_inside_html_and_parse_nothing(path):
     source = path.read_text(encoding="utf-8")
     assert "</script" not in source.lower()
@@ -390,3 +414,10 @@ def test_the_colors_are_the_palettes():
     source = (explorers.ASSETS / "ui.js").read_text(encoding="utf-8")
     found = re.findall(r'^    "?([\w-]+)"?: \["(#\w+)", "(#\w+)", "(#\w+)"\],$', source, flags=re.MULTILINE)
     assert {name: palette.Color(*colors) for name, *colors in found} == palette.LIGHT
+
+
+def test_a_network_of_your_own_is_sent_to_the_drawings():
+    from torch import nn
+
+    with pytest.raises(TypeError, match=r"takes a name, such as 'resnet50', got Linear; .*volumes\.draw\(model\)"):
+        explorers.resnet(nn.Linear(1, 1))

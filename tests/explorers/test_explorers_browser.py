@@ -5,6 +5,8 @@ The pages are made here, so nothing of the book needs to be built.
 
 import functools
 import http.server
+import io
+import itertools
 import json
 import os
 import re
@@ -20,16 +22,16 @@ from html import escape
 from pathlib import Path
 
 import pytest
-import system_programs
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect, sync_playwright
+from PIL import Image
+from playwright.sync_api import Page, expect
 
 from resnet_edu import explorers
 from resnet_edu.counting import arithmetic
-from resnet_edu.drawing import palette
+from resnet_edu.drawing import diagrams, palette
 
 BOOK = Path(__file__).parent.parent.parent / "book/web"
-WIDTHS = (390, 768, 1440)
+WIDTHS = (320, 390, 768, 1440)
 VIEWS = [(width, mode) for width in WIDTHS for mode in ("light", "dark")]
 
 QUESTIONS = """
@@ -133,19 +135,8 @@ def origins(folder):
     server.server_close()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=system_programs.find("chromium"),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
-        )
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def visit(browser, origins):
+def visit(chromium, origins):
     """Open a page; at the end nothing must have been said on the console or asked of another host."""
     contexts, said = [], []
 
@@ -158,7 +149,7 @@ def visit(browser, origins):
 
     def open_page(name, origin="file", width=1440, mode="light", context=None, hash_="", **options) -> Page:
         if context is None:
-            context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=mode, **options)
+            context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=mode, **options)
             contexts.append(context)
         page = listen(context.new_page(), origins[origin])
         page.set_default_timeout(8000)
@@ -174,7 +165,9 @@ def visit(browser, origins):
 
 def violations(page: Page) -> list[str]:
     # Axe would fetch the style sheets again, which a page from a file may not do.
-    found = Axe().run(page, options={"preload": False}).response["violations"]
+    # That a name contains what is seen is a rule that Axe keeps for those who ask for it.
+    rules = {"label-content-name-mismatch": {"enabled": True}}
+    found = Axe().run(page, options={"preload": False, "rules": rules}).response["violations"]
     return [f"{rule['id']}: {node['target']} {node['failureSummary']}" for rule in found for node in rule["nodes"]]
 
 
@@ -482,7 +475,7 @@ def test_two_networks_stand_side_by_side(visit):
     left, right = (figure.locator(".pane").nth(i).bounding_box() for i in (0, 1))
     assert left["y"] == right["y"]
     assert left["x"] + left["width"] <= right["x"]
-    expect(figure.locator(".actions p")).to_have_text(
+    expect(figure.locator(".actions .compared")).to_have_text(
         "ResNet-50 has 2.19 times the parameters and 2.25 times the multiply-adds of ResNet-18."
     )
     scales = set(figure.locator(".scale").all_inner_texts())
@@ -547,12 +540,12 @@ def test_copy_as_python_fills_the_clipboard(visit, origins, allowed):
     figure = page.locator("resnet-explorer")
     figure.get_by_role("radio", name="1×1", exact=True).check()
     figure.get_by_role("button", name="Copy as Python").click()
-    expect(figure.locator(".actions p")).to_have_text("The two lines are in the clipboard.")
+    expect(figure.locator(".actions .said")).to_have_text("The two lines are in the clipboard.")
     assert page.evaluate("navigator.clipboard.readText()") == (
         'from resnet_edu import resnet50\nmodel = resnet50(stride_in="1x1")'
     )
     figure.get_by_role("button", name="Copy link").click()
-    expect(figure.locator(".actions p")).to_have_text("The address of this state is in the clipboard.")
+    expect(figure.locator(".actions .said")).to_have_text("The address of this state is in the clipboard.")
     assert page.evaluate("navigator.clipboard.readText()").endswith("#explore=resnet50,stride-in:1x1")
 
 
@@ -662,6 +655,315 @@ def test_an_addition_that_broadcasts_in_silence_is_named(visit):
     figure.get_by_label("Width of the block").select_option("64")
     figure.get_by_label("Map size", exact=True).fill("2")
     expect(figure.locator(".verdict")).to_contain_text("(1, 64, 1, 1) + (1, 64, 2, 2) broadcasts to (1, 64, 2, 2)")
+
+
+# -- looks, state by state --------------------------------------------------------------------------
+
+CONTRAST = """e => {
+  const channels = color => {
+    const pen = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    pen.fillStyle = color;
+    pen.fillRect(0, 0, 1, 1);
+    return [...pen.getImageData(0, 0, 1, 1).data];
+  };
+  const luminance = color => channels(color).slice(0, 3).map(v => v / 255)
+    .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  let behind = e, paper;
+  for (; behind; behind = behind.parentElement || behind.getRootNode().host) {
+    paper = getComputedStyle(behind).backgroundColor;
+    if (channels(paper)[3] === 255) break;
+  }
+  const [low, high] = [luminance(getComputedStyle(e).color), luminance(paper)].sort((a, b) => a - b);
+  return (high + 0.05) / (low + 0.05);
+}"""
+# Boxes of text in a drawing that lie on each other, and text that lies on a box or a line it does not belong to.
+OVERLAPS = """svg => {
+  const shrunk = e => {
+    const b = e.getBoundingClientRect();
+    return { l: b.left + 1, r: b.right - 1, t: b.top + 2.5, b: b.bottom - 2.5 };
+  };
+  const meet = (a, b) => a.l < b.r && b.l < a.r && a.t < b.b && b.t < a.b;
+  const texts = [...svg.querySelectorAll("text")].filter(e => e.textContent).map(e => [e.textContent, shrunk(e)]);
+  const rects = [...svg.querySelectorAll("rect:not(.pane *, [fill=transparent])")].map(e => ["a box", shrunk(e)]);
+  const found = [];
+  texts.forEach(([words, box], i) => {
+    for (const [other, its] of texts.slice(i + 1)) if (meet(box, its)) found.push(`${words} on ${other}`);
+    for (const [, its] of rects) {
+      const inside = box.l >= its.l - 2 && box.r <= its.r + 2;
+      if (meet(box, its) && !inside) found.push(`${words} on the edge of a box`);
+    }
+    const card = svg.closest(".card").getBoundingClientRect();
+    if (box.l < card.left || box.r > card.right) found.push(`${words} beyond the card`);
+  });
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_buttons_can_be_read_in_every_state(visit, mode):
+    page = visit("each", mode=mode, reduced_motion="reduce")
+    for button in page.locator(".button, .predict-button, .stepper button, .segments span, .option").all():
+        if not button.is_visible() or not button.is_enabled() or button.get_attribute("aria-disabled") == "true":
+            continue
+        for state in ("hovered", "focused"):
+            button.hover(force=True) if state == "hovered" else button.evaluate("e => e.focus()")
+            assert button.evaluate(CONTRAST) >= 4.5, f"{button.inner_text()} {state}"
+
+
+def test_play_says_that_it_cannot(visit):
+    page = visit("conv")
+    play = page.locator("conv-explorer").get_by_role("button", name="Play")
+    able = play.evaluate("e => getComputedStyle(e).backgroundColor")
+    page.locator("conv-explorer").get_by_label("Kernel", exact=True).fill("12")
+    expect(play).to_be_disabled()
+    assert play.evaluate("e => getComputedStyle(e).backgroundColor") != able
+    expect(page.locator("conv-explorer .formula").nth(1)).to_have_text("7 + 2·1 − 12 = −3 < 0")
+
+
+@pytest.mark.parametrize("width", [320, 360, 390, 768])
+def test_a_question_fits_also_when_its_hints_run_out(visit, width):
+    page = visit("questions", width=width)
+    for question in page.locator("predict-question").all():
+        hint = question.get_by_role("button", name=re.compile("hint", re.IGNORECASE))
+        while hint.count() and hint.get_attribute("aria-disabled") != "true":
+            hint.click()
+        question.get_by_role("button", name="Check").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_wide_letters_cut_off_nothing_of_a_question(visit):
+    page = visit("questions", width=390)
+    page.add_style_tag(content="* { letter-spacing: .12em !important; word-spacing: .16em !important }")
+    unit = page.locator(".predict-unit").first
+    assert unit.evaluate("e => e.scrollWidth <= e.clientWidth && getComputedStyle(e).textOverflow !== 'ellipsis'")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_checked_choice_carries_its_mark(visit):
+    page = visit("questions")
+    question, check, _ = ask(page, 3)
+    for name in ("A convolution", "A ReLU"):
+        question.get_by_role("checkbox", name=name).check()
+    check.click()
+    marks = "all => all.map(e => e.dataset.mark || '')"
+    assert question.locator(".predict-options > li").evaluate_all(marks) == ["right", "", "wrong"]
+    question.get_by_role("checkbox", name="A ReLU").uncheck()  # a changed answer has not been checked
+    assert question.locator(".predict-options > li").evaluate_all(marks) == ["", "", ""]
+    question.get_by_role("checkbox", name="A batch norm").check()
+    loud = check.evaluate("e => getComputedStyle(e).backgroundColor")
+    check.click()
+    assert question.locator(".predict-options > li").evaluate_all(marks) == ["right", "right", ""]
+    assert check.evaluate("e => getComputedStyle(e).backgroundColor") != loud, "what is done goes quiet"
+
+
+MASKED = """
+<article><h1>How do 224 pixels become 56?</h1><p>A map of 56 × 56 remains, not 156, not 5.56 and not 56.5.</p>
+<svg role="img" aria-label="The stem gives 64×56×56." viewBox="0 0 90 20"><text y="15">64×56×56</text></svg>
+<predict-question id="q" type="number" answer="56" masks="56">
+<div class="predict-prompt"><p>How many, 56 or 28?</p></div>
+<details class="predict-answer"><summary>Answer</summary><p>56</p></details></predict-question>
+<p id="below">From 56 on.</p></article>
+"""
+
+
+@pytest.mark.parametrize("way", ["right", "shown", "no scripts"])
+def test_what_gives_the_answer_away_is_covered_until_the_reader_has_answered(visit, folder, way):
+    (folder / "masked.html").write_text(html(MASKED), encoding="utf-8")
+    page = visit("masked", java_script_enabled=way != "no scripts")
+    title, text = page.locator("article h1"), page.locator("article p").first
+    if way != "no scripts":
+        expect(title).to_have_text("How do 224 pixels become ▒▒?")
+        expect(text).to_have_text("A map of ▒▒ × ▒▒ remains, not 156, not 5.56 and not 56.5.")
+        expect(page.locator("svg[role=img] text")).to_have_text("64×▒▒×▒▒")
+        expect(page.locator("svg[role=img]")).to_have_attribute("aria-label", "The stem gives 64×…×….")
+        expect(page.locator("#below")).to_have_text("From 56 on.")
+        expect(page.locator(".predict-prompt")).to_contain_text("How many, 56 or 28?")
+        page.get_by_label("Your answer").fill("56" if way == "right" else "7")
+        page.get_by_role("button", name="Check").click()
+        if way == "shown":
+            expect(title).to_contain_text("▒▒")  # a wrong answer does not give the right one away
+            page.get_by_role("button", name="Show answer").click()
+    expect(title).to_have_text("How do 224 pixels become 56?")
+    expect(page.locator("svg[role=img]")).to_have_attribute("aria-label", "The stem gives 64×56×56.")
+    if way == "right":
+        page.reload()
+        expect(title).to_have_text("How do 224 pixels become 56?")
+        page.get_by_role("button", name="Start again").click()
+        expect(title).to_contain_text("▒▒")
+
+
+@pytest.mark.parametrize("width", [320, 390, 1440])
+def test_every_room_of_every_network_is_named(visit, width):
+    page = visit("resnet", width=width)
+    figure = page.locator("resnet-explorer")
+    for network in figure.get_by_label("Network", exact=True).locator("option").all():
+        figure.get_by_label("Network", exact=True).select_option(network.get_attribute("value"))
+        settle(page)
+        rooms = [
+            name.partition(":")[0]
+            for name in figure.get_by_role("button", name=re.compile(": [0-9×]+$")).evaluate_all(
+                "all => all.map(e => e.getAttribute('aria-label'))"
+            )
+        ]
+        written = figure.locator(".drawing .words text").all_text_contents()
+        assert len(rooms) in (6, 7)
+        assert set(rooms) <= set(written), network.inner_text()
+        assert figure.locator(".drawing svg").evaluate(OVERLAPS) == []
+
+
+@pytest.mark.parametrize("width", [320, 390, 1440])
+def test_an_opened_layer_of_36_blocks_shows_its_blocks(visit, width):
+    page = visit("resnet", width=width, hash_="#explore=resnet152,open:layer3")
+    figure = page.locator("resnet-explorer")
+    fronts = figure.locator(".room[aria-label^='layer3.'] path:first-child").evaluate_all(
+        "all => all.map(e => e.getBBox()).map(b => [b.x, b.x + b.width])"
+    )
+    assert len(fronts) == 36
+    gaps = [right[0] - left[1] for left, right in itertools.pairwise(fronts)]
+    assert min(gaps) >= 1, "they merge into a bar"
+    names = figure.locator(".drawing .words text").all_text_contents()
+    assert {"image", "stem", "layer1", "layer2", "3.0", "3.35", "layer4", "head"} <= set(names)
+    assert figure.locator(".drawing svg").evaluate(OVERLAPS) == []
+    expect(figure.locator(".scale")).to_contain_text("but the blocks of layer3 are thinner")
+
+
+@pytest.mark.parametrize("width", [320, 390, 1440])
+@pytest.mark.parametrize("kind", ["Basic", "Bottleneck", "Pre-activation"])
+def test_no_label_of_the_shortcut_lies_on_another(visit, width, kind):
+    page = visit("shortcut", width=width)
+    figure = page.locator("shortcut-explorer")
+    figure.get_by_role("radio", name=kind).check()
+    for channels in ("64", "128", "2048"):
+        figure.get_by_label("Width of the block").select_option(channels)
+        for option in range(4):
+            figure.locator(".option").nth(option).click()
+            settle(page)
+            assert figure.locator(".drawing svg").evaluate(OVERLAPS) == []
+
+
+@pytest.mark.parametrize("channels", [64, 128, 256, 512])
+def test_a_block_has_the_color_of_its_layer_in_the_explorer_as_in_the_diagram(visit, channels):
+    page = visit("shortcut")
+    figure = page.locator("shortcut-explorer")
+    figure.get_by_label("Width of the block").select_option(str(channels))
+    settle(page)
+    painted = figure.locator(".drawing rect").first.get_attribute("fill")
+    assert painted in diagrams.block("basic", 64, channels)._repr_html_()
+    assert painted in explorers.shortcut(channels=channels).picture.svg
+    assert painted == palette.fill({64: "layer1", 128: "layer2", 256: "layer3", 512: "layer4"}[channels])
+
+
+@pytest.mark.parametrize("width", [320, 390, 1440])
+@pytest.mark.parametrize("size", [7, 14, 112, 224])
+def test_no_line_of_the_convolution_strikes_a_label(visit, width, size):
+    page = visit("conv", width=width)
+    figure = page.locator("conv-explorer")
+    figure.get_by_label("Input size, exact, in pixels").fill(str(size))
+    board = figure.get_by_role("slider", name="Output cell")
+    for key in ("Home", "End"):
+        board.press(key)
+        settle(page)
+        struck = figure.locator(".drawing > svg").evaluate(
+            """svg => {
+              const texts = [...svg.querySelectorAll(":scope > text")].map(e => e.getBBox());
+              return [...svg.querySelectorAll(":scope > path")].some(path => {
+                const length = path.getTotalLength();
+                return Array.from({ length: 200 }, (_, i) => path.getPointAtLength((i / 199) * length))
+                  .some(({ x, y }) => texts.some(b => x > b.x && x < b.x + b.width && y > b.y && y < b.y + b.height));
+              });
+            }"""
+        )
+        assert not struck
+        assert figure.locator(".drawing > svg").evaluate(OVERLAPS) == []
+    # However large the input, its cells are large enough to be seen.
+    cell = figure.locator(".drawing svg.pane").nth(1).locator("rect").last
+    assert cell.evaluate("e => e.getBBox().width") >= 4.9
+
+
+def test_the_part_that_is_shown_of_a_large_input_follows_the_kernel(visit):
+    page = visit("conv")
+    figure = page.locator("conv-explorer")
+    figure.get_by_role("button", name="Stem 7×7/2").click()
+    expect(figure.locator(".drawing")).to_contain_text("shown: rows 1–")
+    board = figure.get_by_role("slider", name="Output cell")
+    board.press("End")
+    expect(figure.locator(".drawing")).to_contain_text("–230")
+    board.click(position={"x": 3, "y": 3})  # the first cell of the part, not of the whole
+    settle(page)
+    assert 1 < int(board.get_attribute("aria-valuenow")) < 112 * 112
+    kernel, window = (
+        figure.locator(".drawing svg.pane").first.locator(where) for where in ("rect:last-of-type", ":scope")
+    )
+    inside, outside = kernel.bounding_box(), window.bounding_box()
+    assert outside["x"] - 1 <= inside["x"]
+    assert inside["x"] + inside["width"] <= outside["x"] + outside["width"] + 1
+
+
+def test_a_chosen_preset_shows_it(visit):
+    page = visit("conv")
+    figure = page.locator("conv-explorer")
+    stem = figure.get_by_role("button", name="Stem 7×7/2")
+    expect(stem).to_have_attribute("aria-pressed", "false")
+    stem.click()
+    expect(stem).to_have_attribute("aria-pressed", "true")
+    figure.get_by_label("Padding", exact=True).fill("2")
+    expect(stem).to_have_attribute("aria-pressed", "false")
+
+
+def test_a_copied_link_leaves_the_comparison(visit, origins):
+    page = visit("versus", "server")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=origins["server"])
+    figure = page.locator("resnet-explorer")
+    compared = figure.locator(".compared").inner_text()
+    figure.get_by_role("button", name="Copy link").click()
+    expect(figure.locator(".said")).to_contain_text("in the clipboard")
+    expect(figure.locator(".compared")).to_have_text(compared)
+
+
+def test_a_control_that_does_not_apply_is_not_there(visit):
+    page = visit("resnet")
+    figure = page.locator("resnet-explorer")
+    expect(figure.get_by_role("group", name="Stride in the")).to_be_visible()
+    figure.get_by_label("Network", exact=True).select_option("plain34")
+    expect(figure.get_by_role("group", name="Stride in the")).to_be_hidden()
+    expect(figure.get_by_role("group", name="Shortcut")).to_be_hidden()
+    expect(figure.get_by_role("group", name="Stem")).to_be_visible()
+
+
+def test_the_longest_bar_fills_its_cell(visit):
+    page = visit("resnet")
+    bars = page.locator("resnet-explorer tbody tr td:nth-child(3)").evaluate_all(
+        "all => all.map(e => parseFloat(getComputedStyle(e, '::after').width) / e.clientWidth)"
+    )
+    assert max(bars) > 0.8
+    assert all(bar <= 1 for bar in bars)
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_the_track_of_a_slider_is_seen_in_forced_colors(visit, mode):
+    page = visit("resnet", mode=mode, forced_colors="active")
+    shot = page.locator("resnet-explorer").get_by_label("Image size", exact=True).screenshot()
+    seen = Image.open(io.BytesIO(shot)).convert("RGB")
+    # Left of the knob: what lies on the line of the track, and what lies above it.
+    assert seen.getpixel((20, seen.height // 2)) != seen.getpixel((20, 4))
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_volumes_glide_where_motion_is_welcome(visit, motion):
+    page = visit("resnet", reduced_motion=motion)
+    figure = page.locator("resnet-explorer")
+    page.evaluate(
+        """() => {
+          window.glided = 0;
+          const root = document.querySelector("resnet-explorer").shadowRoot;
+          root.addEventListener("transitionrun", event => { if (event.propertyName === "d") window.glided += 1; });
+        }"""
+    )
+    figure.get_by_label("Image size", exact=True).fill("96")
+    page.wait_for_timeout(300)
+    running = page.evaluate("window.glided")
+    assert (running > 0) == (motion == "no-preference")
 
 
 # -- <predict-question> ----------------------------------------------------------------------------
@@ -945,9 +1247,9 @@ def jupyterlab(tmp_path):
             server.wait()
 
 
-def test_the_figures_run_in_jupyterlab(browser, jupyterlab):
+def test_the_figures_run_in_jupyterlab(chromium, jupyterlab):
     address, token = jupyterlab
-    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    context = chromium.new_context(viewport={"width": 1440, "height": 1000})
     page = context.new_page()
     errors, outside = [], []
     page.on("pageerror", lambda error: errors.append(str(error)))

@@ -74,14 +74,14 @@ def test_a_skip_block_has_its_third_convolution_in_the_shortcut(scramble):
     assert block.shortcut[0].stride == (2, 2)
 
 
-@pytest.mark.parametrize("repeat", [[2, 2, 2], [2, 2, 2, 2, 2], [2, 0, 2, 2], []])
+@pytest.mark.parametrize("repeat", [[2, 2, 2], [2, 2, 2, 2, 2], [2, 0, 2, 2], [], [2, 2, True, 2]])
 def test_counts_that_make_no_network(repeat):
     with pytest.raises(ValueError, match=r"four counts of blocks, such as \[2, 2, 2, 2\]") as error:
         composed.ResNet(3, 1000, repeat)
     assert str(list(repeat)) in str(error.value)
 
 
-@pytest.mark.parametrize("ends", [(0, 10), (3, 0)])
+@pytest.mark.parametrize("ends", [(0, 10), (3, 0), (3, True)])
 def test_no_channels_or_no_classes(ends):
     with pytest.raises(ValueError, match=f"at least 1 .* got {ends[0]}, {ends[1]}"):
         composed.ResNet(*ends, [1, 1, 1, 1])

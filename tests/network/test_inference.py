@@ -3,6 +3,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations, weight_norm
 from torchvision import models
 
 from resnet_edu.counting.recipes import Recipe
@@ -76,3 +77,181 @@ def test_nothing_to_fold():
 def test_a_batch_norm_of_another_convolution():
     with pytest.raises(ValueError, match="makes 4 channels, the batch norm takes 5"):
         fold_conv_bn(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(5))
+
+
+# Blocks of a learner: what is registered side by side did not always run side by side
+
+
+class Block(nn.Module):
+    """A convolution and a batch norm, registered in this order, run as ``way`` says."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.way = way
+        self.conv, self.bn, self.other = nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        return self.way(self, x)
+
+
+def in_place(b, x):
+    y = b.conv(x)
+    y.relu_()
+    return b.bn(y)
+
+
+# How it runs, and how many of the batch norms that run can be folded.
+WAYS = {
+    "conv, norm": (lambda b, x: torch.relu(b.bn(b.conv(x))), 1),
+    "norm, conv": (lambda b, x: x + b.conv(torch.relu(b.bn(x))), 0),
+    "conv, relu, norm": (lambda b, x: b.bn(torch.relu(b.conv(x))), 0),
+    "relu in place between": (in_place, 0),
+    "the convolution is read twice": (lambda b, x: (lambda y: b.bn(y) + y)(b.conv(x)), 0),
+    "the convolution runs twice": (lambda b, x: b.bn(b.conv(b.conv(x))), 0),
+    "the norm runs twice": (lambda b, x: b.bn(b.bn(b.conv(x))), 0),
+    "two norms, each its own run": (lambda b, x: b.bn(b.conv(x)) + b.other(b.conv(x)), 0),
+    "the weight is read by a function": (
+        lambda b, x: b.bn(b.conv(x)) + nn.functional.conv2d(x, b.conv.weight, padding=1),
+        0,
+    ),
+    "the statistics are read by a function": (lambda b, x: b.bn(b.conv(x)) - b.bn.running_mean.view(-1, 1, 1), 0),
+    "the weight is read by itself": (lambda b, x: b.bn(b.conv(x)) * b.conv.weight.abs().sum(), 0),
+    "a statistic is read by an operator": (lambda b, x: b.bn(b.conv(x)) - x * b.bn.running_var[0], 0),
+    "the other norm": (lambda b, x: b.other(b.conv(x)), 1),
+    "norm behind norm": (lambda b, x: b.other(b.bn(b.conv(x))), 1),
+    "an output": (lambda b, x: torch.cat([y := b.conv(x), b.bn(y)], 1), 0),
+    "branch on the mode": (lambda b, x: b.conv(x) if b.training else b.bn(b.conv(x)), 1),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_only_what_runs_one_behind_the_other_is_folded(scramble, way):
+    run, count = WAYS[way]
+    model = scramble(Block(run)).double().eval()
+    x = torch.randn(2, 4, 6, 6, dtype=torch.float64)
+    fast = for_inference(model)
+    torch.testing.assert_close(fast(x), model(x), rtol=1e-10, atol=1e-10)
+    left = sum(isinstance(module, nn.BatchNorm2d) for module in fast.modules())
+    assert left == 2 - count
+
+
+def with_hook(block):
+    block.conv.register_forward_hook(lambda *_: None)
+
+
+def with_pre_hook(block):
+    block.bn.register_forward_pre_hook(lambda *_: None)
+
+
+def with_a_parametrization(block):
+    parametrizations.weight_norm(block.conv)
+
+
+@pytest.mark.filterwarnings("ignore")
+def with_old_weight_norm(block):
+    weight_norm(block.conv)
+
+
+def with_another_forward(block):
+    block.bn.forward = lambda x: x
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (with_hook, "conv has a hook or a forward of its own"),
+        (with_pre_hook, "bn has a hook or a forward of its own"),
+        (with_a_parametrization, r"parametrized.*remove_parametrizations\(module, name\)"),
+        (with_old_weight_norm, "conv has a hook|must be made plain first"),
+        (with_another_forward, "bn has a hook or a forward of its own"),
+    ],
+)
+def test_what_folding_would_undo_is_named(change, told):
+    block = Block(lambda b, x: b.bn(b.conv(x)))
+    change(block)
+    with pytest.raises(ValueError, match=told):
+        for_inference(block)
+
+
+def test_a_way_that_depends_on_the_image_is_refused():
+    block = Block(lambda b, x: b.bn(b.conv(x)) if x.mean() > 0 else b.conv(x))
+    with pytest.raises(ValueError, match=r"cannot follow an image through this Block.*branches on numbers"):
+        for_inference(block)
+
+
+def test_batch_norms_outside_of_the_modules_are_refused():
+    hidden = nn.BatchNorm2d(4)
+    block = Block(lambda b, x: hidden(b.conv(x)))
+    with pytest.raises(ValueError, match="cannot follow an image"):
+        for_inference(block)
+
+
+def test_a_room_with_two_names_is_replaced_under_both(scramble):
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.bn = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+            self.same = nn.ModuleList([self.conv, self.bn])
+
+        def forward(self, x):
+            return self.same[1](self.same[0](x))
+
+    model = scramble(Twice()).eval()
+    x = torch.randn(2, 4, 5, 5)
+    fast = for_inference(model)
+    torch.testing.assert_close(fast(x), model(x), rtol=1e-4, atol=1e-5)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in fast.modules())
+
+
+class Mine(nn.BatchNorm2d):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+class Standardized(nn.Conv2d):
+    def forward(self, x):
+        return nn.functional.conv2d(x, self.weight - self.weight.mean(), self.bias)
+
+
+@pytest.mark.parametrize("rooms", [(nn.Conv2d(4, 4, 1), Mine(4)), (Standardized(4, 4, 1), nn.BatchNorm2d(4))])
+def test_a_class_of_its_own_is_left_as_it_is(scramble, rooms):
+    model = scramble(nn.Sequential(*rooms)).eval()
+    x = torch.randn(2, 4, 5, 5)
+    torch.testing.assert_close(for_inference(model)(x), model(x))
+
+
+def test_a_norm_that_takes_its_statistics_from_the_batch_stays():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, track_running_stats=False)).eval()
+    x = torch.randn(2, 3, 5, 5)
+    torch.testing.assert_close(for_inference(model)(x), model(x))
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile])
+def test_a_wrapper_is_taken_off(scramble, wrap):
+    model = scramble(build(Recipe(**TINY))).eval()
+    fast = for_inference(wrap(model))
+    assert type(fast) is type(model)
+    x = torch.randn(1, 3, 32, 32)
+    torch.testing.assert_close(fast(x), model(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("affine", [True, False])
+def test_what_was_frozen_stays_frozen(bias, affine):
+    for weight, shift in ((True, False), (False, True), (False, False), (True, True)):
+        conv, bn = nn.Conv2d(3, 4, 1, bias=bias), nn.BatchNorm2d(4, affine=affine)
+        conv.weight.requires_grad_(weight)
+        for owner in (bn, conv):
+            if owner.bias is not None:
+                owner.bias.requires_grad_(shift)
+        folded = fold_conv_bn(conv, bn)
+        assert folded.weight.requires_grad == weight
+        assert folded.bias.requires_grad == (shift if bias or affine else weight)
+
+
+def test_a_half_convolution_under_a_float_norm_stays_half():
+    conv, bn = nn.Conv2d(3, 4, 1).to(torch.bfloat16), nn.BatchNorm2d(4)
+    folded = fold_conv_bn(conv, bn)
+    assert folded.weight.dtype == folded.bias.dtype == torch.bfloat16
+    assert folded(torch.rand(1, 3, 2, 2, dtype=torch.bfloat16)).dtype == torch.bfloat16

@@ -1,6 +1,8 @@
 import copy
 import io
+import re
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -193,19 +195,14 @@ def test_channels_at_the_end():
     assert "permute" in message_of(lambda: tiny()(torch.rand(2, 32, 32, 3)))
 
 
-@pytest.mark.parametrize(("stem", "kernel"), [("imagenet", 7), ("cifar", 3)])
-def test_an_image_too_small_for_the_stem(stem, kernel):
-    model = tiny(stem=stem).eval()
-    message = message_of(lambda: model(torch.rand(1, 3, 32, kernel - 1)))
-    assert f"at least {kernel} pixels a side, got 32×{kernel - 1}" in message
-    assert "enlarge the image or choose another stem" in message
-    assert model(torch.rand(1, 3, kernel, kernel)).shape == (1, 5)
+@pytest.mark.parametrize("stem", ["imagenet", "cifar"])
+def test_padding_makes_the_smallest_image_large_enough(stem):
+    assert tiny(stem=stem).eval()(torch.rand(1, 3, 1, 1)).shape == (1, 5)  # (1 + 2·3 − 7)/2 + 1 = 1
 
 
 @pytest.mark.parametrize("stem", ["imagenet", "cifar"])
 def test_one_image_in_training_is_refused_exactly_where_pytorch_refuses_it(stem):
-    model = tiny(stem=stem)
-    side = model.total_stride
+    model, side = tiny(stem=stem), {"imagenet": 32, "cifar": 8}[stem]
     message = message_of(lambda: model(torch.rand(1, 3, side, side)))
     assert f"one image of {side}×{side}" in message
     assert "train on two images or more, or call model.eval()" in message
@@ -227,11 +224,34 @@ def test_a_layer_without_blocks(layers):
     assert f"at least 1, got {layers[1]}" in message
 
 
-@pytest.mark.parametrize("num_classes", [0, -1, 2.5])
+@pytest.mark.parametrize("num_classes", [0, -1, 2.5, True, np.True_, np.float64(3), "10", None])
 def test_no_classes(num_classes):
     assert message_of(lambda: tiny(num_classes=num_classes)) == (
-        f"num_classes must be a whole number of at least 1, got {num_classes}"
+        f"num_classes must be a whole number of at least 1, got {num_classes!r}"
     )
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, np.int32, torch.tensor])
+def test_numbers_of_numpy_and_torch_are_numbers(kind):
+    model = tiny(layers=[kind(1), kind(2)], widths=[kind(4), kind(6)], num_classes=kind(3), in_channels=kind(2))
+    assert model(torch.rand(2, 2, 32, 32)).shape == (2, 3)
+    assert type(model.fc.out_features) is type(model.conv1.in_channels) is type(model.bn1.num_features) is int
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"num_class": 10}, "takes no num_class; do you mean num_classes?"),
+        ({"stem_kind": "cifar"}, "takes no stem_kind"),
+        ({"pretrained": True}, 'takes no pretrained; today it is weights="DEFAULT"'),
+        ({"groups": 32}, "takes no groups; its blocks have no groups"),
+        ({"norm_layer": nn.GroupNorm}, "takes no norm_layer; build it, then"),
+        ({"stride_in": "1x1"}, "a ResNet of BasicBlock takes no stride_in"),
+    ],
+)
+def test_a_keyword_that_nobody_has_is_answered_by_the_one_that_was_meant(options, told):
+    with pytest.raises(TypeError, match=re.escape(told)):
+        tiny(**options)
 
 
 @pytest.mark.parametrize(

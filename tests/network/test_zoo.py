@@ -14,6 +14,8 @@ from resnet_edu.counting.recipes import Recipe, recipe
 
 NAMES = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
 SIZES = [32, 64, 97, 224, 225]
+#: Every size for a basic and a bottleneck network; the others are more of the same blocks.
+CASES = [(name, size) for name in NAMES for size in SIZES if name in ("resnet18", "resnet50") or size == 32]
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +63,7 @@ def test_strict_loading_in_both_directions(pair, scramble):
     assert_same_states(target, scrambled)
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("pair", NAMES, indirect=True)
+@pytest.mark.parametrize(("pair", "size"), CASES, indirect=["pair"])
 def test_equal_logits(pair, size):
     ours, theirs = (model.eval() for model in pair)
     x = torch.randn(2, 3, size, size)
@@ -72,8 +73,7 @@ def test_equal_logits(pair, size):
     assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("pair", NAMES, indirect=True)
+@pytest.mark.parametrize(("pair", "size"), CASES, indirect=["pair"])
 def test_equal_outputs_gradients_and_statistics_in_training(pair, size):
     """Tolerance: none. The same operations in the same order give the same bits."""
     ours, theirs = (model.train() for model in pair)
@@ -165,7 +165,7 @@ def test_build_is_the_factory():
 def test_build_follows_every_field_of_the_recipe():
     plan = Recipe("bottleneck", (1, 2), (4, 8), "cifar", "C", "1x1", in_channels=2, num_classes=3)
     model = zoo.build(plan, zero_init_residual=True)
-    assert (model.in_channels, model.fc.out_features, model.fc.in_features) == (2, 3, 32)
+    assert (model.conv1.in_channels, model.fc.out_features, model.fc.in_features) == (2, 3, 32)
     assert [len(model.layer1), len(model.layer2)] == [1, 2]
     assert model.conv1.kernel_size == (3, 3)
     assert model.layer2[0].conv1.stride == (2, 2)

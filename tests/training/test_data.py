@@ -1,13 +1,19 @@
 """Data sets: what comes out is balanced, normalized and repeatable; what goes wrong is said in one sentence."""
 
+import dataclasses
 import hashlib
 import io
 import pickle
 import tarfile
+import tempfile
 import threading
+import time
+import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import combinations
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -242,6 +248,207 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         data.folder(tmp_path / "nowhere")
 
 
+# Pictures as people have them
+
+
+def _show(tmp_path: Path, picture: Image.Image, name: str, size: int = 32, **options: object) -> torch.Tensor:
+    """The pixels ``(3, size, size)`` of a picture that went through a folder."""
+    for number, kind in enumerate(("a", "b")):
+        (tmp_path / kind).mkdir(exist_ok=True)
+        picture.save(tmp_path / kind / name, **options)
+        Image.new("RGB", (size, size), (number, 0, 0)).save(tmp_path / kind / "zz.png")
+    split = data.folder(tmp_path, size=size, test_fraction=0.5)
+    images = torch.cat([split.train.images, split.test.images]).float()
+    return images[images.sum((1, 2, 3)).argmax()]
+
+
+RAMP = np.tile(np.linspace(0, 1, 32), (32, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "picture"),
+    [
+        ("16.png", Image.fromarray((65535 * RAMP).astype(np.uint16))),
+        ("16.tif", Image.fromarray((65535 * RAMP).astype(np.uint16))),
+        ("float.tif", Image.fromarray(RAMP.astype(np.float32))),
+        ("gray.png", Image.fromarray((255 * RAMP).round().astype(np.uint8))),
+        ("palette.png", Image.fromarray((255 * RAMP).round().astype(np.uint8)).convert("P")),
+        ("cmyk.tif", Image.fromarray((255 * RAMP).round().astype(np.uint8)).convert("RGB").convert("CMYK")),
+        ("alpha.png", Image.fromarray((255 * RAMP).round().astype(np.uint8)).convert("RGBA")),
+    ],
+)
+def test_a_ramp_from_black_to_white_is_one_in_every_kind_of_file(
+    tmp_path: Path, name: str, picture: Image.Image
+) -> None:
+    shown = _show(tmp_path, picture, name)
+    torch.testing.assert_close(shown, torch.from_numpy(255 * RAMP).float().expand(3, 32, 32), atol=1.5, rtol=0)
+
+
+def test_what_is_transparent_is_white_whatever_color_hides_below(tmp_path: Path) -> None:
+    pixels = np.zeros((32, 32, 4), np.uint8)
+    pixels[:, 16:, 3] = 255  # black on the right, nothing on the left
+    shown = _show(tmp_path, Image.fromarray(pixels), "half.png")
+    assert shown[:, :, :14].min() == 255
+    assert shown[:, :, 18:].max() == 0
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (2, 3)])
+def test_tiny_pictures_are_enlarged(tmp_path: Path, shape: tuple[int, int]) -> None:
+    assert _show(tmp_path, Image.new("RGB", shape, (200, 100, 50)), "tiny.png").mean((1, 2)).tolist() == [200, 100, 50]
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        Image.fromarray(np.full((8, 8), 40_000, np.int32)),
+        Image.fromarray(np.full((8, 8), 37.5, np.float32)),
+        Image.fromarray(np.full((8, 8), np.nan, np.float32)),
+    ],
+    ids=["32 bits", "floats beyond 1", "not a number"],
+)
+def test_numbers_without_a_white_are_left_out_by_name(tmp_path: Path, picture: Image.Image) -> None:
+    for name in ("a", "b"):
+        for number in range(2):
+            _paint(tmp_path / name / f"{number}.png")
+    picture.save(tmp_path / "a" / "deep.tif")
+    with pytest.warns(UserWarning, match=r"1 of the files .* a/deep\.tif"):
+        assert data.folder(tmp_path, size=8).skipped == ("a/deep.tif",)
+
+
+# Folders as people have them
+
+
+def _class_tree(root: Path, count: int = 2) -> None:
+    for name in ("cat", "dog"):
+        for number in range(count):
+            _paint(root / name / f"{number}.png")
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("train", "test"), ("train", "val"), ("Train", "Test"), ("TRAINING", "Validation"), ("training", "testing")],
+)
+def test_a_split_is_one_under_the_names_that_people_use(tmp_path: Path, train: str, test: str) -> None:
+    _class_tree(tmp_path / train, 3)
+    _class_tree(tmp_path / test, 1)
+    loaded = data.folder(tmp_path, size=8)
+    assert loaded.classes == ("cat", "dog")
+    assert (len(loaded.train), len(loaded.test)) == (6, 2)
+
+
+def test_what_systems_leave_behind_is_no_class_and_no_picture(tmp_path: Path) -> None:
+    _class_tree(tmp_path / "train", 3)
+    _class_tree(tmp_path / "val", 1)
+    for root in (tmp_path, tmp_path / "train", tmp_path / "val"):
+        for name in ("__MACOSX", "__pycache__", ".ipynb_checkpoints", "@eaDir"):
+            (root / name / "cat").mkdir(parents=True)
+            (root / name / "cat" / "._0.png").write_bytes(b"x")
+    for name in ("Thumbs.db", "desktop.ini", ".DS_Store", "._0.png", "__MACOSX/0.png", ".hidden/0.png"):
+        (tmp_path / "train" / "cat" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "train" / "cat" / name).write_bytes(b"x")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded = data.folder(tmp_path, size=8)
+    assert (loaded.classes, len(loaded.train), loaded.skipped) == (("cat", "dog"), 6, ())
+
+
+def test_pictures_in_folders_of_a_class_belong_to_it(tmp_path: Path) -> None:
+    _class_tree(tmp_path)
+    _paint(tmp_path / "cat" / "2019" / "paris" / "1.png")
+    (tmp_path / "cat" / "2019" / "broken.png").write_bytes(b"x")
+    with pytest.warns(UserWarning, match=r"cat/2019/broken\.png"):
+        loaded = data.folder(tmp_path, size=8)
+    assert len(loaded.train) + len(loaded.test) == 5
+
+
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    for name in ("bus", "train"):
+        for number in range(2):
+            _paint(tmp_path / name / f"{number}.png")
+    assert data.folder(tmp_path, size=8).classes == ("bus", "train")
+
+
+def test_with_val_and_test_the_test_is_tested_on_and_the_other_is_named(tmp_path: Path) -> None:
+    for name, count in (("train", 3), ("val", 2), ("test", 1)):
+        _class_tree(tmp_path / name, count)
+    with pytest.warns(UserWarning, match="val in .* is left out; test is tested on"):
+        loaded = data.folder(tmp_path, size=8)
+    assert (len(loaded.train), len(loaded.test)) == (6, 2)
+
+
+@pytest.mark.parametrize(
+    ("folders", "told"),
+    [
+        (["train"], r"holds train; expected either .*the one to test on to test"),
+        (["train", "test", "extra"], r"holds extra, test, train; .*take the others away"),
+        (["train", "training", "test"], r"holds test, train, training; .*Rename the folder to train on to train"),
+        (["animals"], r"holds nothing but the folder animals; do you mean .*animals\?"),
+    ],
+)
+def test_a_folder_that_could_mean_two_things_says_what_to_rename(tmp_path: Path, folders: list[str], told: str) -> None:
+    for name in folders:
+        _class_tree(tmp_path / name)
+    with pytest.raises(ValueError, match=told):
+        data.folder(tmp_path)
+
+
+def test_a_user_without_a_home_can_load_what_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nobody)
+    assert data.cache().is_relative_to(tempfile.gettempdir())
+
+
+def test_a_fingerprint_tells_every_change_and_survives_the_way_to_a_device() -> None:
+    loaded = data.shapes(20, 10)
+    same = data.shapes(20, 10).fingerprint()
+    assert loaded.fingerprint() == loaded.to("cpu").fingerprint() == same
+    for part in ("train", "test"):
+        split = getattr(loaded, part)
+        for changed in (
+            data.Split(split.images.flip(3), split.labels),
+            data.Split(split.images, split.labels.flip(0)),
+            data.Split(split.images.flip(0), split.labels),
+        ):
+            other = replace(loaded, **{part: changed}).fingerprint()
+            assert {key for key in same if same[key] != other[key]} == {"checksum"}
+
+
+def test_images_of_every_type_are_scaled_by_their_type() -> None:
+    loaded = data.shapes(20, 10)
+    exact = loaded.normalize(loaded.train.images)
+    for images in (
+        loaded.train.images.float() / 255,
+        loaded.train.images.double() / 255,
+        (loaded.train.images.int() * 257).to(torch.uint16),
+    ):
+        torch.testing.assert_close(loaded.normalize(images).float(), exact, rtol=1e-5, atol=1e-5)
+
+
+def test_a_split_and_a_data_set_do_not_change() -> None:
+    loaded = data.shapes(20, 10)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        loaded.train = loaded.test
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        loaded.train.labels = loaded.test.labels
+
+
+@pytest.mark.parametrize(("count", "fraction", "tested"), [(4, 0.4, 2), (5, 0.1, 1), (3, 0.9, 2), (8, 0.3, 2)])
+def test_the_share_to_test_on_is_rounded_and_leaves_one_on_each_side(
+    tmp_path: Path, count: int, fraction: float, tested: int
+) -> None:
+    _class_tree(tmp_path, count)
+    loaded = data.folder(tmp_path, size=1, test_fraction=fraction)
+    assert loaded.test.labels.bincount().tolist() == [tested, tested]
+
+
+def test_eight_pixels_are_enough_for_a_shape() -> None:
+    assert data.shapes(10, 10, size=8).shape == (3, 8, 8)
+    with pytest.raises(ValueError, match="got size=7"):
+        data.shapes(10, 10, size=7)
+
+
 # CIFAR from a server of our own on this machine, with an archive of a few images
 
 
@@ -446,3 +653,33 @@ def test_a_missing_page_is_not_asked_for_again(tmp_path: Path, server: _Server) 
     with pytest.raises(ConnectionError, match="answered 404"):
         fetch(_address(server), tmp_path / "file", "0" * 32, progress=False)
     assert len(server.asked) == 1
+
+
+def _fetch_it(address: str, path: str, md5: str) -> None:
+    fetch(address, Path(path), md5, progress=False)
+
+
+def test_two_processes_that_want_one_file_fetch_it_once(tmp_path: Path, server: _Server) -> None:
+    server.content = bytes(range(256)) * 4000
+
+    class Slow(_Answer):
+        def do_GET(self) -> None:
+            self.server.asked.append("")
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(self.server.content)))
+            self.end_headers()
+            for start in range(0, len(self.server.content), 50_000):
+                self.wfile.write(self.server.content[start : start + 50_000])
+                time.sleep(0.01)
+
+    server.RequestHandlerClass = Slow
+    wanted = (_address(server), str(tmp_path / "file"), hashlib.md5(server.content).hexdigest())
+    processes = [get_context("fork").Process(target=_fetch_it, args=wanted) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert (tmp_path / "file").read_bytes() == server.content
+    assert len(server.asked) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

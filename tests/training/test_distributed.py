@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ TORCHRUN += ("--rdzv-endpoint=localhost:0", "--local-addr=localhost")
 TINY = ("--model", "cifar8", "--widths", "4", "8", "16", "--device", "cpu", "--threads", "1", "--seed", "1")
 
 
-def start(*arguments: str, restarts: int = 0) -> "subprocess.Popen[str]":
-    command = [*TORCHRUN, f"--max-restarts={restarts}", "-m", "resnet_edu.training", *TINY, *arguments]
+def start(*arguments: str, restarts: int = 0, torchrun: tuple[str, ...] = ()) -> "subprocess.Popen[str]":
+    command = [*TORCHRUN, *torchrun, f"--max-restarts={restarts}", "-m", "resnet_edu.training", *TINY, *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -39,9 +40,12 @@ def finish(process: "subprocess.Popen[str]") -> str:
     return told
 
 
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
 def metrics(folder: Path) -> list[dict[str, Any]]:
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k != "images_per_second"} for line in lines]
+    return [{key: value for key, value in row.items() if key != "images_per_second"} for row in rows(folder)]
 
 
 def children(process: int) -> list[int]:
@@ -49,25 +53,35 @@ def children(process: int) -> list[int]:
     return [int(pid) for pid, parent in map(str.split, table.splitlines()) if int(parent) == process]
 
 
+#: So small a learning rate that roundings stay small for four epochs.
+CALM = ("--epochs", "4", "--lr", "0.003", "--augment", "crop", "--sync-bn")
+
+
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two processes whose batch norms are synchronized, so that it computes what one computes."""
     folder = tmp_path_factory.mktemp("two")
-    told = finish(start("--epochs", "3", "--sync-bn", "--augment", "crop", "--out", str(folder)))
-    assert told.count("33/33") >= 1
+    logs = folder.parent / "logs"
+    finish(start(*CALM, "--out", str(folder), torchrun=("--redirects=3", f"--log-dir={logs}")))
+    bars = {int(file.parent.name): file.read_text() for file in logs.rglob("stderr.log")}
+    assert "44/44" in bars[0]
+    assert "step" not in bars[1]  # one of them prints
     return folder
 
 
 def test_two_processes_see_the_images_of_one_and_learn_the_same(two_processes: Path) -> None:
-    config = TrainConfig(model="cifar8", widths=(4, 8, 16), epochs=3, seed=1, threads=1, device="cpu", augment="crop")
-    alone = train(config, progress=False).history
+    """Measured, the worst of four epochs, relative to the loss: right 2e-7, batch norms apart 4e-4, same half 7e-3."""
+    config = TrainConfig(model="cifar8", widths=(4, 8, 16), epochs=4, lr=0.003, augment="crop")
+    run = train(replace(config, seed=1, threads=1, device="cpu"), progress=False)
     together = metrics(two_processes)
-    assert [row["images"] for row in together] == [row["images"] for row in alone] == [1408] * 3
-    # float32: sums in another order, through 33 steps
-    for row, other in zip(together, alone, strict=True):
-        assert row["train_loss"] == pytest.approx(other["train_loss"], rel=2e-3)
-        assert row["test_loss"] == pytest.approx(other["test_loss"], rel=1e-2)
+    assert [row["images"] for row in together] == [row["images"] for row in run.history] == [1408] * 4
+    for row, other in zip(together, run.history, strict=True):
+        assert row["train_loss"] == pytest.approx(other["train_loss"], rel=1e-5)
+        assert row["test_loss"] == pytest.approx(other["test_loss"], rel=2e-5)
         assert row["lr"] == other["lr"]
+    theirs = checkpoints.load(two_processes / "checkpoint.pt")["model"]
+    for name, value in run.model.state_dict().items():
+        torch.testing.assert_close(theirs[name], value, rtol=2e-3, atol=2e-3)
 
 
 def test_one_of_them_writes(two_processes: Path) -> None:
@@ -77,7 +91,7 @@ def test_one_of_them_writes(two_processes: Path) -> None:
 
 def test_what_two_processes_saved_one_can_read(two_processes: Path) -> None:
     state = checkpoints.load(two_processes / "checkpoint.pt")
-    assert state["epoch"] == 3
+    assert state["epoch"] == 4
     assert not any(name.startswith("module.") for name in state["model"])
 
 
@@ -92,19 +106,22 @@ def test_both_processes_test_the_network_that_is_saved(tmp_path: Path) -> None:
     assert metrics(tmp_path)[0]["test_error"] == pytest.approx(error, abs=0.3)
 
 
-def test_a_killed_process_costs_no_finished_epoch(tmp_path: Path) -> None:
-    arguments = ("--epochs", "12", "--augment", "crop", "--out")
-    whole = start(*arguments, str(tmp_path / "whole"))
-    finish(whole)
-    broken = start(*arguments, str(tmp_path / "broken"), restarts=1)
-    file = tmp_path / "broken" / "metrics.jsonl"
-    while broken.poll() is None and not (file.exists() and len(file.read_text().splitlines()) >= 2):
-        time.sleep(0.02)
-    os.kill(max(children(broken.pid)), signal.SIGKILL)
-    told = finish(broken)
+def test_a_killed_process_costs_no_finished_epoch(two_processes: Path, tmp_path: Path) -> None:
+    broken = start(*CALM, "--out", str(tmp_path), restarts=1)
+    try:
+        end = time.monotonic() + 240
+        while not (tmp_path / "metrics.jsonl").exists():
+            assert broken.poll() is None
+            assert time.monotonic() < end, "no epoch in four minutes"
+            time.sleep(0.01)
+        os.kill(max(children(broken.pid)), signal.SIGKILL)
+        before = rows(tmp_path)
+    finally:
+        told = finish(broken)
     assert "exitcode: -9" in told
-    assert metrics(tmp_path / "broken") == metrics(tmp_path / "whole")
-    ours, theirs = (checkpoints.load(tmp_path / name / "checkpoint.pt")["model"] for name in ("broken", "whole"))
+    assert rows(tmp_path)[: len(before)] == before  # not trained again: the very rows, images per second included
+    assert metrics(tmp_path) == metrics(two_processes)
+    ours, theirs = (checkpoints.load(folder / "checkpoint.pt")["model"] for folder in (tmp_path, two_processes))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 

@@ -1,6 +1,10 @@
 """The experiments: the claims of the book hold in a small version, and every seed is in the table."""
 
+import io
 import json
+import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +13,18 @@ import pytest
 import torch
 from torch import nn
 
+from resnet_edu.blocks import BasicBlock
 from resnet_edu.training import experiments
 from resnet_edu.training.data import digits
-from resnet_edu.training.experiments import QUICK, beside_the_paper, degradation, first_over_last, gradients, removal
+from resnet_edu.training.experiments import (
+    QUICK,
+    beside_the_paper,
+    degradation,
+    first_over_last,
+    gradients,
+    removal,
+    split_batch,
+)
 from resnet_edu.training.loop import evaluate, make_model, train
 from resnet_edu.training.results import Results
 
@@ -19,7 +32,7 @@ BRIEF = replace(QUICK, epochs=1, widths=(4, 8, 16))
 
 
 def test_a_deep_plain_net_trains_worse_than_a_shallow_one_and_a_residual_net_does_not() -> None:
-    table = degradation((20, 44), (0,), setting=replace(QUICK, epochs=10), progress=False)
+    table = degradation((20, 44), (0,), setting=replace(QUICK, epochs=5), progress=False)
     error = {(row["net"], row["depth"]): row["train_error"] for row in table}
     assert error["plain", 44] - error["plain", 20] > 10
     assert abs(error["residual", 44] - error["residual", 20]) < 2
@@ -91,6 +104,71 @@ def test_gradients_can_be_taken_after_some_steps() -> None:
     assert row["gradient"] == pytest.approx(slopes[0].norm().item(), rel=1e-3)
 
 
+def test_the_slope_is_by_how_much_the_loss_changes_per_radian() -> None:
+    """Against a difference quotient: turn the stem's weights, at their length, along their gradient."""
+    row = gradients((8,), (0,), batch_norm=(True,), width=4).where(net="plain", convolution=0).rows[0]
+    assert row["slope"] == pytest.approx(row["gradient"] * row["weight"])
+    data = digits()
+    torch.manual_seed(0)
+    model = experiments.cifar_resnet(8, in_channels=1, widths=(4, 8, 16), plain=True).double()
+    mine = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0))[:128]
+    x, y = data.normalize(data.train.images[mine]).double(), data.train.labels[mine]
+    loss = nn.functional.cross_entropy(model(x), y)
+    (gradient,) = torch.autograd.grad(loss, model.conv1.weight)
+    weight, angle = model.conv1.weight.detach().clone(), 1e-6
+    assert float((gradient * weight).sum()) == pytest.approx(0, abs=1e-3)  # batch norm: the length does not matter
+    with torch.no_grad():
+        across = gradient / gradient.norm() * weight.norm()
+        model.conv1.weight.copy_(math.cos(angle) * weight + math.sin(angle) * across)
+        slope = (nn.functional.cross_entropy(model(x), y) - loss) / angle
+    assert row["slope"] == pytest.approx(slope.item(), rel=1e-3)
+
+
+def test_held_norms_stay_and_are_let_go_afterwards() -> None:
+    def norms(model: nn.Module) -> list[float]:
+        return [room.weight.norm().item() for room in model.modules() if isinstance(room, nn.Conv2d)]
+
+    torch.manual_seed(BRIEF.seed)
+    begun = norms(make_model(BRIEF, digits()))
+    with experiments.hold_norms():
+        held = train(BRIEF, progress=False).model
+    free = train(BRIEF, progress=False).model
+    assert norms(held) == pytest.approx(begun, rel=1e-5)
+    assert norms(free) != pytest.approx(begun, rel=1e-3)
+    # Turned, not frozen.
+    assert not torch.allclose(held.get_submodule("conv1").weight, make_model(BRIEF, digits()).conv1.weight, atol=1e-3)
+
+
+def test_degradation_holds_the_norms_if_told() -> None:
+    with experiments.hold_norms():
+        run = train(replace(BRIEF, model="cifar8"), progress=False)
+    data = digits()
+    [row] = degradation((8,), (0,), nets=("residual",), held=True, setting=BRIEF, workers=1, progress=False)
+    assert row["train_error"] == pytest.approx(evaluate(run.model, data, data.train)[1])
+
+
+def test_a_net_of_early_relus_differs_from_the_residual_one_in_the_order_only() -> None:
+    config, data = replace(BRIEF, model="cifar14"), digits()
+    early, late = experiments._make_early(config, data), make_model(config, data)
+    assert list(early.state_dict()) == list(late.state_dict())
+    early.load_state_dict(late.state_dict())
+    blocks = [room for room in early.modules() if isinstance(room, experiments.EarlyReLU)]
+    assert len(blocks) == 6
+    with torch.no_grad():
+        for block, other in zip(blocks, [room for room in late.modules() if type(room) is BasicBlock], strict=True):
+            x = torch.rand(2, block.conv1.in_channels, 8, 8)
+            block.eval(), other.eval()
+            change = block.bn2(block.conv2(torch.relu(block.bn1(block.conv1(x)))))
+            assert torch.equal(block(x), torch.relu(change) + block.downsample(x))
+            assert torch.equal(other(x), torch.relu(change + block.downsample(x)))
+
+
+def test_the_nets_stand_in_the_order_in_which_they_were_asked_for() -> None:
+    table = degradation((8,), (0,), nets=("residual", "early ReLU"), setting=BRIEF, workers=1, progress=False)
+    assert table["net"] == ["residual", "early ReLU"]
+    assert table.rows[0]["train_error"] != table.rows[1]["train_error"]
+
+
 def test_the_training_error_is_that_of_the_finished_net() -> None:
     [row] = degradation((8,), (0,), setting=BRIEF, workers=1, progress=False).where(net="residual")
     data = digits()
@@ -116,7 +194,7 @@ def test_removal_takes_out_every_block_that_keeps_its_shape() -> None:
 
 
 def test_a_trained_residual_net_survives_the_loss_of_a_block_better_than_a_plain_one() -> None:
-    table = removal(20, (0,), setting=replace(QUICK, epochs=6), workers=2, progress=False)
+    table = removal(20, (0,), setting=replace(QUICK, epochs=3), workers=2, progress=False)
     lost = {net: [row["test_error"] for row in table.where(net=net) if row["removed"]] for net in ("plain", "residual")}
     assert sum(lost["plain"]) / len(lost["plain"]) > sum(lost["residual"]) / len(lost["residual"]) + 10
 
@@ -140,37 +218,53 @@ def test_the_full_version_is_the_papers_setting() -> None:
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="6n"):
         degradation((21,), (0,))
-    with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
-        degradation((8,), (0,), workers=0)
+    with pytest.raises(ValueError, match="early ReLU"):
+        degradation((8,), (0,), nets=("dense",))
+    for workers in (0, True, 1.5):
+        with pytest.raises(ValueError, match=f"workers must be a whole number of at least 1, got {workers}"):
+            degradation((8,), (0,), workers=workers)
+    with pytest.raises(ValueError, match="processes must be a whole number of at least 1, got 0"):
+        split_batch(processes=0)
 
 
-def test_the_command_prints_the_table_and_keeps_the_rows(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(experiments, "QUICK", BRIEF)
-    out = tmp_path / "rows.jsonl"
-    assert experiments.main(["gradients", "--depths", "8", "--seeds", "0", "--out", str(out)]) == 0
+# The command
+
+
+def test_the_command_prints_the_table_and_keeps_the_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "new" / "rows.jsonl"
+    for _ in range(2):  # the second time in the place of the first
+        assert experiments.main(["gradients", "--depths", "8", "--seeds", "0", "--out", str(out)]) == 0
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert len(rows) == 4
     printed = capsys.readouterr().out.splitlines()
     assert [name.strip() for name in printed[1].split("│")] == ["net", "batch_norm", "depth", "seed", "ratio"]
-    assert len(printed) == 7
+    assert len(printed) == 2 * 7
 
 
-@pytest.mark.parametrize(
-    ("line", "arguments", "options"),
-    [
-        ("degradation", ((20, 32, 44, 56), [0, 1, 2]), {"workers": 2}),
-        ("degradation --depths 8 14 --seeds 5 --workers 1", ([8, 14], [5]), {"workers": 1}),
-        (
-            "degradation --full --root here --url there",
-            ((20, 32, 44, 56, 110), [0, 1, 2]),
-            {"setting": replace(experiments.FULL, root="here", url="there"), "workers": 1},
-        ),
-        ("removal", (20, [0, 1, 2]), {"workers": 2}),
-        ("removal --depths 14 --seeds 5 --workers 3", (14, [5]), {"workers": 3}),
-    ],
-)
+LINES: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
+    ("degradation", ((20, 32, 44, 56), [0, 1, 2]), {"workers": 2}),
+    ("degradation --depths 8 14 --seeds 5 --workers 1", ([8, 14], [5]), {"workers": 1}),
+    ("degradation --workers 0", ((20, 32, 44, 56), [0, 1, 2]), {"workers": 0}),
+    (
+        "degradation --full --root here --url there",
+        ((20, 32, 44, 56, 110), [0, 1, 2]),
+        {"setting": replace(experiments.FULL, root="here", url="there"), "workers": 1},
+    ),
+    (
+        "degradation --full --depths 20 --seeds 3 --workers 4",
+        ([20], [3]),
+        {"setting": experiments.FULL, "workers": 4},
+    ),
+    ("gradients", ((8, 20, 56, 110), [0, 1, 2]), {}),
+    ("gradients --depths 8 --seeds 4", ([8], [4]), {}),
+    ("removal", (20, [0, 1, 2]), {"workers": 2}),
+    ("removal --depth 14 --seeds 5 --workers 3", (14, [5]), {"workers": 3}),
+    ("split-batch", (0, 2), {}),
+    ("split-batch --seed 3 --processes 4", (3, 4), {}),
+]
+
+
+@pytest.mark.parametrize(("line", "arguments", "options"), LINES)
 def test_the_command_hands_on_what_it_was_told(
     monkeypatch: pytest.MonkeyPatch, line: str, arguments: Any, options: Any
 ) -> None:
@@ -180,9 +274,95 @@ def test_the_command_hands_on_what_it_was_told(
         asked.append((given, named))
         return Results([])
 
-    monkeypatch.setattr(experiments, line.split()[0], experiment)
+    monkeypatch.setattr(experiments, line.split()[0].replace("-", "_"), experiment)
     assert experiments.main(line.split()) == 0
     assert asked == [(arguments, options)]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("gradients --full", "unrecognized arguments: --full"),
+        ("gradients --workers 4", "unrecognized arguments: --workers 4"),
+        ("gradients --root x", "unrecognized arguments: --root x"),
+        ("removal --depths 8 14", "unrecognized arguments: --depths 8 14"),
+        ("split-batch --seeds 1", "unrecognized arguments: --seeds 1"),
+        ("degradation --root x", "only degradation --full trains on"),
+        ("degradation --url x", "only degradation --full trains on"),
+        ("", "arguments are required: experiment"),
+    ],
+)
+def test_an_option_that_means_nothing_is_refused(capsys: pytest.CaptureFixture[str], line: str, told: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        experiments.main(line.split())
+    assert caught.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("gradients --depths 9", "error: a CIFAR ResNet has 6n + 2 layers"),
+        ("degradation --workers 0", "error: workers must be a whole number of at least 1, got 0"),
+        ("gradients --out {file}/rows", "error: "),
+    ],
+)
+def test_what_cannot_work_is_told_in_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, told: str
+) -> None:
+    (tmp_path / "file").touch()
+    assert experiments.main(line.format(file=tmp_path / "file").split()) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(told)
+    assert error.count("\n") == 1
+
+
+def test_the_file_is_opened_before_and_written_before_the_table_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "rows.jsonl"
+    out.write_text("earlier rows\n")
+
+    def experiment(*_: Any, **__: Any) -> Results:
+        assert out.read_text() == "earlier rows\n"
+        raise ValueError("it fails")
+
+    monkeypatch.setattr(experiments, "removal", experiment)
+    assert experiments.main(["removal", "--out", str(out)]) == 1
+    assert out.read_text() == "earlier rows\n"
+
+    class Unprintable(Results):
+        def __str__(self) -> str:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiments, "removal", lambda *_, **__: Unprintable([{"net": "plain"}]))
+    with pytest.raises(KeyboardInterrupt):
+        experiments.main(["removal", "--out", str(out)])
+    assert out.read_text() == '{"net": "plain"}\n'
+
+    monkeypatch.setattr(experiments, "removal", lambda *_, **__: pytest.fail("it computed first"))
+    assert experiments.main(["removal", "--out", str(tmp_path)]) == 1
+
+
+def test_a_terminal_without_signs_gets_the_table_nevertheless(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setattr(experiments, "removal", lambda *_, **__: Results([{"net": "plain", "error": "40 ± 2"}]))
+    assert experiments.main(["removal"]) == 0
+    screen.flush()
+    assert b"40 ? 2" in screen.buffer.getvalue()
+
+
+def test_a_script_without_its_main_line_is_told_what_it_needs(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from resnet_edu.training import experiments\nexperiments.degradation((8,), (0,), workers=2, progress=False)\n"
+    )
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300, check=False)
+    assert run.returncode == 1
+    last = run.stderr.strip().splitlines()[-1]
+    assert "below the line 'if __name__ == \"__main__\":'" in last
+    assert "or pass workers=1" in last
 
 
 # The table itself

@@ -114,6 +114,7 @@ def _error(trials: Trials, trouble: LearnerError) -> Told | None:
 
 
 def measured(model: nn.Module, before: Mapping[str, Tensor]) -> list[str]:
+    """What is wrong with the start of a model, given its state before: names, and sentences where no name is known."""
     if not all(compare.finite(t) for t in model.state_dict().values()):
         return ["not-finite"]
     convs = {name: m for name, m in model.named_modules() if isinstance(m, nn.Conv2d)}

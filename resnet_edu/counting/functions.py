@@ -1,0 +1,423 @@
+"""What each of torch's functions is called in a row, what it costs, and what its output sees.
+
+A function that nobody here knows is called by its own name, its multiply-adds are counted by PyTorch's own counter,
+and its output is said to see everything that its inputs see together: an upper bound.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from resnet_edu.counting import fields
+from resnet_edu.counting.fields import View
+from resnet_edu.counting.steps import Shape
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+#: They ask about a tensor: its size, or what another one of its size would be.
+QUESTIONS = _names(
+    "size dim numel stride is_contiguous is_floating_point data_ptr storage_offset __len__ item tolist ndimension "
+    "_set_grad_enabled is_complex element_size get_device untyped_storage zeros_like ones_like empty_like full_like "
+    "rand_like randn_like new_zeros new_ones new_empty new_full new_tensor"
+)
+#: They give the same numbers another shape, type or place, and leave no row.
+RESHAPES = _names(
+    "view reshape flatten unflatten view_as reshape_as ravel permute transpose t swapaxes swapdims movedim "
+    "moveaxis squeeze unsqueeze expand expand_as broadcast_to contiguous clone to type type_as float half "
+    "double bfloat16 cpu cuda detach alias get requires_grad as_subclass adjoint matrix_transpose numpy "
+    "from_numpy quantize_per_tensor dequantize atleast_1d atleast_2d atleast_3d"
+)
+_LOOKS = _names(
+    "permute transpose t swapaxes swapdims movedim moveaxis squeeze unsqueeze expand expand_as broadcast_to "
+    "get adjoint getitem chunk split split_with_sizes tensor_split unbind narrow select detach unfold"
+)
+_MOVES = _names("view reshape flatten unflatten view_as reshape_as ravel")
+
+#: The words of the book, for a function and for the module that calls it alone.
+WORDS = {
+    "batch_norm": "batch norm",
+    "layer_norm": "layer norm",
+    "group_norm": "group norm",
+    "instance_norm": "instance norm",
+    "local_response_norm": "local response norm",
+    "relu": "ReLU",
+    "flatten": "flatten",
+    "linear": "linear",
+    "adaptive_avg_pool1d": "average pool",
+    "adaptive_avg_pool2d": "average pool",
+    "adaptive_avg_pool3d": "average pool",
+    "adaptive_max_pool2d": "adaptive max-pool",
+    "multi_head_attention_forward": "attention",
+    "scaled_dot_product_attention": "attention",
+    "pad": "pad",
+    "cat": "concat",
+    "concat": "concat",
+    "concatenate": "concat",
+    "stack": "stack",
+    "interpolate": "resize",
+    "upsample": "resize",
+    "matmul": "matrix product",
+    "mm": "matrix product",
+    "bmm": "matrix product",
+    "addmm": "matrix product",
+    "baddbmm": "matrix product",
+    "einsum": "einsum",
+    "mean": "mean",
+    "sum": "sum",
+    "amax": "maximum",
+    "softmax": "softmax",
+    "sigmoid": "sigmoid",
+    "getitem": "slice",
+    "narrow": "slice",
+    "select": "slice",
+    "chunk": "split",
+    "split": "split",
+    "unbind": "split",
+    "setitem": "assign",
+    "gru": "GRU",
+    "lstm": "LSTM",
+}
+_CONVS = {f"conv{n}d": n for n in (1, 2, 3)}
+_TRANSPOSED = {f"conv_transpose{n}d": n for n in (1, 2, 3)}
+_POOLS = {
+    f"{kind}_pool{n}d": (word, n)
+    for kind, word in (("max", "max-pool"), ("avg", "average pool"), ("lp", "power pool"))
+    for n in (1, 2, 3)
+}
+_POOLS |= {f"max_pool{n}d_with_indices": ("max-pool", n) for n in (1, 2, 3)}
+_ADAPTIVE = {f"adaptive_{kind}_pool{n}d": n for kind in ("avg", "max") for n in (1, 2, 3)}
+_SIGNS = {"add": "+", "radd": "+", "iadd": "+", "sub": "−", "rsub": "−", "isub": "−", "subtract": "−"}
+_SIGNS |= {"mul": "×", "rmul": "×", "imul": "×", "multiply": "×"}
+_SIGNS |= {"div": "÷", "truediv": "÷", "rdiv": "÷", "rtruediv": "÷", "itruediv": "÷", "divide": "÷", "true_divide": "÷"}
+_TWO = {"+": "add", "−": "subtract", "×": "multiply", "÷": "divide"}
+_REDUCES = _names("mean sum amax amin std var max min norm logsumexp prod median var_mean std_mean argmax")
+
+#: They multiply nothing by weights, or, like a scale or a norm, only number by number, which nobody counts.
+FREE = (
+    frozenset(WORDS)
+    - _names(
+        "linear matmul mm bmm addmm baddbmm einsum multi_head_attention_forward scaled_dot_product_attention gru lstm"
+    )
+    | RESHAPES
+    | _REDUCES
+    | frozenset(_SIGNS)
+    | frozenset(_POOLS)
+    | frozenset(_ADAPTIVE)
+    | _names(
+        "neg abs exp log sqrt rsqrt pow tanh relu6 leaky_relu rrelu elu selu celu gelu silu mish softplus "
+        "softsign hardswish hardsigmoid hardtanh hardshrink softshrink threshold logsigmoid prelu glu log_softmax "
+        "softmin normalize rms_norm clamp clamp_min clamp_max clip where maximum minimum square reciprocal sin "
+        "cos sign floor ceil round erf addcmul addcdiv lerp masked_fill dropout dropout1d dropout2d dropout3d "
+        "alpha_dropout feature_alpha_dropout roll flip repeat repeat_interleave tile hstack vstack pixel_shuffle "
+        "pixel_unshuffle channel_shuffle unfold fold index_select gather embedding copy fill zero take_along_dim "
+        "split_with_sizes tensor_split cumsum triu tril rot90 diff nan_to_num eq ne lt le gt ge bool int long "
+        "logical_and logical_or logical_not native_batch_norm expand_as topk sort argsort one_hot "
+        "cosine_similarity"
+    )
+)
+
+
+#: What a network's layers call with an image first, and their weights behind it.
+LAYERS = frozenset(_CONVS) | frozenset(_TRANSPOSED) | _names("linear batch_norm layer_norm group_norm instance_norm")
+
+
+class Call:
+    """One call of a function: its plain name, its arguments, and the traced tensors among them with their views."""
+
+    __slots__ = ("args", "kwargs", "name", "seen", "views")
+
+    def __init__(self, name: str, args: Any, kwargs: Any, seen: list[Tensor], views: Sequence[View | None]) -> None:
+        self.name, self.args, self.kwargs, self.seen = name, args, kwargs, seen
+        self.views = [view for view in views if view is not None]
+
+    def argument(self, place: int, name: str, default: Any = None) -> Any:
+        """An argument wherever it was written.
+
+        >>> Call("conv2d", ("x", "w", None, 2), {"padding": 1}, [], []).argument(3, "stride", 1)
+        2
+        """
+        return self.args[place] if place < len(self.args) else self.kwargs.get(name, default)
+
+    def word(self, learned: bool) -> tuple[str, bool]:
+        """What the row is called, and whether that is better than the name of its module."""
+        name = self.name
+        weight = self.argument(1, "weight")
+        if (name in _CONVS or name in _TRANSPOSED) and isinstance(weight, Tensor):
+            count = _CONVS.get(name) or _TRANSPOSED[name]
+            kind = "conv" if name in _CONVS else "transposed conv"
+            return f"{kind} {_window(tuple(weight.shape[2:]), self.spread(3, 'stride', count, 1))}", True
+        if name in _POOLS:
+            word, count = _POOLS[name]
+            return f"{word} {_window(self.kernel(count), self.pool_stride(count))}", True
+        if name in _SIGNS:
+            sign = _SIGNS[name]
+            # A sum of a tensor with itself is one that two rows do not enter.
+            return (_TWO[sign] if len(self.seen) > 1 else f"{sign} {'parameter' if learned else 'constant'}"), True
+        return WORDS.get(name, name.replace("_", " ")), name in WORDS
+
+    def spread(self, place: int, name: str, count: int, default: Any) -> tuple[int, ...]:
+        """A size for each dimension, where one number or a list of one stands for all."""
+        value = self.argument(place, name, default)
+        values = tuple(value) if isinstance(value, list | tuple) else (value,)
+        return tuple(map(int, values * count if len(values) == 1 else values))
+
+    def kernel(self, count: int) -> tuple[int, ...]:
+        """The window of a pooling."""
+        return self.spread(2 if self.name.startswith("lp") else 1, "kernel_size", count, 1)
+
+    def pool_stride(self, count: int) -> tuple[int, ...]:
+        """The stride of a pooling: its window, unless it says another."""
+        place = 3 if self.name.startswith("lp") else 2
+        given = self.argument(place, "stride")
+        return (
+            self.kernel(count)
+            if given is None or given == [] or given == ()
+            else self.spread(place, "stride", count, 1)
+        )
+
+    def multiply_adds(self, output: Tensor) -> int | None:
+        """How many, or None if this room does not know how to count them."""
+        count = COSTS.get(self.name)
+        return None if count is None else count(self, output)
+
+    def seen_by(self, output: Tensor) -> View | None:
+        """What a cell of this output sees."""
+        if not self.views:
+            return None
+        view, shape = self.views[0], tuple(output.shape)
+        if self.name in _CONVS or self.name in _TRANSPOSED or self.name in _POOLS or self.name in _ADAPTIVE:
+            return self._windows(view, shape)
+        if self.name in _MOVES:
+            return fields.reshaped(view, shape)
+        if self.name in _LOOKS:
+            return self._look(view, output)
+        if self.name in _SEEN:
+            return _SEEN[self.name](self, view, shape)
+        if self.name in _REDUCES and len(self.seen) == 1:
+            over = self._reduced(shape)
+            return fields.unknown(self.views, shape) if over is None else fields.reduced(view, shape, over)
+        sizes = [tuple(tensor.shape) for tensor in self.seen]
+        if self.name in FREE and (shape in sizes or _stretch(sizes) == shape):
+            return fields.together(self.views, shape)
+        return fields.unknown(self.views, shape)
+
+    def _windows(self, view: View, shape: Shape) -> View:
+        name = self.name
+        before = tuple(self.seen[0].shape)
+        if name in _ADAPTIVE:
+            count = _ADAPTIVE[name]
+            # A single cell has no neighbor to be far from, so it takes no step.
+            taps: list[tuple[float, float]] = [
+                (math.ceil(old / new), max(old // new, 1) if new > 1 else 1)
+                for old, new in zip(before[-count:], shape[-count:], strict=True)
+            ]
+            return fields.windows(view, shape, taps)
+        if name in _POOLS:
+            count = _POOLS[name][1]
+            spread = self.spread(4, "dilation", count, 1) if name.startswith("max") else (1,) * count
+            sides = zip(self.kernel(count), spread, self.pool_stride(count), strict=True)
+            return fields.windows(view, shape, [(d * (k - 1) + 1, s) for k, d, s in sides])
+        count = _CONVS.get(name) or _TRANSPOSED[name]
+        weight = self.argument(1, "weight")
+        if not isinstance(weight, Tensor):
+            return fields.unknown(self.views, shape)
+        place = 5 if name in _CONVS else 7
+        sides = zip(
+            tuple(weight.shape[2:]),
+            self.spread(place, "dilation", count, 1),
+            self.spread(3, "stride", count, 1),
+            strict=True,
+        )
+        if name in _CONVS:
+            taps = [(d * (k - 1) + 1, s) for k, d, s in sides]
+        else:  # every s-th tap of the kernel meets a cell
+            taps = [(math.ceil((d * (k - 1) + 1) / s), 1 / s) for k, d, s in sides]
+        return fields.windows(view, shape, taps, mixes=True)
+
+    def _look(self, view: View, output: Tensor) -> View:
+        source = self.seen[0]
+        try:
+            is_same = output.untyped_storage().data_ptr() == source.untyped_storage().data_ptr()
+        except (RuntimeError, NotImplementedError):
+            is_same = False
+        if is_same and output.dim() and self.name != "unfold":
+            return fields.restrided(view, tuple(output.shape), output.stride(), source.stride())
+        if output.dim() == source.dim():
+            return fields.resized(view, tuple(output.shape))
+        return fields.unknown([view], tuple(output.shape))
+
+    def _reduced(self, shape: Shape) -> list[int] | None:
+        before = tuple(self.seen[0].shape)
+        over = self.argument(1, "dim", self.kwargs.get("axis"))
+        if self.name == "norm":
+            over = self.argument(2, "dim")
+        if over is None or isinstance(over, bool) or over == []:
+            return list(range(len(before))) if not shape or all(size == 1 for size in shape) else None
+        dims = list(over) if isinstance(over, list | tuple) else [over]
+        return dims if all(isinstance(dim, int) for dim in dims) else None
+
+
+def tensors(values: Iterable[Any]) -> list[Tensor]:
+    """The tensors in what a function takes or gives, whatever holds them.
+
+    >>> len(tensors([(torch.zeros(1), [torch.zeros(2)], {"a": torch.zeros(3)}, "b")]))
+    3
+    """
+    found: list[Tensor] = []
+    for value in values:
+        kind = type(value)
+        if kind is Tensor or isinstance(value, Tensor):
+            found.append(value)
+        elif kind in _PLAIN:
+            continue
+        elif isinstance(value, list | tuple):
+            found += tensors(value)
+        elif isinstance(value, dict):
+            found += tensors(value.values())
+    return found
+
+
+_PLAIN = (int, bool, float, str, type(None))
+
+
+def shape(tensor: Tensor) -> Shape:
+    """Without the batch of one.
+
+    >>> shape(torch.zeros(1, 3, 8, 8)), shape(torch.zeros(64, 49, 96))
+    ((3, 8, 8), (64, 49, 96))
+    """
+    sizes = tuple(tensor.shape)
+    return sizes[1:] if len(sizes) > 1 and sizes[0] == 1 else sizes
+
+
+def changes_nothing(call: Call) -> bool:
+    """Whether it adds 0 or multiplies by 1, as Python's ``sum`` does."""
+    sign = _SIGNS.get(call.name, "")
+    neutral = {"+": 0, "−": 0, "×": 1, "÷": 1}.get(sign)
+    others = [value for value in call.args if not isinstance(value, Tensor)]
+    plain = all(isinstance(value, int | float) and value == neutral for value in others)
+    return neutral is not None and len(call.args) == 2 and len(others) == 1 and plain and call.name[0] not in "r"
+
+
+def measured(func: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
+    """What the function gives, and its multiply-adds by PyTorch's counter, which counts both operations of each."""
+    with FlopCounterMode(display=False) as counter:
+        output = func(*args, **kwargs)
+    return output, counter.get_total_flops() // 2
+
+
+def _window(kernel: tuple[int, ...], stride: tuple[int, ...]) -> str:
+    text = "×".join(map(str, kernel))
+    if max(stride, default=1) == 1:
+        return text
+    return f"{text}/{stride[0] if len(set(stride)) == 1 else '×'.join(map(str, stride))}"
+
+
+def _stretch(sizes: Sequence[Shape]) -> Shape | None:
+    try:
+        return tuple(torch.broadcast_shapes(*sizes))  # type: ignore[no-untyped-call]
+    except RuntimeError:
+        return None
+
+
+def _conv_cost(call: Call, output: Tensor) -> int | None:
+    weight = call.argument(1, "weight")
+    if not isinstance(weight, Tensor):  # a quantized convolution keeps its weights packed
+        return None
+    # Every weight of a filter once for each pixel; turned around, once for each pixel that is read.
+    return (output if call.name in _CONVS else call.seen[0]).numel() * weight[0].numel()
+
+
+def _linear_cost(call: Call, output: Tensor) -> int | None:
+    weight = call.argument(1, "weight")
+    return output.numel() * weight.shape[-1] if isinstance(weight, Tensor) else None
+
+
+def _product_cost(call: Call, output: Tensor) -> int:
+    left = call.args[0 if not call.name.startswith(("add", "badd")) else 1]
+    return output.numel() * left.shape[-1] if isinstance(left, Tensor) and left.dim() else 0
+
+
+def _attention_cost(call: Call, output: Tensor) -> int:
+    query, key = call.args[0], call.argument(1, "key")
+    # Every query with every key, then every value with its weight.
+    return (query.numel() + output.numel()) * key.shape[-2]
+
+
+COSTS: dict[str, Callable[[Call, Tensor], int | None]] = {
+    **dict.fromkeys(_CONVS, _conv_cost),
+    **dict.fromkeys(_TRANSPOSED, _conv_cost),
+    "linear": _linear_cost,
+    **dict.fromkeys(("matmul", "mm", "bmm", "addmm", "baddbmm"), _product_cost),
+    "scaled_dot_product_attention": _attention_cost,
+}
+
+
+def _matrix_view(call: Call, view: View, shape: Shape) -> View:
+    if call.name == "linear":
+        return fields.product(view, None, shape)
+    pair = [value for value in call.args if isinstance(value, Tensor)][-2:]
+    known = dict(zip(map(id, call.seen), call.views, strict=False))
+    left, right = (known.get(id(value)) for value in pair)
+    if left is None or any(value.dim() < 2 for value in pair) or len(shape) != pair[0].dim():
+        return fields.unknown(call.views, shape)
+    return fields.product(left, right if right is None or len(right.dims) > 1 else None, shape)
+
+
+def _attention_view(call: Call, view: View, shape: Shape) -> View:
+    result = fields.unknown(call.views, shape)
+    dims = view.dims if len(view.dims) == len(shape) else result.dims
+    return View(result.field, (*dims[:-1], result.dims[-1]))
+
+
+def _resize_view(call: Call, view: View, shape: Shape) -> View:
+    count = len(shape) - 2
+    mode = call.argument(3, "mode", "nearest")
+    reach = {"nearest": 1, "nearest-exact": 1, "bicubic": 4}.get(mode, 2)
+    sides = zip(call.seen[0].shape[2:], shape[2:], strict=True)
+    return fields.windows(view, shape, [(reach if old != new else 1, old / new) for old, new in sides][:count])
+
+
+def _join_view(call: Call, view: View, shape: Shape) -> View:
+    along = call.argument(1, "dim", call.kwargs.get("axis", 0))
+    if not isinstance(along, int) or any(len(view.dims) != len(shape) for view in call.views):
+        return fields.unknown(call.views, shape)
+    return fields.joined(call.views, shape, along)
+
+
+def _shuffle_view(call: Call, view: View, shape: Shape) -> View:
+    before = call.seen[0].shape
+    sides = list(zip(before[-2:], shape[-2:], strict=True))
+    # Into the channels: what reads them all sees the whole square that they come from.
+    return fields.windows(view, shape, [(max(old // new, 1), old / new) for old, new in sides])
+
+
+def _padded_view(call: Call, view: View, shape: Shape) -> View:
+    return fields.resized(view, shape) if len(shape) == len(view.dims) else fields.unknown(call.views, shape)
+
+
+def _assigned_view(call: Call, view: View, shape: Shape) -> View:
+    fits = [view for view in call.views if len(view.dims) == len(shape)]
+    return (
+        fields.together([fields.resized(view, shape) for view in fits], shape)
+        if fits
+        else fields.unknown(call.views, shape)
+    )
+
+
+_SEEN: dict[str, Callable[[Call, View, Shape], View]] = {
+    **dict.fromkeys(("linear", "matmul", "mm", "bmm", "addmm", "baddbmm"), _matrix_view),
+    **dict.fromkeys(("scaled_dot_product_attention", "multi_head_attention_forward"), _attention_view),
+    **dict.fromkeys(("interpolate", "upsample", "upsample_nearest", "upsample_bilinear"), _resize_view),
+    **dict.fromkeys(("cat", "concat", "concatenate"), _join_view),
+    **dict.fromkeys(("pixel_shuffle", "pixel_unshuffle"), _shuffle_view),
+    **dict.fromkeys(("setitem", "copy"), _assigned_view),
+    "pad": _padded_view,
+}

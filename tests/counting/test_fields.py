@@ -1,0 +1,128 @@
+"""Receptive fields through functions, against the pixels that have a gradient."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
+from resnet_edu.counting.trace import trace
+
+
+class Chain(nn.Module):
+    """One function after the other; each convolution is 1 everywhere, so that nothing cancels."""
+
+    def __init__(self, *functions: Callable[..., Any]) -> None:
+        super().__init__()
+        self.functions = functions
+        self.w = nn.ParameterDict({f"k{k}": nn.Parameter(torch.ones(1, 1, k, k)) for k in (1, 2, 3, 4, 5)})
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for function in self.functions:
+            x = function(self, x)
+        return x
+
+
+def widest(model: nn.Module, side: int) -> int:
+    """The side of the largest box of pixels that moves one of the cells around the middle."""
+    x = torch.ones(1, 1, side, side, dtype=torch.float64, requires_grad=True)
+    out = model.double()(x)
+    found = 0
+    middle = out.shape[2] // 2
+    for row in range(middle, min(middle + 8, out.shape[2])):
+        (gradient,) = torch.autograd.grad(out[0, 0, row, out.shape[3] // 2], x, retain_graph=True)
+        rows = gradient[0, 0].any(dim=1).nonzero()
+        assert rows.min() > 0
+        assert rows.max() < side - 1, "the image is too small to hold the whole field"
+        found = max(found, int(rows.max() - rows.min() + 1))
+    return found
+
+
+def convolution(k: int, stride: int = 1, dilation: int = 1) -> Callable[..., Any]:
+    return lambda s, x: F.conv2d(x, s.w[f"k{k}"], None, stride, dilation * (k // 2), dilation)
+
+
+def ahead(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda s, x: function(x)
+
+
+STEPS = [
+    *(convolution(k) for k in (1, 3, 5)),
+    convolution(3, 2),
+    convolution(3, 1, 2),
+    ahead(lambda x: F.avg_pool2d(x, 2)),
+    ahead(lambda x: F.avg_pool2d(x, 3, 2, 1)),
+    ahead(lambda x: x[:, :, ::2, ::2]),
+    ahead(lambda x: x[..., 1:-1, 1:-1]),
+    ahead(lambda x: F.pad(x, (1, 1, 1, 1))),
+    ahead(lambda x: x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)),
+    ahead(lambda x: x.flatten(2).transpose(1, 2).transpose(1, 2).view(x.shape)),
+    ahead(lambda x: F.pixel_unshuffle(x, 2).mean(1, keepdim=True)),
+    ahead(lambda x: x + 0.5 * x),
+]
+
+
+@settings(max_examples=60, derandomize=True, deadline=None, database=None)
+@given(st.lists(st.sampled_from(STEPS), min_size=1, max_size=5))
+def test_any_chain_sees_the_pixels_with_a_gradient(functions):
+    model = Chain(convolution(3), *functions)
+    try:
+        seen = widest(model, 100)
+    except (AssertionError, RuntimeError):
+        return  # wider than the image, or nothing left of it
+    assert trace(model.float(), (1, 100, 100))[-1].receptive_field == seen
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+@pytest.mark.parametrize("scale", [2, 3])
+@pytest.mark.parametrize("kernels", [(), (3,), (3, 3), (5,)])
+def test_after_an_upsampling_a_cell_sees_at_most_what_is_said(mode, scale, kernels):
+    larger = ahead(lambda x: F.interpolate(x, scale_factor=scale, mode=mode))
+    model = Chain(convolution(3), larger, *map(convolution, kernels))
+    seen = widest(model, 60)
+    said = trace(model.float(), (1, 60, 60))[-1].receptive_field
+    assert seen <= said <= seen + (0 if mode == "nearest" else 1)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(2, 2), (3, 2), (4, 2), (3, 1), (5, 3)])
+def test_a_transposed_convolution_sees_at_most_what_is_said(kernel, stride):
+    model = Chain(convolution(3), lambda s, x: F.conv_transpose2d(x, s.w[f"k{kernel}"], None, stride), convolution(3))
+    seen = widest(model, 40)
+    assert seen <= trace(model.float(), (1, 40, 40))[-1].receptive_field <= seen + 1
+
+
+def test_a_mean_sees_all_that_it_averages():
+    image = (1, 30, 20)
+    for mean in (
+        lambda x: x.mean((2, 3)),
+        lambda x: x.mean(dim=[-2, -1], keepdim=True),
+        lambda x: x.flatten(2).mean(-1),
+        lambda x: F.adaptive_avg_pool2d(x, 1),
+        lambda x: x.mean(3).amax(2),
+        lambda x: torch.mean(x),
+    ):
+        assert trace(Chain(convolution(3), ahead(mean)), image)[-1].receptive_field == 3 + 29
+    assert trace(Chain(convolution(3), ahead(lambda x: x.mean(3))), image)[-1].receptive_field == 3 + 19
+    assert trace(Chain(convolution(3), ahead(lambda x: x.mean(1))), image)[-1].receptive_field == 3
+
+
+def test_windows_of_tokens_see_their_window_and_all_tokens_the_image():
+    def windows(x: torch.Tensor) -> torch.Tensor:  # as Swin cuts a map of 16 into windows of 4
+        return x.view(1, 1, 4, 4, 4, 4).permute(0, 2, 4, 3, 5, 1).reshape(16, 16, 1)
+
+    def attend(x: torch.Tensor) -> torch.Tensor:
+        return (x @ x.transpose(1, 2)).softmax(-1) @ x
+
+    inside = trace(Chain(ahead(windows), ahead(attend)), (1, 16, 16))
+    assert inside[-1].receptive_field == 4
+    tokens = ahead(lambda x: x.flatten(2).transpose(1, 2))
+    for mix in (attend, lambda x: F.scaled_dot_product_attention(x, x, x)):
+        assert trace(Chain(tokens, ahead(mix)), (1, 16, 16))[-1].receptive_field == 16
+
+
+def test_what_nobody_knows_sees_everything():
+    assert trace(Chain(ahead(lambda x: torch.fft.rfft2(x).abs())), (1, 16, 12))[-1].receptive_field == 16

@@ -1,0 +1,53 @@
+"""What is inside what: the counts are the network's, the boxes lie in each other, and the words say the same."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+from itertools import pairwise
+
+import pytest
+
+from resnet_edu.counting.recipes import Recipe, recipe
+from resnet_edu.drawing import nesting
+from resnet_edu.drawing.pictures import PHONE, size_of
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet152", "cifar20", "cifar_plain56"])
+def test_the_counts_are_those_of_the_network(name):
+    plan = recipe(name)
+    picture = nesting.draw(name)
+    deepest = max(plan.layers)
+    assert f"layer{plan.layers.index(deepest) + 1}, {deepest} block" in picture.alt
+    assert picture.alt.endswith(f"= {plan.depth}.")
+    assert eval(re.search(r"([\d+·() ]+) = \d+\.$", picture.alt)[1].replace("·", "*")) == plan.depth
+    assert ("nothing goes around" in picture.alt) == (plan.block == "plain")
+
+
+def test_one_block_to_a_layer_is_named_and_counted_as_one():
+    assert "Layer: layer1, 1 block on" in nesting.draw(Recipe(layers=(1, 1, 1, 1))).alt
+
+
+@pytest.mark.parametrize("name", ["resnet34", "resnet152", "cifar1202"])
+def test_each_box_lies_inside_the_one_before_and_all_fit_a_phone(name):
+    svg = nesting.draw(name).svg
+    width, height = size_of(svg)
+    assert width <= PHONE
+    boxes = [
+        tuple(float(box.get(key)) for key in ("x", "y", "width", "height"))
+        for box in ElementTree.fromstring(svg).iter(f"{SVG}rect")
+    ]
+    assert len(boxes) == 4
+    for (x, y, w, h), (inner_x, inner_y, inner_w, inner_h) in pairwise(boxes):
+        assert x < inner_x
+        assert y < inner_y
+        assert inner_x + inner_w < x + w
+        assert inner_y + inner_h < y + h
+    for text in ElementTree.fromstring(svg).iter(f"{SVG}text"):
+        assert 7 * len("".join(text.itertext())) < width  # letters 7 units wide
+        assert float(text.get("y")) < height
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(ValueError, match="nearest is 34"):
+        nesting.draw("resnet35")
