@@ -68,6 +68,7 @@ class Memory:
     """Results on one input in eval mode, each distinct computation once: candidates differ in a line or two."""
 
     x: Tensor
+    room: list[int]  # how many numbers may still be kept, shared with other memories
     results: dict[Any, tuple[Tensor, Any]] = field(default_factory=dict)
 
 
@@ -132,8 +133,9 @@ class Stand(TorchFunctionMode):
         if name in {"detach", "clone", "__get__"}:
             return
         found = self.seen.prints.find(out) if self.seen.prints is not None else None
-        line, place = self._place() if self.located else (0, {})
-        self.run.made.append(Made(line, name, out, found, place))
+        if self.located:
+            line, place = self._place()
+            self.run.made.append(Made(line, name, out, found, place))
         if found is None:
             self.run.missing += 1
             self.row += 1
@@ -164,6 +166,9 @@ class Stand(TorchFunctionMode):
         if known is None:
             out = func(*args, **kwargs)
             if not isinstance(out, Tensor):
+                return out
+            self.memory.room[0] -= out.numel()
+            if self.memory.room[0] < 0:
                 return out
             known = self.memory.results[key] = (out, (args, kwargs))  # which keeps the ids alive
         return known[0]
@@ -361,7 +366,8 @@ def hold(
                     run.differs = found
                     return run
     except Exception as error:
-        run.error = error
+        run.error = error.with_traceback(None)  # which would hold every tensor on the way
+        error.__context__ = None
         run.differs = None if _fails_alike(run, seen) else "trouble" if seen.trouble is not None else "output"
         return run
     run.differs = _in_training(module, run, seen)
@@ -450,6 +456,6 @@ def _fails_alike(run: Run, seen: Seen) -> bool:
     return not left
 
 
-def memories(seen: Seen) -> list[Memory | None]:
+def memories(seen: Seen, room: list[int]) -> list[Memory | None]:
     """Room to remember what candidates compute on each input."""
-    return [Memory(x) for x in seen.inputs]
+    return [Memory(x, room) for x in seen.inputs]

@@ -96,6 +96,7 @@ class Prints:
         self.steps = steps
         self._rows: dict[int, Tensor] = {}
         self._found: dict[int, tuple[Tensor, int | None]] = {}
+        self.room = 30_000_000  # how many numbers may be kept
         for number, step in enumerate(steps):
             if step.made.is_floating_point():
                 self.by_shape.setdefault(tuple(step.made.shape), []).append((self._print(step.made), number))
@@ -114,7 +115,10 @@ class Prints:
             found = self._search(tensor)
             if found is None and tensor.shape[2:] == (1, 1):
                 found = self._search(tensor.flatten(1))  # an average over the map may come as (N, C)
-            known = self._found[id(tensor)] = (tensor, found)
+            known = (tensor, found)
+            self.room -= tensor.numel()
+            if self.room > 0:
+                self._found[id(tensor)] = known  # the tensor too: its id must stay its own
         return known[1]
 
     def _search(self, tensor: Tensor) -> int | None:

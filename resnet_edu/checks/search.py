@@ -16,6 +16,8 @@ from resnet_edu.checks.source import Contract, Edits, Mistake, NotHereError, cha
 #: How many combinations go on to the next round, and processor seconds after which no new one begins.
 LEADING = 12
 SECONDS = 3.0
+#: How many numbers the results of candidates may hold that are remembered.
+NUMBERS = 60_000_000
 #: With more tensors than this it is a whole network, which has twice the time.
 LONG = 30
 
@@ -43,6 +45,7 @@ class Search:
     runs: dict[tuple[str, int], Run] = field(default_factory=dict)
     memories: dict[tuple[int, int], list[Memory | None]] = field(default_factory=dict)
     made: dict[str, Any] = field(default_factory=dict)
+    room: list[int] = field(default_factory=lambda: [NUMBERS])
     start: float = field(default_factory=time.process_time)
 
     def plain(self) -> list[Candidate]:
@@ -75,7 +78,7 @@ class Search:
             return Run(error=make)
         seen = self.seen[case]
         if (case, prefer) not in self.memories:
-            self.memories[case, prefer] = memories(seen)
+            self.memories[case, prefer] = memories(seen, self.room)
         kept = self.memories[case, prefer]
         if changes_in_place(candidate.text):
             kept = [None] * len(seen.inputs)

@@ -41,8 +41,8 @@ def _in_the(where: str, mistake: Mistake) -> Mistake:
 CONTRACT = Contract(
     "ResNet(block, layers, num_classes)",
     (
-        Case((SmallProbe, [2, 1, 3, 1], 7), ((2, 3, 66, 33),), "ResNet(block, [2, 1, 3, 1], 7)"),
-        Case((SmallWideProbe, [1, 2, 1, 2], 5), ((2, 3, 33, 66),), "ResNet(block, [1, 2, 1, 2], 5)"),
+        Case((SmallProbe, [2, 1, 3, 1], 7), ((2, 3, 80, 33),), "ResNet(block, [2, 1, 3, 1], 7)"),
+        Case((SmallWideProbe, [1, 2, 1, 2], 5), ((2, 3, 33, 80),), "ResNet(block, [1, 2, 1, 2], 5)"),
     ),
     REFERENCE,
     (
