@@ -19,11 +19,9 @@ attributes and arguments are free: what counts is what the code computes.
 from collections.abc import Callable
 from typing import Any
 
-from resnet_edu.checks import catalogue, effects, folding, functions, loading, sandbox, starting, zeroing
-from resnet_edu.checks.contract import Contract
+from resnet_edu.checks import effects, formulas, sandbox, verdict
+from resnet_edu.checks.contracts import CONTRACTS
 from resnet_edu.checks.feedback import Feedback
-from resnet_edu.checks.functions import Formula
-from resnet_edu.checks.judge import Verdict, judge
 from resnet_edu.checks.table import MistakesTable, mistakes_table
 
 __all__ = [
@@ -44,6 +42,7 @@ __all__ = [
     "projection_block",
     "receptive_field",
     "resnet",
+    "squeeze_excitation_block",
     "stem",
     "zero_init_residual",
     "zero_pad_shortcut",
@@ -59,7 +58,7 @@ def conv_out(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.conv_out(conv_out).mistake
     'padding-once'
     """
-    return _formula(functions.CONV_OUT, theirs)
+    return _checked("conv_out", theirs)
 
 
 def receptive_field(theirs: Callable[..., Any]) -> Feedback:
@@ -71,7 +70,7 @@ def receptive_field(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.receptive_field(lambda layers: sum(layer[0] for layer in layers)).mistake
     'kernels-summed'
     """
-    return _formula(functions.RECEPTIVE_FIELD, theirs)
+    return _checked("receptive_field", theirs)
 
 
 def stem(theirs: Callable[..., Any]) -> Feedback:
@@ -85,11 +84,13 @@ def stem(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.stem(lambda: nn.Sequential(*list(ImageNetStem())[:3])).mistake
     'pool-missing'
     """
-    return _module(catalogue.STEM, theirs)
+    return _checked("stem", theirs)
 
 
 def identity_block(theirs: Callable[..., Any]) -> Feedback:
     """``IdentityBlock(channels)``: two 3×3 convolutions and the input added unchanged.
+
+    No convolution has a bias.
 
     >>> from resnet_edu import checks
     >>> from resnet_edu.blocks import BasicBlock, PlainBlock
@@ -98,11 +99,13 @@ def identity_block(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.identity_block(lambda channels: PlainBlock(channels, channels)).mistake
     'shortcut-never-added'
     """
-    return _module(catalogue.IDENTITY, theirs)
+    return _checked("identity_block", theirs)
 
 
 def projection_block(theirs: Callable[..., Any]) -> Feedback:
     """``ProjectionBlock(in_channels, out_channels, stride=2)``: two 3×3 convolutions and a projection around them.
+
+    No convolution has a bias.
 
     >>> from resnet_edu import checks
     >>> from resnet_edu.blocks import BasicBlock, PlainBlock
@@ -111,11 +114,13 @@ def projection_block(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.projection_block(lambda ins, outs, stride=2: PlainBlock(ins, outs, stride)).mistake
     'shortcut-never-added'
     """
-    return _module(catalogue.PROJECTION, theirs)
+    return _checked("projection_block", theirs)
 
 
 def basic_block(theirs: Callable[..., Any]) -> Feedback:
     """``BasicBlock(in_channels, out_channels, stride=1)``: the shortcut is the identity exactly where shapes match.
+
+    No convolution has a bias.
 
     >>> from resnet_edu import checks
     >>> from resnet_edu.blocks import BasicBlock
@@ -124,20 +129,20 @@ def basic_block(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.basic_block(lambda *shape: BasicBlock(*shape, shortcut="C")).mistake
     'projection-always'
     """
-    return _module(catalogue.BASIC, theirs)
+    return _checked("basic_block", theirs)
 
 
 def bottleneck(theirs: Callable[..., Any]) -> Feedback:
     """``Bottleneck(in_channels, channels, stride=1)``: 1×1, 3×3, 1×1 to ``4·channels``.
 
-    The stride may sit in the 3×3 (torchvision) or in the first 1×1 (the paper).
+    The stride may sit in the 3×3 (torchvision) or in the first 1×1 (the paper). No convolution has a bias.
 
     >>> from resnet_edu import checks
     >>> from resnet_edu.blocks import Bottleneck
     >>> checks.bottleneck(lambda *shape: Bottleneck(*shape, stride_in="1x1")).passed
     True
     """
-    return _module(catalogue.BOTTLENECK, theirs)
+    return _checked("bottleneck", theirs)
 
 
 def zero_pad_shortcut(theirs: Callable[..., Any]) -> Feedback:
@@ -148,20 +153,34 @@ def zero_pad_shortcut(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.zero_pad_shortcut(ProjectionShortcut).mistake
     'projection-not-zeros'
     """
-    return _module(catalogue.ZERO_PAD, theirs)
+    return _checked("zero_pad_shortcut", theirs)
 
 
 def preactivation_block(theirs: Callable[..., Any]) -> Feedback:
     """``preactivation_block(in_channels, out_channels, stride=1)``: BN, ReLU, conv, twice (He et al. 2016).
 
-    Where the shapes differ, a 1×1 convolution projects the pre-activated input.
+    Where the shapes differ, a 1×1 convolution projects the pre-activated input. No convolution has a bias.
 
     >>> from resnet_edu import checks
     >>> from resnet_edu.blocks import BasicBlock
     >>> checks.preactivation_block(BasicBlock).mistake
     'post-activation-order'
     """
-    return _module(catalogue.PREACTIVATION, theirs)
+    return _checked("preactivation_block", theirs)
+
+
+def squeeze_excitation_block(theirs: Callable[..., Any]) -> Feedback:
+    """``squeeze_excitation_block(channels, reduction=16)``: a gate for each channel (Hu et al. 2018, Figure 2).
+
+    Average over the map, a linear layer to ``channels // reduction``, ReLU, one back to ``channels``, sigmoid; the
+    map is multiplied by what comes out. 1×1 convolutions do as well as linear layers.
+
+    >>> from resnet_edu import checks
+    >>> from torch import nn
+    >>> checks.squeeze_excitation_block(lambda channels, reduction=16: nn.Identity()).passed
+    False
+    """
+    return _checked("squeeze_excitation_block", theirs)
 
 
 def make_layer(theirs: Callable[..., Any]) -> Feedback:
@@ -177,11 +196,13 @@ def make_layer(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.make_layer(make_layer).mistake
     'stride-in-every-block'
     """
-    return _module(catalogue.MAKE_LAYER, theirs)
+    return _checked("make_layer", theirs)
 
 
 def head(theirs: Callable[..., Any]) -> Feedback:
     """``Head(in_features, num_classes)``: average over the map, flatten, one linear layer, no softmax.
+
+    It takes maps of any size, square or not.
 
     >>> from resnet_edu import checks
     >>> from torch import nn
@@ -189,7 +210,7 @@ def head(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.head(lambda features, classes: nn.Sequential(Head(features, classes), nn.Softmax(1))).mistake
     'softmax-inside'
     """
-    return _module(catalogue.HEAD, theirs)
+    return _checked("head", theirs)
 
 
 def resnet(theirs: Callable[..., Any]) -> Feedback:
@@ -200,11 +221,13 @@ def resnet(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.resnet(lambda block, layers, classes: ResNet(block, layers, classes, shortcut="none")).passed
     True
     """
-    return _module(catalogue.RESNET, theirs)
+    return _checked("resnet", theirs)
 
 
 def cifar_resnet(theirs: Callable[..., Any]) -> Feedback:
     """``cifar_resnet(depth, num_classes=10)``: 6n + 2 layers of 16, 32 and 64 channels, option A.
+
+    It takes images of any size, square or not square. Its convolutions have no bias.
 
     >>> from resnet_edu import checks
     >>> from resnet_edu import cifar_resnet
@@ -213,11 +236,13 @@ def cifar_resnet(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.cifar_resnet(lambda *sizes: cifar_resnet(*sizes, shortcut="B")).mistake
     'projection-not-zeros'
     """
-    return _module(catalogue.CIFAR, theirs)
+    return _checked("cifar_resnet", theirs)
 
 
 def init_weights(theirs: Callable[..., Any]) -> Feedback:
     """``init_weights(model)``: in place, convolutions from N(0, 2/fan_out), batch norms to 1 and 0.
+
+    Everything else, such as a linear layer, keeps its start.
 
     >>> from resnet_edu import checks
     >>> from resnet_edu.initialization import kaiming_normal_, kaiming_uniform_
@@ -226,7 +251,7 @@ def init_weights(theirs: Callable[..., Any]) -> Feedback:
     >>> "uniform-not-normal" in checks.init_weights(kaiming_uniform_).mistakes
     True
     """
-    return _run("init_weights", lambda: starting.judge_start(theirs))
+    return _checked("init_weights", theirs)
 
 
 def zero_init_residual(theirs: Callable[..., Any]) -> Feedback:
@@ -236,7 +261,7 @@ def zero_init_residual(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.zero_init_residual(lambda model: None).mistake
     'nothing-changed'
     """
-    return _run("zero_init_residual", lambda: effects.judge_effect(zeroing.ZERO, theirs))
+    return _checked("zero_init_residual", theirs)
 
 
 def fold_conv_bn(theirs: Callable[..., Any]) -> Feedback:
@@ -246,7 +271,7 @@ def fold_conv_bn(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.fold_conv_bn(lambda conv, bn: conv).mistake
     'nothing-folded'
     """
-    return _run("fold_conv_bn", lambda: effects.judge_effect(folding.FOLD, theirs))
+    return _checked("fold_conv_bn", theirs)
 
 
 def load_torchvision(theirs: Callable[..., Any]) -> Feedback:
@@ -256,15 +281,15 @@ def load_torchvision(theirs: Callable[..., Any]) -> Feedback:
     >>> checks.load_torchvision(lambda model, state: model.load_state_dict(state, strict=False)).mistake
     'not-strict'
     """
-    return _run("load_torchvision", lambda: effects.judge_effect(loading.LOAD, theirs))
+    return _checked("load_torchvision", theirs)
 
 
-def _module(contract: Contract, theirs: Any) -> Feedback:
+def _checked(check: str, theirs: Any) -> Feedback:
+    contract = CONTRACTS[check]
+    if isinstance(contract, effects.Effect):
+        return _run(contract.name, lambda: effects.judge_effect(contract, theirs))
+    judge = verdict.judge if contract.cases[0].inputs else formulas.judge_formula
     return _run(contract.name, lambda: judge(contract, theirs))
-
-
-def _formula(formula: Formula, theirs: Any) -> Feedback:
-    return _run(formula.name, lambda: functions.judge_formula(formula, theirs))
 
 
 _FAULTS: dict[str, tuple[str | None, str]] = {
@@ -286,7 +311,7 @@ _FAULTS: dict[str, tuple[str | None, str]] = {
 }
 
 
-def _run(name: str, work: Callable[[], Verdict]) -> Feedback:
+def _run(name: str, work: Callable[[], verdict.Verdict]) -> Feedback:
     outcome = sandbox.run(lambda: dict(work()))
     if outcome.result is None:
         mistake, message = _FAULTS[outcome.fault or "ended"]

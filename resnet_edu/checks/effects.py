@@ -1,24 +1,24 @@
-"""Checks of functions that work on finished modules, and are judged by what they leave behind.
+"""The verdict on a function that works on finished modules, and is judged by what it leaves behind.
 
-A state or an error is held against what the reference leaves behind, and against the reference with
-one known slip or two. Some mistakes are seen directly, whatever the numbers: a copy that was changed in
-place of the model, a setting that was lost. They are told, and the rest is judged without them.
+A state or an error is held against what the reference leaves behind, plain or with known mistakes. Mistakes
+that change different things are made once each and joined; those that meet are tried together. Some are seen
+directly, whatever the numbers: a copy that was changed in place of the model, a setting that was lost.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from itertools import chain, combinations
+from itertools import combinations
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from resnet_edu.checks import compare, errors, words
-from resnet_edu.checks.contract import Slip
-from resnet_edu.checks.judge import Verdict, failed, listed, passed
-from resnet_edu.checks.naming import in_their_names, their_names
-from resnet_edu.checks.observe import LearnerError, attempt
+from resnet_edu.checks.learner import LearnerError, attempt
+from resnet_edu.checks.naming import their_names
+from resnet_edu.checks.source import Contract, Edits, Mistake, NotHereError
+from resnet_edu.checks.verdict import Verdict, failed, listed, passed
 
 #: What a call left behind, by name; an error is "the call". Names with a ! stand beside the comparison.
 Outcome = dict[str, Tensor | str]
@@ -26,24 +26,22 @@ Outcome = dict[str, Tensor | str]
 Told = tuple[str | None, str]
 
 
+#: Processor seconds after which no more mistakes are tried together.
+SECONDS = 2.0
+
+
 @dataclass(frozen=True)
 class Effect:
-    """A function that is judged by what it leaves behind."""
+    """How a function is judged by what it leaves behind."""
 
-    name: str
-    signature: str
+    contract: Contract
     #: Each makes the arguments anew; its name says when a difference shows.
     scenes: Mapping[str, Callable[[], tuple[Any, ...]]]
     #: Calls a function on a scene's arguments and collects what it left behind.
     outcome: Callable[[Callable[..., Any], tuple[Any, ...]], Outcome]
-    reference: Callable[..., Any]  # reference(slips, *arguments)
-    slips: tuple[Slip, ...]
-    passed: str
-    #: What to look at where no known slip explains the difference.
+    #: What to look at where no known mistake explains the difference.
     advice: str
-    #: What the reference leaves behind, without making it where that is quicker; the arguments are shared.
-    predict: Callable[[frozenset[str], tuple[Any, ...]], Outcome] | None = None
-    #: The slips that are seen directly and need no comparison.
+    #: The mistakes that are seen directly and need no comparison.
     direct: frozenset[str] = frozenset()
     #: What is seen directly in the outcomes.
     seen: Callable[["Trials"], list[Told]] | None = None
@@ -51,16 +49,25 @@ class Effect:
     refuses: bool = False
     #: An error in words that this function alone has, or None.
     error: Callable[["Trials", LearnerError], Told | None] | None = None
-    #: Where no known slip explains the difference: what can be said of it.
+    #: Where no known mistake explains the difference: what can be said of it.
     unknown: Callable[["Trials", str], list[Told]] | None = None
-    #: How many slips at once are tried.
-    most: int = 2
+    #: Where the numbers are random: what is wrong with a model, by name or in a sentence, given its state before.
+    measured: Callable[[nn.Module, Mapping[str, Tensor]], list[str]] | None = None
 
-    def made(self, slips: frozenset[str], scene: str) -> Outcome:
-        """What the reference with these slips leaves behind."""
-        if self.predict is not None:
-            return self.predict(slips, shared(self.scenes[scene]))
-        return self.outcome(lambda *arguments: self.reference(slips, *arguments), self.scenes[scene]())
+    @property
+    def name(self) -> str:
+        """What is to be written."""
+        return self.contract.name
+
+    def made(self, scene: str, *edits: Edits) -> Outcome:
+        """What the reference with these edits leaves behind. Raises NotHereError where they cannot be made."""
+        function = self.contract.made(*edits)
+        try:
+            return self.outcome(function, self.scenes[scene]())
+        except Exception as error:
+            if self.refuses:
+                return {"the call": "an error"}
+            raise NotHereError(str(error)) from error
 
 
 @dataclass
@@ -69,38 +76,38 @@ class Trials:
 
     effect: Effect
     theirs: Any
-    known: tuple[Slip, ...] = ()
     got: dict[str, Outcome] = field(default_factory=dict)
     troubles: dict[str, LearnerError] = field(default_factory=dict)
 
-    def slip(self, name: str) -> Slip:
-        """A known slip in the learner's words."""
-        return next(slip for slip in self.known if slip.name == name)
+    @property
+    def known(self) -> tuple[Mistake, ...]:
+        """The known mistakes."""
+        return self.effect.contract.mistakes
+
+    def told(self, name: str) -> str:
+        """What to say of a known mistake, in the learner's words."""
+        return self.say(next(mistake.message for mistake in self.known if mistake.name == name))
 
     def say(self, text: str) -> str:
         """A message in the learner's words."""
-        return their_names(self.effect.signature, self.theirs)(text)
+        return their_names(self.effect.contract.signature, self.theirs)(text)
 
     def stopped(self, trouble: LearnerError, text: str) -> str:
         """An error in these words, with the line."""
         line = words.at(words.where(trouble.error))
         start = "The forward pass of " if trouble.doing == "forward" else ""
-        return f"{start}`{self.effect.signature}` stopped with an error. {self.say(text)}{line}"
-
-
-@cache
-def shared(make: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
-    """Arguments that nobody changes, made once."""
-    return make()
+        return f"{start}`{self.effect.contract.signature}` stopped with an error. {self.say(text)}{line}"
 
 
 def judge_effect(effect: Effect, theirs: Any) -> Verdict:
     """The verdict on a learner's function."""
     torch.manual_seed(0)
-    wrong = words.not_callable(theirs, effect.signature)
+    wrong = words.not_callable(theirs, effect.contract.signature)
     if wrong is not None:
         return failed(wrong, "not-a-function")
-    trials = Trials(effect, theirs, in_their_names(effect.slips, effect.signature, theirs))
+    trials = Trials(effect, theirs)
+    if effect.measured is not None:
+        return _judge_measured(effect, trials)
     for scene, make in effect.scenes.items():
         arguments = make()
         try:
@@ -118,36 +125,104 @@ def judge_effect(effect: Effect, theirs: Any) -> Verdict:
         if one[0] not in effect.direct:
             return told_of([*told, one])
         told += [one] if one[0] not in {name for name, _ in told} else []
-    different = [scene for scene in trials.got if not _alike(trials.got[scene], effect.made(frozenset(), scene))]
+    different = [scene for scene in trials.got if not _alike(trials.got[scene], effect.made(scene))]
     if not different:
-        return told_of(told) if told else passed(effect.passed)
+        return told_of(told) if told else passed(effect.contract.passed)
     scene = different[0]
     if trials.got[scene].get("result") == "nothing":
         return failed("It returned nothing. Write the missing part, and end with `return`.", "not-written")
-    slips = _explaining(trials, scene)
-    if slips:
-        return told_of([*told, *((slip.name, slip.message) for slip in slips)], f"\nIt shows {scene}.")
+    found = _explaining(trials, scene)
+    if found:
+        return told_of([*told, *((one.name, trials.say(one.message)) for one in found)], f"\nIt shows {scene}.")
     unexpected = trials.troubles.get(scene)
     if unexpected is not None:
         return told_of([*told, error_told(trials, unexpected, scene)])
-    found = effect.unknown(trials, scene) if effect.unknown is not None else []
-    if found:
-        return told_of([*told, *found], f"\nIt shows {scene}.")
-    apart = _apart(trials.got[scene], effect.made(frozenset(), scene))
+    more = effect.unknown(trials, scene) if effect.unknown is not None else []
+    if more:
+        return told_of([*told, *more], f"\nIt shows {scene}.")
+    apart = _apart(trials.got[scene], effect.made(scene))
     if told:
         return told_of(told, f"\nApart from that it differs first {scene}: {apart}.")
     return failed(f"I do not recognize this one. It differs first {scene}: {apart}. {trials.say(effect.advice)}")
 
 
-def _explaining(trials: Trials, scene: str) -> tuple[Slip, ...]:
-    """The slips whose reference leaves behind what the learner's function does, as few as possible."""
-    known = [slip for slip in trials.known if slip.name not in trials.effect.direct]
+def _judge_measured(effect: Effect, trials: Trials) -> Verdict:
+    """The verdict on a function that draws random numbers."""
+    ((model,),) = [make() for make in effect.scenes.values()]
+    before = state_of(model)
+    try:
+        returned = attempt("call", lambda: trials.theirs(model))
+    except LearnerError as trouble:
+        return told_of([error_told(trials, trouble)])
+    changed = changed_copy(returned, model, before)
+    names = [] if changed is None else ["copy-changed"]
+    assert effect.measured is not None
+    names += effect.measured(model if changed is None else changed, before)
+    if not names:
+        return passed(effect.contract.passed)
+    known = {mistake.name for mistake in trials.known}
+    # What is no known name is a sentence of its own.
+    return told_of([(name, trials.told(name)) if name in known else (None, name) for name in names])
+
+
+def _explaining(trials: Trials, scene: str) -> Sequence[Mistake]:
+    """The mistakes whose reference leaves behind what the learner's function does, as few as possible."""
+    effect, start = trials.effect, time.process_time()
+    ways = [(one, way) for one in trials.known if one.name not in effect.direct for way in one.ways]
     scenes = sorted(trials.got, key=lambda one: one != scene)  # the one that differs decides most
-    for slips in chain.from_iterable(combinations(known, count) for count in range(1, trials.effect.most + 1)):
-        names = frozenset(slip.name for slip in slips)
-        if all(_alike(trials.got[one], trials.effect.made(names, one)) for one in scenes):
-            return slips
-    return ()
+
+    def explains(*edits: Edits) -> bool:
+        try:
+            return all(_alike(trials.got[one], effect.made(one, *edits)) for one in scenes)
+        except NotHereError:
+            return False
+
+    for mistake, way in ways:
+        if explains(way):
+            return [mistake]
+    joined = _joined(trials, ways, scenes)
+    if joined:
+        return joined
+    for count in (2, 3):
+        for some in combinations(ways, count):
+            if time.process_time() - start > SECONDS:
+                return []
+            names = {mistake.name for mistake, _ in some}
+            edits = [way for _, way in some]
+            if len(names) == count and explains(*edits):
+                return [mistake for mistake, _ in some]
+    return []
+
+
+def _joined(trials: Trials, ways: Sequence[tuple[Mistake, Edits]], scenes: Sequence[str]) -> list[Mistake]:
+    """Mistakes that change different things, and together all that the learner's function has changed."""
+    right = {scene: trials.effect.made(scene) for scene in scenes}
+    left = {(scene, key) for scene in scenes for key in _changed(trials.got[scene], right[scene])}
+    fitting: list[tuple[set[tuple[str, str]], Mistake]] = []
+    for mistake, way in ways:
+        try:
+            made = {scene: trials.effect.made(scene, way) for scene in scenes}
+        except NotHereError:
+            continue
+        mine = {(scene, key) for scene in scenes for key in _changed(made[scene], right[scene])}
+        if mine and all(_has_same(trials.got[scene], made[scene], key) for scene, key in mine):
+            fitting.append((mine, mistake))
+    found: list[Mistake] = []
+    while left:
+        mine, mistake = max(fitting, key=lambda one: len(one[0] & left), default=(set(), trials.known[0]))
+        if not mine & left:
+            return []
+        left -= mine
+        found.append(mistake)
+    return sorted(found, key=trials.known.index) if len(found) <= 4 else []
+
+
+def _changed(got: Outcome, right: Outcome) -> list[str]:
+    return [key for key in {**got, **right} if key[0] != "!" and not _has_same(got, right, key)]
+
+
+def _has_same(a: Outcome, b: Outcome, key: str) -> bool:
+    return (key in a) == (key in b) and (key not in a or same(a[key], b[key]))
 
 
 def told_of(told: Sequence[Told], ending: str = "") -> Verdict:
@@ -166,7 +241,7 @@ def _is_refusal(error: BaseException) -> bool:
 
 def error_told(trials: Trials, trouble: LearnerError, scene: str = "") -> Told:
     """An error of a learner's function in words."""
-    signature = trials.effect.signature
+    signature = trials.effect.contract.signature
     known = trials.effect.error(trials, trouble) if trials.effect.error is not None else None
     known = known or _common_error(trials, trouble)
     if known is None:
@@ -261,7 +336,7 @@ def copies(name: str) -> Callable[[Trials], list[Told]]:
 
     def seen(trials: Trials) -> list[Told]:
         if any("!copy" in outcome for outcome in trials.got.values()):
-            return [(name, trials.slip(name).message)]
+            return [(name, trials.told(name))]
         return []
 
     return seen

@@ -2,9 +2,7 @@
 
 import re
 
-from resnet_edu.checks.difference import size_fault
-from resnet_edu.checks.observe import LearnerError
-from resnet_edu.checks.program import Program
+from resnet_edu.checks.learner import LearnerError
 from resnet_edu.checks.words import at, shape, unequal, where
 
 #: What to say of a parameter that is changed while autograd looks on.
@@ -31,7 +29,7 @@ def raised(
     trouble: LearnerError,
     call: str,
     signature: str,
-    program: Program | None = None,
+    cure: str = "",
 ) -> tuple[str, ...]:
     """An error inside the learner's code, in words, with the line and the names of the mistake if it is known."""
     error = trouble.error
@@ -42,11 +40,11 @@ def raised(
         "backward": f"The backward pass through `{call}` stopped with an error.",
         "call": f"`{call}` stopped with an error.",
     }[trouble.doing]
-    text, *names = _in_words(error, signature, trouble, program)
+    text, *names = _in_words(error, signature, trouble, cure)
     return (f"{doing} {text}{at(where(error))}", *names)
 
 
-def _in_words(error: BaseException, signature: str, trouble: LearnerError, program: Program | None) -> tuple[str, ...]:
+def _in_words(error: BaseException, signature: str, trouble: LearnerError, cure: str) -> tuple[str, ...]:
     text = str(error)
     if isinstance(error, SystemExit):
         return (
@@ -113,7 +111,7 @@ def _in_words(error: BaseException, signature: str, trouble: LearnerError, progr
         return (f"{text}. Was it set in `__init__`, and spelled the same?", "attribute-missing")
     if isinstance(error, NameError):
         return (f"{text}. Was it defined, imported, and spelled the same?", "name-missing")
-    known = _shapes_in_words(text, trouble, program)
+    known = _shapes_in_words(text, trouble, cure)
     return (
         known
         if known is not None
@@ -121,9 +119,9 @@ def _in_words(error: BaseException, signature: str, trouble: LearnerError, progr
     )
 
 
-def _shapes_in_words(text: str, trouble: LearnerError, program: Program | None) -> tuple[str, ...] | None:
+def _shapes_in_words(text: str, trouble: LearnerError, cure: str) -> tuple[str, ...] | None:
     given = trouble.failed.given if trouble.failed is not None else ()
-    cure = _cure(trouble, program)
+    cure = f"\n{cure}" if cure else ""
     if "leaf Variable that requires grad" in text:
         return (IN_PLACE, "in-place-under-autograd")
     if "modified by an inplace operation" in text:
@@ -181,6 +179,13 @@ def _shapes_in_words(text: str, trouble: LearnerError, program: Program | None) 
             f"{' and '.join(shape(g) for g in given)}.{cure}",
             "shapes-do-not-fit",
         )
+    if "Output size is too small" in text:
+        size = f", which is {shape(given[0][2:])} here" if given and len(given[0]) == 4 else ""
+        return (
+            f"A pool's window is larger than the map that arrives{size}. A window of fixed size fits images of one "
+            f"size only: take the average over whatever arrives, `nn.AdaptiveAvgPool2d(1)`.{cure}",
+            "map-too-small",
+        )
     if "Kernel size can't be greater" in text:
         return (
             f"The map has become smaller than the kernel. Something before it shrinks too much.{cure}",
@@ -190,8 +195,8 @@ def _shapes_in_words(text: str, trouble: LearnerError, program: Program | None) 
 
 
 def _features(rows: int, got: int, trouble: LearnerError) -> str:
-    given = trouble.given
-    if given is not None and rows == given.shape[0] and got in {given.shape[1], *(u.made[1] for u in trouble.units)}:
+    inputs = trouble.failed.inputs if trouble.failed is not None else []
+    if inputs and inputs[0].dim() == 2 and rows == inputs[0].shape[0] and got in trouble.channels:
         return (
             "One number arrives for each channel: either the layer should take so many, or one before it was left out."
         )
@@ -199,11 +204,3 @@ def _features(rows: int, got: int, trouble: LearnerError) -> str:
         "Average each channel over the map first, then flatten from dimension 1 on, so that one number per channel "
         "is left."
     )
-
-
-def _cure(trouble: LearnerError, program: Program | None) -> str:
-    """Which of the learner's operations first makes another size than the reference's, and what would mend it."""
-    if program is None or trouble.given is None:
-        return ""
-    found = size_fault(program, trouble.given, trouble.units)
-    return f"\n{found}" if found else ""

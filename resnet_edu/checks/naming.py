@@ -3,18 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, TypeVar
-
-from resnet_edu.checks.contract import Mistake, Slip
-
-_Known = TypeVar("_Known", Mistake, Slip)
-
-
-def in_their_names(known: tuple[_Known, ...], signature: str, theirs: Any) -> tuple[_Known, ...]:
-    """Known mistakes of a contract, told with the names of the learner's own arguments."""
-    say = their_names(signature, theirs)
-    return tuple(replace(one, message=say(one.message)) for one in known)
+from typing import Any
 
 
 def their_names(signature: str, theirs: Any) -> Callable[[str], str]:

@@ -4,35 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
-
-from resnet_edu.checks import catalogue, folding, functions, loading, starting, zeroing
-from resnet_edu.checks.contract import Contract, Mistake, applied, made
+from resnet_edu.checks.contracts import CONTRACTS
 from resnet_edu.checks.effects import Effect
-from resnet_edu.checks.functions import Formula
-from resnet_edu.checks.program import Built
+from resnet_edu.checks.source import Contract, Edits, Mistake, ways
 from resnet_edu.drawing.tables import Table
-
-#: Each contract by the name of its check.
-CONTRACTS: dict[str, Contract | Formula | Effect] = {
-    "conv_out": functions.CONV_OUT,
-    "stem": catalogue.STEM,
-    "identity_block": catalogue.IDENTITY,
-    "projection_block": catalogue.PROJECTION,
-    "basic_block": catalogue.BASIC,
-    "bottleneck": catalogue.BOTTLENECK,
-    "zero_pad_shortcut": catalogue.ZERO_PAD,
-    "make_layer": catalogue.MAKE_LAYER,
-    "head": catalogue.HEAD,
-    "resnet": catalogue.RESNET,
-    "cifar_resnet": catalogue.CIFAR,
-    "init_weights": starting.START,
-    "zero_init_residual": zeroing.ZERO,
-    "fold_conv_bn": folding.FOLD,
-    "load_torchvision": loading.LOAD,
-    "receptive_field": functions.RECEPTIVE_FIELD,
-    "preactivation_block": catalogue.PREACTIVATION,
-}
 
 
 @dataclass(frozen=True)
@@ -40,49 +15,35 @@ class Known:
     """A known mistake of one contract: its name, what the learner reads, and code that makes it."""
 
     check: str
-    name: str
-    message: str
-    code: Callable[..., Any]
+    mistake: Mistake
+    way: Edits
+
+    @property
+    def name(self) -> str:
+        """The name of the mistake."""
+        return self.mistake.name
+
+    @property
+    def code(self) -> Callable[..., Any]:
+        """The reference with this mistake."""
+        return contract_of(self.check).made(self.way)
+
+
+def contract_of(check: str) -> Contract:
+    """The contract of a check."""
+    found = CONTRACTS[check]
+    return found.contract if isinstance(found, Effect) else found
 
 
 def known_mistakes(check: str) -> Iterator[Known]:
-    """Every known mistake of a contract, those of one name one after the other.
+    """Every known mistake of a contract, in every way to make it.
 
     >>> next(known_mistakes("conv_out")).name
     'one-missing'
     """
-    contract = CONTRACTS[check]
-    if isinstance(contract, Contract):
-        for mistake in contract.mistakes:
-            if made([mistake], contract.programs()) is not None:
-                yield Known(check, mistake.name, mistake.message, with_mistakes(contract, mistake))
-    else:
-        for slip in contract.slips:
-            yield Known(check, slip.name, slip.message, with_slips(contract, slip.name))
-
-
-def with_mistakes(contract: Contract, *mistakes: Mistake) -> Callable[..., nn.Module]:
-    """The reference of a contract with these mistakes made, to be called like a learner's code.
-
-    >>> from resnet_edu import checks
-    >>> contract = catalogue.BASIC
-    >>> checks.basic_block(with_mistakes(contract, contract.mistake("final-relu-missing"))).mistake
-    'final-relu-missing'
-    """
-
-    def build(*args: Any) -> nn.Module:
-        return Built(applied(mistakes, contract.references[0](*args)))
-
-    return build
-
-
-def with_slips(function: Formula | Effect, *slips: str) -> Callable[..., Any]:
-    """The reference of a function with these slips made.
-
-    >>> with_slips(functions.CONV_OUT, "one-missing")(224, 7, 2, 3)
-    111
-    """
-    return lambda *args: function.reference(frozenset(slips), *args)
+    for mistake, way in ways(contract_of(check).mistakes):
+        if not mistake.remark:
+            yield Known(check, mistake, way)
 
 
 @dataclass(frozen=True)

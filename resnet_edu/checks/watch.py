@@ -25,7 +25,6 @@ _CHECKS = str(Path(__file__).parent)
 _CONV = (F.conv2d, torch.conv2d)
 _LINEAR = (F.linear, torch.nn.functional.linear)
 _NORM = (F.batch_norm,)
-_PRODUCT = (torch.matmul, Tensor.matmul, Tensor.__matmul__)
 _OTHER_NORMS = {F.group_norm: "group norm", F.instance_norm: "instance norm", F.layer_norm: "layer norm"}
 
 
@@ -43,6 +42,8 @@ class Unit:
     made: tuple[int, ...] = ()
     line: Place | None = None
     calls: int = 1
+    #: The tensor that it was given first, where tensors are kept.
+    taken: Tensor | None = None
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -84,6 +85,9 @@ class Failed:
     """Whether it was called with weights that an earlier call had used."""
     taken: Tensor | None = None
     """The first tensor that it was given."""
+    inputs: list[Tensor] = field(default_factory=list)
+    #: The window, where it is a pool.
+    window: tuple[int, ...] = ()
 
 
 class Watch(TorchFunctionMode):
@@ -107,7 +111,7 @@ class Watch(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        inputs = list(_tensors(args)) + list(_tensors(tuple(kwargs.values())))
+        inputs = list(tensors_in(args)) + list(tensors_in(tuple(kwargs.values())))
         given = tuple(tuple(t.shape) for t in inputs)
         name = getattr(func, "__name__", str(func))
         try:
@@ -116,13 +120,26 @@ class Watch(TorchFunctionMode):
             unit = _unit(func, args, kwargs)
             again = unit is not None and id(unit.identity) in self._known
             taken = inputs[0].detach().clone() if inputs else None
-            self.failed = Failed(_kind(func, name), name, given, _line(), again, taken)
+            self.failed = Failed(
+                kind_of(func, name),
+                name,
+                given,
+                _line(),
+                again,
+                taken,
+                inputs,
+                window_of(kind_of(func, name), args, kwargs),
+            )
+            if unit is not None and self.keep and not again:
+                unit.given, unit.line, unit.taken = given[0] if given else (), _line(), taken
+                self.units.append(unit)
             raise
         if func in _OTHER_NORMS:
             self.other_norm = _OTHER_NORMS[func]
         unit = _unit(func, args, kwargs)
         if unit is not None and isinstance(out, Tensor):
             unit.given, unit.made, unit.line = given[0] if given else (), tuple(out.shape), _line()
+            unit.taken = inputs[0].detach().clone() if self.keep and inputs else None
             self._note(unit)
         if self.keep and isinstance(out, Tensor) and inputs and name not in _QUIET:
             self.steps.append(Step(name, given, out.detach().clone(), _line()))
@@ -143,12 +160,13 @@ class Watch(TorchFunctionMode):
 _QUIET = {"__get__", "__set__", "size", "dim", "numel", "detach", "clone", "double", "to", "float", "item", "__bool__"}
 
 
-def _tensors(values: Any) -> Any:
+def tensors_in(values: Any) -> Any:
+    """The tensors among some values, and in the lists and tuples among them."""
     for value in values:
         if isinstance(value, Tensor):
             yield value
         elif isinstance(value, list | tuple):
-            yield from _tensors(value)
+            yield from tensors_in(value)
 
 
 def _bind(names: tuple[str, ...], args: Any, kwargs: Any) -> dict[str, Any]:
@@ -157,14 +175,11 @@ def _bind(names: tuple[str, ...], args: Any, kwargs: Any) -> dict[str, Any]:
 
 def _unit(func: Callable[..., Any], args: Any, kwargs: Any) -> Unit | None:
     if func in _CONV:
-        bound = _settings(func, args, kwargs)
+        bound = settings_of(func, args, kwargs)
         return Unit("conv", bound.pop("weight"), bound.pop("bias", None), settings=bound)
     if func in _LINEAR:
         bound = _bind(("input", "weight", "bias"), args, kwargs)
         return Unit("linear", bound["weight"], bound.get("bias"))
-    matrix = _matrix(func, args)
-    if matrix is not None:
-        return Unit("linear", matrix, settings={"by_hand": True})
     if func in _NORM:
         names = ("input", "mean", "var", "weight", "bias", "training", "momentum", "eps")
         renamed = {{"running_mean": "mean", "running_var": "var"}.get(k, k): v for k, v in kwargs.items()}
@@ -178,29 +193,8 @@ def _unit(func: Callable[..., Any], args: Any, kwargs: Any) -> Unit | None:
     return None
 
 
-def _matrix(func: Callable[..., Any], args: Any) -> Tensor | None:
-    """Weights of (out, in) in a product written by hand, which is a linear layer or a 1×1 convolution."""
-    if func is torch.einsum and len(args) == 3 and isinstance(args[0], str) and "->" in args[0]:
-        terms, out = args[0].replace(" ", "").split("->")
-        for letters, tensor in zip(terms.split(","), args[1:], strict=False):
-            if len(letters) == 2 and _is_weight(tensor):
-                return tensor if letters[0] in out else tensor.t()
-    if func in _PRODUCT and len(args) == 2:
-        if _is_weight(args[0]):
-            return args[0]
-        if _is_weight(args[1]):
-            return args[1].t()
-    return None
-
-
-def _is_weight(tensor: Any) -> bool:
-    if not isinstance(tensor, Tensor) or tensor.dim() != 2:
-        return False
-    base = tensor._base if tensor._is_view() else tensor
-    return base is not None and base.is_leaf and base.requires_grad
-
-
-def _settings(func: Callable[..., Any], args: Any, kwargs: Any) -> dict[str, Any]:
+def settings_of(func: Callable[..., Any], args: Any, kwargs: Any) -> dict[str, Any]:
+    """The stride, the padding and the other settings of a call of a convolution."""
     if func not in _CONV:
         return {}
     bound = _bind(("input", "weight", "bias", "stride", "padding", "dilation", "groups"), args, kwargs)
@@ -208,7 +202,8 @@ def _settings(func: Callable[..., Any], args: Any, kwargs: Any) -> dict[str, Any
     return {"bias": None, "stride": 1, "padding": 0, "dilation": 1, "groups": 1, **bound}
 
 
-def _kind(func: Callable[..., Any], name: str) -> str:
+def kind_of(func: Callable[..., Any], name: str) -> str:
+    """What kind of function of torch this is: "conv", "linear", "bn", "add", "cat", or its own name."""
     if func in _CONV:
         return "conv"
     if func in _LINEAR:
@@ -220,6 +215,14 @@ def _kind(func: Callable[..., Any], name: str) -> str:
     if name in {"cat", "concat", "concatenate"}:
         return "cat"
     return name
+
+
+def window_of(kind: str, args: Any, kwargs: Any) -> tuple[int, ...]:
+    """A pool's window, as two numbers."""
+    if "pool" not in kind and kind != "fn":
+        return ()
+    window = args[1] if len(args) > 1 else kwargs.get("kernel_size", kwargs.get("output_size", ()))
+    return (window, window) if isinstance(window, int) else tuple(window or ())
 
 
 def _line() -> Place | None:

@@ -1,0 +1,259 @@
+"""The bottleneck: 1×1, 3×3, 1×1 to four times the channels, with the stride in the 3×3 or in the first 1×1."""
+
+from dataclasses import replace
+
+from resnet_edu.checks.contracts import basic_block as basic
+from resnet_edu.checks.contracts.shared import activations, addition, bias, norms
+from resnet_edu.checks.source import Contract, known, slip
+
+REFERENCE = """
+class Bottleneck(nn.Module):
+    def __init__(self, in_channels, channels, stride=1):
+        super().__init__()  #: start
+        width, leaving = channels, 4 * channels  #: widths
+        first, last = 1, stride  #: stride
+        self.conv1 = nn.Conv2d(in_channels, width, kernel_size=1, stride=first, bias=False)  #: conv1 conv
+        self.bn1 = nn.BatchNorm2d(width)  #: norm1 norm
+        self.conv2 = nn.Conv2d(width, width, kernel_size=3, stride=last, padding=1, bias=False)  #: conv2 conv
+        self.bn2 = nn.BatchNorm2d(width)  #: norm2 norm
+        self.conv3 = nn.Conv2d(width, leaving, kernel_size=1, stride=1, bias=False)  #: conv3 conv
+        self.bn3 = nn.BatchNorm2d(leaving)  #: norm3 norm
+        self.stride, self.projected = stride, stride != 1 or in_channels != leaving  #: when
+        if self.projected:
+            self.proj = nn.Conv2d(in_channels, leaving, kernel_size=1, stride=stride, padding=0, bias=False)  #: proj conv
+            self.projbn = nn.BatchNorm2d(leaving)  #: projnorm norm
+
+    def forward(self, x):
+        way = x  #: keep
+        out = self.conv1(x)  #: run1 | the first convolution
+        out = self.bn1(out)  #: bn1 | the first batch norm
+        out = F.relu(out)  #: relu1 | the first ReLU
+        out = self.conv2(out)  #: run2 | the second convolution
+        out = self.bn2(out)  #: bn2 | the second batch norm
+        out = F.relu(out)  #: relu2 | the second ReLU
+        out = self.conv3(out)  #: run3 | the third convolution
+        out = self.bn3(out)  #: bn3 | the third batch norm
+        if self.projected:
+            way = self.proj(way)  #: runproj | the projection's convolution
+            way = self.projbn(way)  #: bnproj | the projection's batch norm
+        out = out + way  #: add | the addition
+        out = F.relu(out)  #: relu | the last ReLU
+        return out
+"""
+
+_INNER = {"bn1": "(out) → (F.relu(out))", "relu1": "", "bn2": "(out) → (F.relu(out))", "relu2": ""}
+_FIRST = {**_INNER, "bn3": "(out) → (F.relu(out))"}
+_ALIKE = ("relu-on-both-ends", "final-relu-missing", "relu-on-shortcut", "relu-before-block")
+_RELUS = (
+    *(mistake for mistake in basic.RELUS if mistake.name in _ALIKE),
+    *known(
+        """
+relu-before-addition: add: out + → F.relu(out) + | relu: -
+    The last ReLU runs before the addition. Then F(x) can never be negative, and the block can only add. Add the
+    shortcut to the output of the third batch norm first, and apply the ReLU to the sum.
+relu-before-and-after-addition: add: out + → F.relu(out) +
+    There is one ReLU too many: between the third batch norm and the addition. F(x) must be free to be negative,
+    so only the sum passes a ReLU.
+first-relu-missing: relu1: -
+    There is no ReLU between the first batch norm and the second convolution. Without it two convolutions in a
+    row collapse into a single linear step. Put one there.
+second-relu-missing: relu2: -
+    There is no ReLU between the second batch norm and the third convolution. Without it two convolutions in a
+    row collapse into a single linear step. Put one there.
+inner-relus-missing: relu1: - | relu2: -
+    There is no ReLU between the convolutions. Without them the three collapse into a single linear step. Put
+    one after the first and one after the second batch norm.
+relu-before-batch-norm: bn1: (out) → (F.relu(out)) | relu1: - | bn2: (out) → (F.relu(out)) | relu2: -
+| bn3: (out) → (F.relu(out))
+or: bn1: (out) → (F.relu(out)) | relu1: - | bn2: (out) → (F.relu(out)) | relu2: - | bn3: (out) → (F.relu(out)) | relu: -
+    The ReLUs run before the batch norms. The order is convolution, batch norm, ReLU, and the last ReLU follows
+    the addition: the norm needs to see the negative half too.
+relu-before-batch-norm: bn1: (out) → (F.relu(out)) | relu1: - | bn2: (out) → (F.relu(out)) | relu2: -
+    The ReLU runs before the batch norm. The order is convolution, batch norm, ReLU: the norm needs to see the
+    negative half too.
+all-relus-missing: relu1: - | relu2: - | relu: -
+    There is no ReLU at all, so the block is a linear map, however many convolutions it has. Put one after each
+    batch norm but the last, and one after the addition.
+"""
+    ),
+)
+_NORMS = (
+    *known(
+        """
+batch-norm-after-addition: bn3: - | add: {}; out = self.bn3(out)
+    The third batch norm comes after the addition, so it rescales the shortcut too. Normalize F(x), then add the
+    untouched shortcut.
+first-batch-norm-missing: bn1: -
+    There is no batch norm after the first convolution. Every convolution is followed by one.
+second-batch-norm-missing: bn2: -
+    There is no batch norm after the second convolution. Every convolution is followed by one.
+third-batch-norm-missing: bn3: -
+    There is no batch norm after the third convolution. Every convolution is followed by one.
+"""
+    ),
+    *(
+        slip("batch-norm-without-scale", text, dict.fromkeys(labels, ") → , affine=False)"))
+        for text, *labels in (
+            ("The first batch norm has no scale and shift to learn. Leave out `affine=False`.", "norm1"),
+            ("The second batch norm has no scale and shift to learn. Leave out `affine=False`.", "norm2"),
+            ("The third batch norm has no scale and shift to learn. Leave out `affine=False`.", "norm3"),
+            (
+                "The batch norms of the main path have no scale and shift to learn. Leave out `affine=False`.",
+                "norm1",
+                "norm2",
+                "norm3",
+            ),
+        )
+    ),
+    *known(
+        """
+batch-norms-missing: bn1: - | bn2: - | bn3: - | bnproj: -
+    There is no batch norm. Every convolution of the block is followed by one.
+batch-norm-shared: bn2: bn2 → bn1 | bn3: bn3 → bn1
+    One batch norm is used in several places. Each convolution's output has its own mean and variance, and needs
+    a batch norm of its own.
+batch-norm-shared: bn2: bn2 → bn1
+    The first two convolutions share one batch norm. Each convolution's output has its own mean and variance,
+    and needs a batch norm of its own.
+batch-norm-shared: bnproj: projbn → bn3
+    One batch norm serves the main path and the projection. Each convolution's output has its own mean and
+    variance, and needs a batch norm of its own.
+"""
+    ),
+)
+_ONE = {"stride": "first, last = 1, 1"}
+_STRIDES = known(
+    """
+stride-in-last-convolution: stride: first, last = 1, 1 | conv3: stride=1 → stride=stride
+    The stride sits in the last 1×1 convolution, which throws three pixels of four away after all the work on
+    them. It belongs to the 3×3 (or, as in the paper, to the first 1×1).
+stride-fixed: stride: first, last = 1, 2 | proj: stride=stride → stride=2
+or: start: {}; stride = 2
+    The stride is always 2, whatever the argument says. Pass `stride` on.
+stride-in-both-convolutions: stride: first, last = stride, stride
+    Two convolutions have the stride, so the map shrinks twice while the shortcut shrinks once. Only one of them
+    takes `stride`, the others keep 1.
+stride-ignored: stride: first, last = 1, 1 | proj: stride=stride → stride=1
+or: start: {}; stride = 1
+    The stride is ignored: the map keeps its size. Pass `stride` to the 3×3 convolution, and to the projection
+    in the shortcut.
+stride-missing-in-main-path: stride: first, last = 1, 1
+    The shortcut shrinks the map but the convolutions do not, so the two ends of the addition differ. Pass
+    `stride` to the 3×3 convolution.
+"""
+)
+_WIDTHS = known(
+    """
+expansion-missing: widths: 4 * channels → channels | when: leaving → 4 * channels
+    The block ends with `channels` channels. A bottleneck widens again: the last 1×1 convolution, its batch norm
+    and the shortcut make `4 * channels`.
+expansion-missing: widths: 4 * channels → channels
+    The block ends with `channels` channels. A bottleneck widens again: the last 1×1 convolution, its batch norm
+    and the shortcut make `4 * channels`.
+channels-taken-as-output: widths: width, leaving = max(1, channels // 4), channels
+or: widths: width, leaving = max(1, channels // 4), channels | when: leaving → 4 * channels
+    You take `channels` for the number of channels that leave the block, and squeeze to a quarter of it. It is
+    the width inside: squeeze to `channels`, and widen to `4 * channels`.
+widened-too-early: conv2: width, width → width, leaving | norm2: width → leaving
+| conv3: width, leaving → leaving, leaving
+    The 3×3 convolution already widens to four times the channels, where it costs most. Keep it narrow, and let
+    the last 1×1 widen.
+expansion-forgotten-in-condition: when: leaving → channels
+    The shortcut is projected where `in_channels` and `channels` differ. What counts are the channels that
+    leave: test `stride != 1 or in_channels != 4 * channels`.
+"""
+)
+_CONDITIONS = known(
+    """
+projection-missing: when: stride != 1 or in_channels != leaving → False
+    The input is added as it is, although its shape is not that of the convolutions' output. Where the stride is
+    not 1 or the channels differ, bring it to the same shape: a 1×1 convolution with the same stride, and a
+    batch norm.
+projection-only-for-stride: when:  or in_channels != leaving →
+    The shortcut is projected only where the stride is not 1. With stride 1 and another number of channels the
+    two ends do not match either: test `stride != 1 or in_channels != 4 * channels`.
+projection-only-for-channels: when: stride != 1 or →
+    The shortcut is projected only where the channels differ. With stride 2 and equal channels the sizes do not
+    match either: test `stride != 1 or in_channels != 4 * channels`.
+projection-always: when: stride != 1 or in_channels != leaving → True
+    The shortcut is projected even where the shapes match. There it must be the identity: nothing to learn,
+    nothing in the gradient's way. Project only where the stride is not 1 or the channels differ.
+"""
+)
+_PROJECTIONS = (
+    *basic.PROJECTIONS[:-1],
+    *known(
+        """
+projection-of-residual: runproj: (way) → (out)
+or: relu2: {}; mid = out | runproj: (way) → (mid)
+    The projection is applied to what the convolutions made, not to the block's input. Keep the input before the
+    first convolution, and project that.
+input-lost: add: + way → + out | runproj: - | bnproj: -
+or: keep: - | bn3: {}; way = out
+    F(x) is added to itself: the name of the input was given to what the convolutions made. Keep the input
+    first, `shortcut = x`, and add that.
+"""
+    ),
+)
+_DILATED = "padding=1 → padding=2, dilation=2"
+_CONVOLUTIONS = (
+    *known(
+        """
+padding-missing: conv2: padding=1 → padding=0
+    The 3×3 convolution has no padding, so a 3×3 kernel takes two pixels from each side's length and the two
+    ends of the addition cannot match. Give it `padding=1`: (H + 2·1 − 3)/1 + 1 = H.
+"""
+    ),
+    *(
+        slip(
+            "wrong-kernel-size",
+            f"The second convolution has a {size}×{size} kernel, this block uses 3×3 there.",
+            conv2=f"kernel_size=3 → kernel_size={size} ;; padding=1 → padding={size // 2}",
+        )
+        for size in (1, 5, 7)
+    ),
+    *known(
+        """
+convolution-shared: run2: conv2 → conv1
+    The same convolution is used twice, so both steps share one set of weights. Make two convolutions, and call
+    each once.
+padding-not-zero: conv2: bias=False → bias=False, padding_mode='reflect'
+or: conv2: bias=False → bias=False, padding_mode='replicate'
+or: conv2: bias=False → bias=False, padding_mode='circular'
+    The border is not padded with zeros: `padding_mode` is set. Leave the default.
+dilated-convolution: conv2: padding=1 → padding=2, dilation=2
+    The 3×3 convolutions are dilated: their nine weights reach over 5×5 pixels. Leave out `dilation`.
+grouped-convolution: conv2: bias=False → bias=False, groups=width
+    A 3×3 convolution is split into groups, each channel for itself. Leave out `groups`: every filter looks at
+    all channels.
+second-convolution-missing: run2: - | bn2: - | relu2: -
+    The second convolution with its batch norm is missing: this block has three.
+"""
+    ),
+)
+
+CONTRACT = Contract(
+    "Bottleneck(in_channels, channels, stride=1)",
+    tuple(basic.maps("Bottleneck", *args) for args in ((16, 4), (10, 4, 2), (4, 4), (16, 4, 2))),
+    REFERENCE,
+    (
+        addition(),
+        _PROJECTIONS[-1],
+        _RELUS,
+        _NORMS,
+        _STRIDES,
+        _WIDTHS,
+        _PROJECTIONS[:-1],
+        _CONDITIONS,
+        [
+            replace(mistake, ways=(mistake.ways[0], {**mistake.ways[1], "proj": "in_channels → width"}))
+            for mistake in basic.LATE
+        ],
+        _CONVOLUTIONS,
+        bias(),
+        norms(),
+        activations("relu1", "relu2", "relu"),
+    ),
+    "Your block computes what the reference computes, in all four combinations of shapes.",
+    variants=({}, {"stride": "first, last = stride, 1"}),
+)

@@ -1,0 +1,290 @@
+"""How weights start: random, so their spread is measured."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from torch import Tensor, nn
+
+from resnet_edu.checks import compare
+from resnet_edu.checks.effects import Effect, Told, Trials
+from resnet_edu.checks.errors import IN_PLACE
+from resnet_edu.checks.learner import LearnerError, attempt
+from resnet_edu.checks.source import Contract, known, slip
+
+REFERENCE = """
+def init_weights(model):
+    pass  #: model
+    modules = list(model.modules())  #: modules
+    for number, conv in enumerate([m for m in modules if isinstance(m, nn.Conv2d)]):
+        pass  #: bias
+        draw(conv.weight.data, number)  #: draw
+    for number, norm in enumerate([m for m in modules if isinstance(m, nn.BatchNorm2d)]):
+        write(norm.weight.data, norm.bias.data, number)  #: norms
+    pass  #: more
+    return None  #: end
+
+def draw(w, number):
+    pass  #: seed
+    into, channels, side = w[0].numel(), w.shape[0], w.shape[-1]
+    out = channels * side * side
+    spread = (2 / out) ** 0.5  #: spread
+    w.normal_(0, spread)  #: numbers
+
+def write(weight, bias, number):
+    weight.fill_(1.0)  #: one
+    bias.fill_(0.0)  #: zero
+"""
+
+
+@dataclass(frozen=True)
+class _Fans:
+    """What a convolution's spread may depend on."""
+
+    into: int
+    out: int
+    channels: int  # that leave
+    side: int
+
+    @classmethod
+    def of(cls, weight: Tensor) -> "_Fans":
+        area = weight[0, 0].numel()
+        return cls(weight[0].numel(), weight.shape[0] * area, weight.shape[0], weight.shape[-1])
+
+    @property
+    def right(self) -> float:
+        """The spread that is asked for."""
+        return (2 / self.out) ** 0.5
+
+
+#: What a learner's spread may be in place of √(2/fan_out).
+_SPREADS: dict[str, Callable[[_Fans], float]] = {
+    "fan-in-not-fan-out": lambda fan: (2 / fan.into) ** 0.5,
+    "xavier-not-kaiming": lambda fan: (2 / (fan.into + fan.out)) ** 0.5,
+    "relu-gain-forgotten": lambda fan: (1 / fan.out) ** 0.5,
+    "fan-in-and-gain-forgotten": lambda fan: (1 / fan.into) ** 0.5,
+    "spread-is-variance": lambda fan: 2 / fan.out,
+    "kernel-area-forgotten": lambda fan: (2 / fan.channels) ** 0.5,
+    "kernel-side-once": lambda fan: (2 / (fan.channels * fan.side)) ** 0.5,
+    "pytorchs-own-spread": lambda fan: (1 / (3 * fan.into)) ** 0.5,
+    "fixed-spread": lambda fan: 0.01,
+}
+
+
+def _model(bias: bool = False) -> nn.Module:
+    """Five convolutions whose fan-in and fan-out differ, two of them of one shape, and all but one inside."""
+    deep = nn.Sequential(
+        nn.Conv2d(16, 48, 3, bias=bias), nn.BatchNorm2d(48), nn.ReLU(), nn.Conv2d(48, 16, 3, bias=bias)
+    )
+    inside = nn.Sequential(
+        nn.Conv2d(48, 16, 3, bias=bias), nn.BatchNorm2d(16), nn.ReLU(), deep, nn.Conv2d(16, 120, 3, bias=bias)
+    )
+    model = nn.Sequential(
+        nn.Conv2d(3, 48, 5, bias=bias),
+        nn.BatchNorm2d(48),
+        inside,
+        nn.BatchNorm2d(120),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(120, 7),
+    )
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d):
+                module.weight.uniform_(0.2, 0.3)  # like no known start
+            elif isinstance(module, nn.BatchNorm2d):
+                module.weight.fill_(0.37)
+                module.bias.fill_(0.21)
+    return model
+
+
+def _error(trials: Trials, trouble: LearnerError) -> Told | None:
+    """Whether the error comes from a bias that is None: it is gone where the convolutions have one."""
+    if "NoneType" not in str(trouble.error):
+        return None
+    model = _model(bias=True)
+    try:
+        attempt("call", lambda: trials.theirs(model))
+    except LearnerError as other:
+        if "NoneType" in str(other.error):
+            return None
+    return "bias-is-none", trials.stopped(trouble, trials.told("bias-is-none"))
+
+
+def measured(model: nn.Module, before: Mapping[str, Tensor]) -> list[str]:
+    """What is wrong with the start of a model, given its state before: names, and sentences where no name is known."""
+    if not all(compare.finite(t) for t in model.state_dict().values()):
+        return ["not-finite"]
+    convs = {name: m for name, m in model.named_modules() if isinstance(m, nn.Conv2d)}
+    norms = {name: m for name, m in model.named_modules() if isinstance(m, nn.BatchNorm2d)}
+    drawn = {name: m for name, m in convs.items() if _differs(name, m, before)}
+    written = {name: m for name, m in norms.items() if _differs(name, m, before)}
+    top = {name for name, _ in model.named_children()}
+    if drawn.keys() == convs.keys() & top and written.keys() == norms.keys() & top:
+        found = ["only-top-level"]
+    else:
+        found = (
+            [] if len(drawn) == len(convs) else ["some-convolutions-untouched" if drawn else "convolutions-untouched"]
+        )
+        if len(written) < len(norms):
+            found.append("some-batch-norms-untouched" if written else "batch-norms-untouched")
+    if drawn:
+        found += _convolutions([m.weight.detach().double() for m in drawn.values()])
+    if written:
+        found += _batch_norms(list(written.values()))
+    if any(_differs(name, m, before) for name, m in model.named_modules() if isinstance(m, nn.Linear)):
+        found.append("linear-changed")
+    return found
+
+
+def _differs(name: str, module: nn.Module, before: Mapping[str, Tensor]) -> bool:
+    now = {f"{name}.{key}": parameter for key, parameter in module.named_parameters()}
+    return not all(key in before and compare.same(value, before[key]) for key, value in now.items())
+
+
+def _convolutions(weights: Sequence[Tensor]) -> list[str]:
+    spreads = [float(w.std()) for w in weights]
+    if max(spreads) < 1e-9:
+        return ["constant-weights"]
+    if all(_orthogonal(w.flatten(1)) for w in weights):
+        return ["orthogonal-not-normal"]
+    found = []
+    if any(a.shape == b.shape and compare.same(a, b) for a, b in combinations(weights, 2)):
+        found.append("same-numbers")
+    fans = [_Fans.of(w) for w in weights]
+    right = [fan.right for fan in fans]
+    if any(abs(float(w.mean())) > 0.2 * s for w, s in zip(weights, right, strict=True)):
+        found.append("off-center")
+    if all(_uniform(w) for w in weights):
+        found.append("uniform-not-normal")
+    if not _close(spreads, right):
+        known = (name for name, spread in _SPREADS.items() if _close(spreads, [spread(fan) for fan in fans]))
+        fixed = len(spreads) > 1 and _close(spreads, [spreads[0]] * len(spreads))
+        measured = ", ".join(f"{s:.4f}" for s in spreads)
+        wanted = ", ".join(f"{s:.4f}" for s in right)
+        found.append(
+            "fixed-spread"
+            if fixed
+            else next(known, None)
+            or f"The convolutions' standard deviations are {measured}; √(2/fan_out) gives {wanted}. Compare the two "
+            "for one layer by hand."
+        )
+    return found
+
+
+def _uniform(w: Tensor) -> bool:
+    centered = w - w.mean()
+    return float((centered**4).mean() / (centered**2).mean() ** 2) < 2.2  # 3 if normal, 1.8 if uniform
+
+
+def _orthogonal(rows: Tensor) -> bool:
+    rows = rows if rows.shape[0] <= rows.shape[1] else rows.T
+    products = rows @ rows.T
+    lengths = products.diagonal()
+    return float((products - lengths.diag()).abs().max()) < 1e-3 * float(lengths.min())
+
+
+def _close(a: Sequence[float], b: Sequence[float]) -> bool:
+    return all(abs(x / y - 1) < 0.06 for x, y in zip(a, b, strict=True))
+
+
+def _batch_norms(norms: Sequence[nn.BatchNorm2d]) -> list[str]:
+    scale = torch.cat([m.weight.detach() for m in norms])
+    shift = torch.cat([m.bias.detach() for m in norms])
+    ones = torch.ones_like(scale)
+    found = []
+    if compare.same(scale, 0 * ones):
+        found.append("batch-norm-scale-zero")
+    elif not compare.same(scale, ones):
+        found.append("batch-norm-scale-not-one")
+    if not compare.same(shift, 0 * ones):
+        found.append("batch-norm-shift-not-zero")
+    return found
+
+
+CONTRACT = Contract(
+    "init_weights(model)",
+    (),
+    REFERENCE,
+    (
+        known(
+            """
+fan-in-not-fan-out: spread: spread = (2 / into) ** 0.5
+    The convolutions' standard deviation is √(2/fan_in). It should be √(2/fan_out), which keeps the gradient's
+    size on its way back: pass `mode="fan_out"`.
+xavier-not-kaiming: spread: spread = (2 / (into + out)) ** 0.5
+    The convolutions' standard deviation is Xavier's, √(2/(fan_in + fan_out)). It takes no ReLU into account:
+    use Kaiming's, √(2/fan_out).
+relu-gain-forgotten: spread: spread = (1 / out) ** 0.5
+    The convolutions' standard deviation is √(1/fan_out). A ReLU loses half of the variance, so it should be
+    √(2/fan_out): pass `nonlinearity="relu"`.
+fan-in-and-gain-forgotten: spread: spread = (1 / into) ** 0.5
+    The convolutions' standard deviation is √(1/fan_in). It should be √(2/fan_out): fan_out keeps the gradient's
+    size, and the 2 makes up for the ReLU.
+spread-is-variance: spread: spread = 2 / out
+    The convolutions' standard deviation is 2/fan_out: that is the variance. Take its root.
+kernel-area-forgotten: spread: spread = (2 / channels) ** 0.5
+    The convolutions' standard deviation is √(2/out_channels). fan_out is out_channels times the area of the
+    kernel: 9 times as much for a 3×3.
+kernel-side-once: spread: spread = (2 / (channels * side)) ** 0.5
+    The convolutions' standard deviation is √(2/(out_channels·k)) for a k×k kernel. fan_out counts height and
+    width: out_channels·k·k.
+pytorchs-own-spread: spread: spread = (1 / (3 * into)) ** 0.5
+    The convolutions' standard deviation is √(1/(3·fan_in)), which is PyTorch's own start. Draw them with
+    √(2/fan_out).
+fixed-spread: spread: spread = 0.01
+    Every convolution has the same standard deviation. It depends on the layer's size: √(2/fan_out).
+convolutions-untouched: draw: -
+    The convolutions' weights have not changed. Draw them anew, in place: `nn.init.kaiming_normal_(….weight,
+    …)`.
+some-convolutions-untouched: draw: {} if number == 0 else None
+    Some convolutions' weights have not changed. Go through all modules of the model, however deep:
+    `model.modules()`.
+only-top-level: modules: model.modules → model.children
+    Only the modules at the top level of the model are reached, and none inside them. Go through all modules,
+    however deep: `model.modules()`.
+uniform-not-normal: numbers: w.uniform_(-(3**0.5) * spread, 3**0.5 * spread)
+    The convolutions' weights are uniform between two bounds. Draw them from a normal distribution:
+    `nn.init.kaiming_normal_`.
+orthogonal-not-normal: numbers: nn.init.orthogonal_(w)
+    The filters of each convolution are orthogonal to each other. Draw them from a normal distribution:
+    `nn.init.kaiming_normal_`.
+constant-weights: numbers: w.fill_(spread)
+    All weights of a convolution are equal, so all its filters learn the same. Draw them at random.
+same-numbers: seed: torch.manual_seed(0)
+    Two convolutions of one shape have the same numbers. Random numbers repeat where the seed is set again, as
+    with `torch.manual_seed(…)` inside a loop: leave that out.
+linear-changed: more: [m.weight.data.normal_(0, 0.01) for m in modules if isinstance(m, nn.Linear)]
+    The linear layer has changed. It keeps PyTorch's own start: draw only the convolutions anew.
+batch-norms-untouched: norms: -
+    The batch norms have not changed. Set their `weight` to 1 and their `bias` to 0.
+some-batch-norms-untouched: norms: {} if number == 0 else None
+    Some batch norms have not changed. Go through all modules of the model, however deep: `model.modules()`.
+batch-norm-scale-zero: one: 1.0 → 0.0
+    The batch norms' `weight` is 0, so nothing gets through. Set it to 1.
+batch-norm-scale-not-one: one: weight.normal_(1, 0.1)
+    The batch norms' `weight` is not 1. Set it to 1, so that they start by normalizing only.
+batch-norm-shift-not-zero: zero: 0.0 → 1.0
+    The batch norms' `bias` is not 0. Set it to 0, so that they start by normalizing only.
+off-center: numbers: {}; w.add_(spread)
+    The convolutions' weights have a mean far from 0. Draw them around 0.
+not-finite: numbers: w.fill_(float('nan'))
+    Some weights are not finite (NaN or infinity).
+copy-changed: model: model = copy.deepcopy(model) | end: return model
+    The model that was handed over is as it was: a copy was changed, and returned. Leave out the copy and change
+    `model` itself.
+bias-is-none: bias: nn.init.zeros_(conv.bias)
+    A convolution in this model has no bias: its `bias` is None, and None cannot be set. Ask first, `if ….bias
+    is not None`.
+"""
+        ),
+        slip("in-place-under-autograd", IN_PLACE, draw=".data → "),
+    ),
+    "Convolutions start from N(0, 2/fan_out), batch norms from 1 and 0.",
+    names={"copy": copy},
+)
+EFFECT = Effect(
+    CONTRACT, {"": lambda: (_model(),)}, lambda function, arguments: {}, "", error=_error, measured=measured
+)

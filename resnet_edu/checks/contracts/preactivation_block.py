@@ -1,0 +1,130 @@
+"""The pre-activation block: batch norm and ReLU before each convolution, and nothing behind the addition."""
+
+from resnet_edu.checks.contracts import basic_block as basic
+from resnet_edu.checks.contracts.shared import activations, addition, bias, norms
+from resnet_edu.checks.source import Contract, known, slip
+
+REFERENCE = """
+class preactivation_block(nn.Module):
+    def __init__(self, in_channels, out_channels, stride=1):
+        super().__init__()  #: start
+        self.bn1 = nn.BatchNorm2d(in_channels)  #: norm1 norm
+        self.conv1 = nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=False)  #: conv1 conv
+        self.bn2 = nn.BatchNorm2d(out_channels)  #: norm2 norm
+        self.conv2 = nn.Conv2d(out_channels, out_channels, kernel_size=3, stride=1, padding=1, bias=False)  #: conv2 conv
+        self.projected = stride != 1 or in_channels != out_channels  #: when
+        if self.projected:
+            self.proj = nn.Conv2d(in_channels, out_channels, kernel_size=1, stride=stride, padding=0, bias=False)  #: proj conv
+
+    def forward(self, x):
+        out = x  #: keep
+        out = self.bn1(out)  #: bn1 | the first batch norm
+        out = F.relu(out)  #: relu1 | the first ReLU
+        first = out  #: first
+        out = self.conv1(out)  #: run1 | the first convolution
+        out = self.bn2(out)  #: bn2 | the second batch norm
+        out = F.relu(out)  #: relu2 | the second ReLU
+        out = self.conv2(out)  #: run2 | the second convolution
+        way = x  #: way
+        if self.projected:
+            way = self.proj(first)  #: runproj | the projection
+        out = out + way  #: add | the addition
+        return out  #: end
+"""
+
+CONTRACT = Contract(
+    "preactivation_block(in_channels, out_channels, stride=1)",
+    tuple(basic.maps("preactivation_block", *args) for args in ((6, 6), (6, 10, 2), (6, 10), (6, 6, 2))),
+    REFERENCE,
+    (
+        [
+            mistake
+            if mistake.name != "shortcut-never-added"
+            else slip(mistake.name, mistake.message, add="", runproj="")
+            for mistake in addition(projected=False)
+        ],
+        known(
+            """
+shortcut-twice: add: + way → + way + (self.proj(first) if self.projected else way)
+    The shortcut is computed and added twice, F(x) + 2x. Once is enough: look for a `+=` and a `+` that both do
+    it.
+relu-after-addition: add: {}; out = F.relu(out)
+    There is a ReLU after the addition. In the pre-activation block nothing follows it: the sum goes on
+    unchanged, so that the way around all blocks stays free.
+post-activation-order: norm1: in_channels → out_channels | bn1: - | relu1: -
+| run1: out = F.relu(self.bn1(self.conv1(out))) | bn2: - | relu2: - | run2: out = self.bn2(self.conv2(out))
+| proj: {}; self.projbn = nn.BatchNorm2d(out_channels) | runproj: way = self.projbn(self.proj(x))
+| end: return F.relu(out)
+    This is the original block: convolution, batch norm, ReLU. In the pre-activation block each convolution is
+    preceded by its batch norm and ReLU, and nothing follows the addition.
+first-relu-missing: relu1: -
+    There is no ReLU between the first batch norm and the first convolution. The order is batch norm, ReLU,
+    convolution, twice.
+second-relu-missing: relu2: -
+    There is no ReLU between the second batch norm and the second convolution. The order is batch norm, ReLU,
+    convolution, twice.
+all-relus-missing: relu1: - | relu2: -
+    There is no ReLU at all. The order is batch norm, ReLU, convolution, twice.
+first-batch-norm-missing: bn1: -
+    There is no batch norm before the first convolution. The order is batch norm, ReLU, convolution, twice.
+second-batch-norm-missing: bn2: -
+    There is no batch norm before the second convolution. The order is batch norm, ReLU, convolution, twice.
+batch-norms-missing: bn1: - | bn2: -
+    There is no batch norm. The order is batch norm, ReLU, convolution, twice.
+relu-before-batch-norm: bn1: (out) → (F.relu(out)) | relu1: - | bn2: (out) → (F.relu(out)) | relu2: -
+    The ReLU runs before the batch norm. The order is batch norm, ReLU, convolution, twice.
+identity-of-activated-input: way: x → first
+    Where the shapes match, the shortcut carries the normalized and rectified input. It must be the bare input:
+    that free way is what the block is for. Only a projection takes the pre-activated input.
+projection-of-raw-input: runproj: first → x
+    The projection is applied to the bare input. In the original it takes the pre-activated one: batch norm and
+    ReLU run first, and both the first convolution and the projection work on their result.
+projection-of-raw-input: bn1: {}; norm = out | runproj: first → norm
+    The projection takes the input after the batch norm but before the ReLU. It shares the pre-activated input
+    with the first convolution: after both.
+projection-with-batch-norm: proj: {}; self.projbn = nn.BatchNorm2d(out_channels) | runproj: {}; way = self.projbn(way)
+    The projection is followed by a batch norm. In this block it is a bare 1×1 convolution: the next block
+    normalizes.
+projection-without-stride: proj: stride=stride → stride=1
+    The projection does not shrink the map as the convolutions do. Give its 1×1 convolution the same `stride`.
+projection-3x3: proj: kernel_size=1 → kernel_size=3 ;; padding=0 → padding=1
+    The projection has a 3×3 kernel. It is a 1×1 convolution.
+projection-missing: when: self.projected = False
+    The input is added as it is, although its shape is not that of the convolutions' output. Where the stride is
+    not 1 or the channels differ, project it with a 1×1 convolution of the same stride.
+projection-only-for-stride: when:  or in_channels != out_channels →
+    The shortcut is projected only where the stride is not 1. With stride 1 and another number of channels the
+    two ends do not match either: test `stride != 1 or in_channels != out_channels`.
+projection-only-for-channels: when: stride != 1 or →
+    The shortcut is projected only where the channels differ. With stride 2 and equal channels the sizes do not
+    match either: test `stride != 1 or in_channels != out_channels`.
+projection-always: when: self.projected = True
+    The shortcut is projected even where the shapes match. There it must be the bare input.
+stride-in-second-convolution: conv1: stride=stride → stride=1 | conv2: stride=1 → stride=stride
+    The stride sits in the second convolution. It belongs to the first.
+stride-in-both-convolutions: conv2: stride=1 → stride=stride
+    Both convolutions have the stride, so the map shrinks twice while the shortcut shrinks once. Only the first
+    takes `stride`.
+stride-ignored: conv1: stride=stride → stride=1 | proj: stride=stride → stride=1
+or: start: {}; stride = 1
+    The stride is ignored: the map keeps its size. Pass `stride` to the first convolution and to the projection.
+stride-missing-in-main-path: conv1: stride=stride → stride=1
+    The shortcut shrinks the map but the convolutions do not, so the two ends of the addition differ. Pass
+    `stride` to the first convolution.
+"""
+        ),
+        basic.CONVOLUTIONS[:3],
+        known(
+            """
+convolution-shared: run2: conv2 → conv1
+    The same convolution is used twice, so both steps share one set of weights. Make two.
+batch-norm-shared: bn2: bn2 → bn1
+    One batch norm is used twice. Each place has its own mean and variance, and needs a batch norm of its own.
+"""
+        ),
+        bias(),
+        norms(),
+        activations("relu1", "relu2"),
+    ),
+    "Your block computes what the reference computes: nothing stands between one addition and the next.",
+)

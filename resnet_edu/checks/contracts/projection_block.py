@@ -1,0 +1,42 @@
+"""The basic block with a projection around it, whatever the shapes."""
+
+from dataclasses import replace
+
+from resnet_edu.checks.contracts import basic_block as basic
+from resnet_edu.checks.contracts.shared import addition
+from resnet_edu.checks.source import Contract, Mistake, known
+
+
+def _in_one_way(mistake: Mistake) -> Mistake:
+    """Always projected, the other ways to lose the input are a late shortcut or the projection of the residual."""
+    one = mistake.name in {"input-lost", "projection-of-residual"}
+    return replace(mistake, ways=mistake.ways[:1]) if one else mistake
+
+
+CONTRACT = Contract(
+    "ProjectionBlock(in_channels, out_channels, stride=2)",
+    (basic.maps("ProjectionBlock", 6, 10), basic.maps("ProjectionBlock", 6, 12, 1)),
+    basic.REFERENCE.replace("class BasicBlock", "class ProjectionBlock")
+    .replace("stride=1):", "stride=2):")
+    .replace("stride != 1 or in_channels != out_channels", "True"),
+    (
+        addition(),
+        basic.LATE,
+        [_in_one_way(mistake) for mistake in basic.PROJECTIONS],
+        known(
+            """
+projection-missing: when: True → False
+    The input is added as it is, although its shape is not that of the convolutions' output. Where the stride is
+    not 1 or the channels differ, bring it to the same shape: a 1×1 convolution with the same stride, and a
+    batch norm.
+"""
+        ),
+        [_in_one_way(mistake) for mistake in basic.INPUT_LOST],
+        [mistake for mistake in basic.RELUS if mistake.name != "relu-on-shortcut"],
+        basic.NORMS,
+        basic.STRIDES,
+        basic.CONVOLUTIONS,
+        basic.ANYWHERE,
+    ),
+    "Your block computes what the reference computes, both ends of the addition included.",
+)

@@ -1,0 +1,206 @@
+"""A reference as labelled source, known mistakes as edits of its lines, and the code that comes of both.
+
+A line of a reference ends in ``#: labels | what a message calls it``. A mistake gives new text for some
+labels. ``{}`` in it stands for the line as it is, ``old → new`` replaces words in the line, and an empty
+text takes the line out.
+
+>>> text = Source("def double(x):\\n    x = x + x  #: sum\\n    return x")
+>>> print(text.edited({"sum": "+ → -"}))
+def double(x):
+    x = x - x
+    return x
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from resnet_edu.checks import probes
+
+Edits = Mapping[str, str]
+
+#: A number that stands for the learner's own, whatever it is: `eps` and `momentum` of a batch norm.
+THEIRS = 0.0123
+
+#: What the file of a reference is called in a traceback.
+FILE = "<reference>"
+
+
+class NotHereError(Exception):
+    """An edit speaks of words that this text does not have."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A reference in lines, some of which have labels."""
+
+    text: str
+
+    @cached_property
+    def lines(self) -> tuple[tuple[str, frozenset[str], str], ...]:
+        """Each line's code, its labels, and its words."""
+        found = []
+        for line in self.text.strip("\n").split("\n"):
+            code, _, comment = line.partition("  #: ")
+            labels, _, words = comment.partition(" | ")
+            found.append((code, frozenset(labels.split()), words))
+        return tuple(found)
+
+    def words(self, line: int, place: Mapping[str, int]) -> str:
+        """What a message calls a line, counted from 1, with the numbers that it knows."""
+        return self.lines[line - 1][2].format_map(place) if 0 < line <= len(self.lines) else ""
+
+    def edited(self, *edits: Edits) -> str:
+        """The text after these edits, one after the other, with as many lines as before.
+
+        Raises NotHereError where one of them finds nothing to change.
+        """
+        lines = [code for code, _, _ in self.lines]
+        for one in edits:
+            for label, new in one.items():
+                places = [number for number, (_, labels, _) in enumerate(self.lines) if label in labels]
+                after = {number: _line(lines[number], new) for number in places}
+                if all(lines[number] == after[number] for number in places):
+                    raise NotHereError(label)
+                for number in places:
+                    lines[number] = after[number]
+        return "\n".join(lines)
+
+
+def _line(line: str, new: str) -> str:
+    """One line after an edit; as it was where the edit does not find its words."""
+    indent = line[: len(line) - len(line.lstrip())]
+    code = line.strip()
+    for step in new.split(" ;; "):
+        before, arrow, after = step.partition(" → ")
+        code = code.replace(before, after) if arrow else step.replace("{}", code) or "pass"
+    return indent + code
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A known mistake: its stable name, what to tell the learner, and the edits that make it, in one way or several."""
+
+    name: str
+    message: str
+    ways: tuple[Edits, ...] = ()
+    #: It passes, with this word.
+    remark: bool = False
+    #: Tried only where the learner's code calls one of these functions of torch.
+    calls: frozenset[str] = frozenset()
+
+
+def slip(name: str, message: str, *ways: Edits, calls: str = "", remark: bool = False, **edits: str) -> Mistake:
+    """A known mistake; several ``ways`` to make it, or one as keywords: ``label="edit"``."""
+    return Mistake(name, message, ways or (edits,), remark, frozenset(calls.split()))
+
+
+def known(text: str) -> list[Mistake]:
+    """Known mistakes as text: a line with the name and the edits, other ways to make it, and below what to say.
+
+    >>> [mistake] = known('''
+    ... relu-missing: relu: -
+    ... or: relu: F.relu(x) → x | last: {}; x = x + 0
+    ...     There is no ReLU after the batch norm.
+    ... ''')
+    >>> mistake.ways[1]["last"], mistake.message
+    ('{}; x = x + 0', 'There is no ReLU after the batch norm.')
+    """
+    found: list[tuple[str, list[dict[str, str]], list[str]]] = []
+    for line in text.strip().split("\n"):
+        if line.startswith(" "):
+            found[-1][2].append(line.strip())
+            continue
+        name, _, rest = line.partition(": ") if not line.startswith("| ") else ("|", "", line[2:])
+        pairs = [part.partition(": ") for part in rest.split(" | ")]
+        way = {label: "" if edit == "-" else edit + " " * edit.endswith("→") for label, _, edit in pairs}
+        if name == "|":  # the line before goes on
+            found[-1][1][-1].update(way)
+        elif name == "or":
+            found[-1][1].append(way)
+        else:
+            found.append((name, [way], []))
+    return [Mistake(name, " ".join(words), tuple(some)) for name, some, words in found]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to call the learner's code: the arguments, and for a module the shapes of its inputs."""
+
+    args: tuple[Any, ...]
+    inputs: tuple[tuple[int, ...], ...] = ()
+    call: str = ""
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a check holds a learner's class or function against. The reference defines the name of the signature."""
+
+    signature: str
+    cases: tuple[Case, ...]
+    reference: str
+    known: tuple[Mistake | Sequence[Mistake], ...]
+    passed: str
+    #: Other right answers, as edits of the reference.
+    variants: tuple[Edits, ...] = ({},)
+    #: A call that should raise ValueError; one that does not is worth a word, and no mistake.
+    refused: Case | None = None
+    #: The mistake that an error gives away, by the beginning of Python's words.
+    errors: Mapping[str, str] = field(default_factory=dict)
+    #: What the reference may speak of beside torch, nn and F.
+    names: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What is to be written."""
+        return self.signature.partition("(")[0]
+
+    @cached_property
+    def mistakes(self) -> tuple[Mistake, ...]:
+        """Every known mistake."""
+        return tuple(chain.from_iterable([one] if isinstance(one, Mistake) else one for one in self.known))
+
+    @cached_property
+    def source(self) -> Source:
+        """The reference in lines."""
+        return Source(self.reference)
+
+    def made(self, *edits: Edits) -> Callable[..., Any]:
+        """The reference with these edits, compiled. Raises NotHereError where one cannot be made."""
+        return self.compiled(self.source.edited(*edits))
+
+    def compiled(self, text: str) -> Callable[..., Any]:
+        """What an edited text defines. Raises NotHereError if it is no Python."""
+        namespace = {**_NAMES, **self.names}
+        try:
+            exec(_code(text), namespace)
+        except (SyntaxError, NameError) as error:
+            raise NotHereError(str(error)) from error
+        made: Callable[..., Any] = namespace[self.name]
+        return made
+
+
+_NAMES = {"torch": torch, "nn": nn, "F": F, "THEIRS": THEIRS, "__name__": "reference"}
+_NAMES |= {name: getattr(probes, name) for name in probes.__all__}
+
+
+@lru_cache(4096)
+def _code(text: str) -> Any:
+    return compile(text, FILE, "exec")
+
+
+def ways(mistakes: Sequence[Mistake]) -> Iterator[tuple[Mistake, Edits]]:
+    """Each mistake in each way to make it."""
+    return ((mistake, way) for mistake in mistakes for way in mistake.ways)
+
+
+def changes_in_place(text: str) -> bool:
+    """Whether code writes into a tensor that it was given."""
+    return re.search(r"\w_\(|inplace=True|[-+*]=", text) is not None
