@@ -5,6 +5,7 @@ layer of the learner's, of the same kind and shape: one that was given the same 
 is left in the order of use. So the order in which a learner's code runs does not matter.
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -440,6 +441,8 @@ def _fails_alike(run: Run, seen: Seen) -> bool:
     theirs = seen.trouble.failed if seen.trouble is not None and seen.trouble.doing == "forward" else None
     if mine is None or theirs is None or mine.kind != theirs.kind or mine.again != theirs.again:
         return False
+    if seen.trouble is None or _letters(run.error) != _letters(seen.trouble.error):
+        return False
     if mine.window != theirs.window:
         return False
     a = [t for t in mine.inputs if not isinstance(t, nn.Parameter)]
@@ -454,6 +457,11 @@ def _fails_alike(run: Run, seen: Seen) -> bool:
             return False
         left = [t for t in left if t is not other]
     return not left
+
+
+def _letters(error: BaseException | None) -> str:
+    """What an error says, without its numbers."""
+    return re.sub(r"[^a-z]+", " ", str(error).lower())
 
 
 def memories(seen: Seen, room: list[int]) -> list[Memory | None]:

@@ -218,3 +218,14 @@ def test_weights_are_paired_by_the_numbers_that_they_were_given():
     assert paired[0] is module.first.weight
     assert paired[1] is module.second.weight
     assert run.differs is None
+
+
+def test_code_that_always_stops_with_an_error_never_passes():
+    class NoStatistics(Block):
+        def forward(self, x):
+            x = F.batch_norm(self.first(x), None, None, self.norm1.weight, self.norm1.bias, training=False)
+            return F.relu(x)
+
+    feedback = checks.basic_block(NoStatistics)
+    assert not feedback.passed
+    assert "stopped with an error" in feedback.message
