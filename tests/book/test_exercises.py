@@ -62,10 +62,12 @@ def leans_on(chapter: Path, number: int) -> list[str]:
     missing, needed = used - defined, []
     statements = [statement for source, _ in code[:number] for statement in ast.parse(source).body]
     for statement in reversed(statements):
-        gives, takes = names(statement)
+        defines, takes = names(statement)
+        # What a function or class defines inside, its arguments too, is nobody else's.
+        gives = {statement.name} if isinstance(statement, ast.FunctionDef | ast.ClassDef) else defines
         if gives & missing:
             needed.append(ast.unparse(statement))
-            missing = (missing - gives) | (takes - gives)
+            missing = (missing - gives) | (takes - defines)
     return needed[::-1]
 
 
