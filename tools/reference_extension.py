@@ -6,6 +6,7 @@ scripts from another host, and a link's title shows a sentence as well.
 """
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import directives as markup
@@ -14,7 +15,7 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.search.en import SearchEnglish
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 GLOSSARY = "book/glossary"
 QUESTIONS = "book/questions"
@@ -151,6 +152,40 @@ class Coverage(FromChapters):
         return [self.table(["concept", "explained in", "figure", "cell", "question", "exercise"], rows)]
 
 
+class Lessons(FromChapters):
+    """`lessons`: how many questions and exercises each chapter has, and the minutes of its exercises."""
+
+    def run(self) -> list[nodes.Node]:
+        rows = []
+        for chapter in self.chapters():
+            count = Counter(element.kind for element in chapter.elements)
+            minutes = sum(element.minutes for element in chapter.elements)
+            title = [nodes.Text(f"{chapter.number} · "), self.link(chapter, None, plain(chapter.title))]
+            cells = [str(number) for number in (count["predict"], count["exercise"], minutes)]
+            rows.append([title, *([nodes.Text(cell)] for cell in cells)])
+        return [self.table(["chapter", "questions", "exercises", "minutes"], rows)]
+
+
+class Ask(SphinxRole):
+    """`` {ask}`03_stem: a 300 × 300 image` ``: a link to the one question or exercise of a page that says so.
+
+    It shows the question's own words, or the exercise's title and minutes.
+    """
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        page, _, words = self.text.partition(": ")
+        path = Path(self.env.srcdir) / "book" / f"{page}.md"
+        try:
+            found = survey.asking(survey.Chapter(path), words)
+        except (LookupError, OSError, markup.MarkupError) as problem:
+            return [], [self.inliner.reporter.warning(f"{{ask}}: {problem}", line=self.lineno)]
+        self.env.note_dependency(str(path))
+        size = f" ({found.minutes} min)" if found.kind == "exercise" else ""
+        target = self.env.app.builder.get_relative_uri(self.env.docname, f"book/{page}")
+        uri = f"{target}#{found.anchor}"
+        return [nodes.reference("", plain(found.title) + size, refuri=uri, internal=True)], []
+
+
 def plain(title: str) -> str:
     return re.sub(r"[`*$\\]", "", title)
 
@@ -201,6 +236,8 @@ class Words(SearchEnglish):
 def setup(app: Sphinx) -> dict:
     app.add_directive("exercise-index", ExerciseIndex)
     app.add_directive("coverage", Coverage)
+    app.add_directive("lessons", Lessons)
+    app.add_role("ask", Ask())
     app.add_search_language(Words)
     app.connect("env-before-read-docs", read_glossary)
     app.connect("env-before-read-docs", read_questions)

@@ -133,6 +133,18 @@ def where(kind: str, concept: Concept, chapters: list[Chapter]) -> tuple[Chapter
     return None
 
 
+def asking(chapter: Chapter, words: str) -> Element:
+    """The one question or exercise of a chapter whose title holds these words.
+
+    Raises LookupError where none or more than one does. Why not by its id: that counts, and another question may be
+    put before it.
+    """
+    found = [each for each in chapter.elements if each.kind in ("predict", "exercise") and words in each.title]
+    if len(found) != 1:
+        raise LookupError(f"{len(found)} questions and exercises of {chapter.path.name} say {words!r}; one should")
+    return found[0]
+
+
 def anchor_of(heading: str) -> str:
     """The id that Sphinx gives to a heading; nothing for none."""
     return nodes.make_id(re.sub(r"[*`$\\]|\[|\]\([^)]*\)", "", heading))
