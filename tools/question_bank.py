@@ -26,7 +26,7 @@ import re
 import sys
 import textwrap
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -35,6 +35,7 @@ from xml.etree import ElementTree as ET
 import directives as markup
 from address import commit, home, known
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from notebooks import Book, Chapter
 
@@ -117,16 +118,22 @@ def plain(text: str) -> str:
 # ----------------------------------------------------------------------------------------- from the book
 
 
+def formula(opening: str, closing: str) -> Callable[..., str]:
+    """A rule of the renderer that leaves a formula to whoever shows the HTML."""
+
+    def rule(_: object, tokens: Sequence[Token], at: int, *__: object) -> str:
+        return f"{opening}{html.escape(tokens[at].content.strip())}{closing}"
+
+    return rule
+
+
 def renderer() -> MarkdownIt:
     """Markdown to HTML, with formulas as Moodle, Canvas and Anki typeset them."""
     markdown = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin)
 
-    def formula(opening: str, closing: str):
-        return lambda _, tokens, at, options, env: f"{opening}{html.escape(tokens[at].content.strip())}{closing}"
-
-    markdown.add_render_rule("math_inline", lambda *given: formula(r"\(", r"\)")(*given))
+    markdown.add_render_rule("math_inline", formula(r"\(", r"\)"))
     for rule in ("math_inline_double", "math_block", "math_block_label"):
-        markdown.add_render_rule(rule, lambda *given: formula(r"\[", r"\]")(*given))
+        markdown.add_render_rule(rule, formula(r"\[", r"\]"))
     return markdown
 
 
