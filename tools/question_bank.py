@@ -489,7 +489,8 @@ def anki(questions: Iterable[Question]) -> str:
     out.write("#separator:tab\n#html:true\n#notetype:Basic\n#guid column:1\n#deck column:4\n#tags column:5\n")
     rows = csv.writer(out, delimiter="\t", lineterminator="\n")
     for question in questions:
-        deck = f"{TITLE}::{question.page.replace('::', ': ')}"
+        # Anki sorts decks as text: chapter 10 comes after chapter 9 only if that is 09.
+        deck = f"{TITLE}::{re.sub(r'^(?=[0-9][.])', '0', question.page).replace('::', ': ')}"
         rows.writerow([question.ident, _front(question), _back(question), deck, f"resnets {question.source}"])
     return out.getvalue()
 
@@ -504,14 +505,19 @@ def _lettered(question: Question) -> dict[int, tuple[str, markup.Choice]]:
 
 
 def _front(question: Question) -> str:
-    rows = [question.prompt]
+    rows = []
     items = "<br>".join(f"<b>{letter}</b> {choice.text}" for letter, choice in _lettered(question).values())
     if items:
         rows.append(f"<p>{items}</p>")
     if question.asked.type == "multiple":
         rows.append("<p>More than one may be right.</p>")
     rows += [f"<details><summary>Hint</summary>{hint}</details>" for hint in question.asked.hints]
-    return "\n".join(rows)
+    return "\n".join([question.prompt, *_left(rows)])
+
+
+def _left(rows: list[str]) -> list[str]:
+    """What has several lines: Anki centers whatever does not say otherwise."""
+    return ['<div style="text-align: left">', *rows, "</div>"] if rows else []
 
 
 def _back(question: Question) -> str:
@@ -523,11 +529,11 @@ def _back(question: Question) -> str:
     else:
         right = [letters[int(key)] for key in asked.answer.split()]
         told = "<br>".join(f"{letter} {choice.text}" for letter, choice in right)
-    rows = [f"<p><b>{told}</b></p>", question.why, question.slips]
+    rows = [text for text in (question.why, question.slips) if text]
     said = "".join(f"<li>{letter}: {choice.feedback}</li>" for letter, choice in letters.values() if choice.feedback)
     if said:
         rows.append(f"<ul>{said}</ul>")
-    return "\n".join(row for row in rows if row)
+    return "\n".join([f"<p><b>{told}</b></p>", *_left(rows)])
 
 
 # ------------------------------------------------------------------------------------------- the command

@@ -237,7 +237,9 @@ def anki(folder: Path) -> dict[str, Read]:
     assert (header["separator"], header["html"]) == ("tab", "true")
     guid, deck, tags = (int(header[f"{name} column"]) - 1 for name in ("guid", "deck", "tags"))
     found = {}
+    decks = []
     for row in csv.reader(io.StringIO("".join(lines[len(head) :])), delimiter="\t"):
+        decks.append(row[deck])
         assert len(row) == 5
         front, back = [field for at, field in enumerate(row) if at not in (guid, deck, tags)]
         page = row[guid].split("-")[1]
@@ -264,6 +266,8 @@ def anki(folder: Path) -> dict[str, Read]:
                 said = {f"{letters[one[0]]}: {one[3:]}" for one in said}
         hints = re.findall(r"<details><summary>Hint</summary>(.*?)</details>", front, re.DOTALL)
         found[row[guid]] = Read(asked, first_paragraph(front), right, said, why, [text(hint) for hint in hints])
+    chapters = [one for one in decks if re.search(r"::\d", one)]
+    assert chapters == sorted(chapters), "Anki sorts decks by their names"
     return found
 
 
