@@ -11,7 +11,7 @@ PORT ?= 8000
 CUDA := ^(nvidia-|cuda-|triton)
 
 .DEFAULT_GOAL := help
-.PHONY: help book offline test notebooks published-notebooks check serve bench times mutants map lock clean
+.PHONY: help book offline test notebooks published-notebooks check serve bench times mutants questions map lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ mutants: $(READY)  ## plant faults in the package and see which ones no test not
 
 times: $(READY)  ## seconds and peak memory of each chapter, run from nothing
 	@$(BIN)/python tools/times.py
+
+questions: $(READY)  ## write the questions for Moodle, Canvas and Anki, and the list of exercises, into _build/questions
+	@$(BIN)/python tools/question_bank.py
 
 map: $(READY)  ## print the floors and rooms of the package, and which opens which
 	@$(BIN)/python tools/floors.py

@@ -673,7 +673,9 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
     const opened = leaves.length > groups.length;
     for (const group of groups) {
       const least = group.columns.length > 1 ? 110 : opened ? 30 : 44;
-      group.least = Math.min(least, width / groups.length);
+      // On the narrowest page a layer of many blocks gets what the other rooms can spare.
+      const share = crowded(group.columns.length) ? Math.max(width - 30 * (groups.length - 1), width / groups.length) : width / groups.length;
+      group.least = Math.min(least, share);
       group.natural = crowded(group.columns.length) ? CROWD * width : Math.max(group.least, group.columns.reduce((all, column) => all + column, 0));
     }
     const sum = (key) => groups.reduce((all, group) => all + group[key], 0);
@@ -689,7 +691,7 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
         const to = from + (given * column) / inside;
         const box = boxes[spots.length];
         // Slices that would merge into a bar are cut thinner, with a gap between each and the next.
-        if (crowded(group.columns.length)) box.length = Math.min(box.length, Math.max((to - from) * 0.6, 1.2));
+        if (crowded(group.columns.length)) box.length = Math.min(box.length, Math.max((to - from) * 0.48, 0.8));
         const x = clamp((from + to - box.length - box.right) / 2, 0, Math.max(0, width - box.length - box.right));
         spots.push({ ...box, x, column: { from, to } });
         from = to;

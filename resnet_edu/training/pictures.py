@@ -20,7 +20,15 @@ def _hidden(name: str) -> bool:
 
 
 def folders_in(root: Path) -> list[str]:
-    """The folders in this one, without hidden ones and what systems leave behind, in alphabetical order."""
+    """The folders in this one, without hidden ones and what systems leave behind, in alphabetical order.
+
+    >>> import tempfile
+    >>> root = Path(tempfile.mkdtemp())
+    >>> for name in ("wolf", "dog", "__MACOSX", ".git"):
+    ...     (root / name).mkdir()
+    >>> folders_in(root)
+    ['dog', 'wolf']
+    """
     return sorted(path.name for path in root.iterdir() if path.is_dir() and not _hidden(path.name))
 
 
@@ -78,6 +86,14 @@ def class_folders(root: Path) -> list[str]:
 
 def read_pictures(path: Path, root: Path, size: int, skipped: list[str]) -> Tensor:
     """Every picture below the folder, ``(N, 3, size, size)``; names of other files are added to ``skipped``.
+
+    >>> import tempfile
+    >>> root, skipped = Path(tempfile.mkdtemp()), []
+    >>> (root / "dog").mkdir()
+    >>> Image.new("RGB", (40, 30)).save(root / "dog/a.png")
+    >>> _ = (root / "dog/notes.txt").write_text("not a picture")
+    >>> tuple(read_pictures(root / "dog", root, 16, skipped).shape), [Path(name).name for name in skipped]
+    ((1, 3, 16, 16), ['notes.txt'])
 
     Raises ValueError if there is none.
     """
