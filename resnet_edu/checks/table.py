@@ -1,8 +1,13 @@
 """A table of what the checks recognize, computed by making every known mistake and asking for its name."""
 
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_all_start_methods, get_context
 from typing import Any
+
+import torch
 
 from resnet_edu.checks.contracts import CONTRACTS
 from resnet_edu.checks.effects import Effect
@@ -96,13 +101,27 @@ def mistakes_table(*only: str) -> MistakesTable:
 
     A mistake that can be made in several ways counts as diagnosed if each of them is.
     """
+    chosen = only or tuple(CONTRACTS)
+    work = [(check, number) for check in chosen for number, _ in enumerate(known_mistakes(check))]
+    named: dict[str, dict[str, bool]] = {check: {} for check in chosen}
+    for (check, _), (name, found) in zip(work, _all_made(work), strict=True):
+        named[check][name] = named[check].get(name, True) and found
+    return MistakesTable([Row(check, len(found), sum(found.values())) for check, found in named.items()])
+
+
+def _all_made(work: list[tuple[str, int]]) -> list[tuple[str, bool]]:
+    """Whether each is called by its name; several at a time where the system can copy a process."""
+    workers = min(os.cpu_count() or 1, len(work) // 50)
+    if workers < 2 or "fork" not in get_all_start_methods():
+        return [_made(item) for item in work]
+    # A copy of a process has none of its threads, so it must not wait for torch's.
+    with ProcessPoolExecutor(workers, get_context("fork"), torch.set_num_threads, (1,)) as pool:
+        return list(pool.map(_made, work, chunksize=10))
+
+
+def _made(item: tuple[str, int]) -> tuple[str, bool]:
     from resnet_edu import checks
 
-    rows = []
-    for check in only or CONTRACTS:
-        named: dict[str, bool] = {}
-        for known in known_mistakes(check):
-            feedback = getattr(checks, check)(known.code)
-            named[known.name] = named.get(known.name, True) and feedback.mistakes == (known.name,)
-        rows.append(Row(check, len(named), sum(named.values())))
-    return MistakesTable(rows)
+    check, number = item
+    known = list(known_mistakes(check))[number]
+    return known.name, getattr(checks, check)(known.code).mistakes == (known.name,)
