@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from resnet_edu.counting.steps import Step, block_of, layer_of
+from resnet_edu.counting.steps import Shape, Step, block_of, layer_of
 
 #: The image, which lies above the first row.
 IMAGE = -1
@@ -73,6 +73,22 @@ def sources(steps: Sequence[Step]) -> list[tuple[int, ...]]:
     (4, -1)
     """
     return [tuple(max(place - back, IMAGE) for back in step.reads) for place, step in enumerate(steps)]
+
+
+def channels_first(steps: Sequence[Step], shape: Shape) -> Shape:
+    """The shape of a map as ``(C, H, W)``, also where the network keeps its channels last, as Swin does.
+
+    A linear layer works on the last number of a map. What one makes, and no convolution or pooling does, has its
+    channels there.
+
+    >>> patch = Step("mlp", "linear", (4, 6, 12), (4, 6, 12), 156, 3456, 1)
+    >>> channels_first([patch], (4, 6, 12)), channels_first([], (4, 6, 12))
+    ((12, 4, 6), (4, 6, 12))
+    """
+    if len(shape) != 3:
+        return shape
+    made = {step.operation.partition(" ")[0] for step in steps if step.output == shape}
+    return (shape[2], *shape[:2]) if "linear" in made and not made & {"conv", "max-pool", "average"} else shape
 
 
 def shortcuts(steps: Sequence[Step]) -> list[Shortcut]:

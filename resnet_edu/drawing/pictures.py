@@ -66,7 +66,8 @@ def journey(steps: Sequence[Step], parts: Sequence[graph.Part] | None = None) ->
     """
     clauses = []
     for part in graph.parts(steps) if parts is None else parts:
-        start, end = steps[part.start].input, steps[part.stop - 1].output
+        start = graph.channels_first(steps, steps[part.start].input)
+        end = graph.channels_first(steps, steps[part.stop - 1].output)
         count = len(part.blocks)
         blocks = f" in {count} block{'s' if count > 1 else ''}"
         if part.blocks and len(start) == len(end) == 3:

@@ -158,13 +158,14 @@ def _groups(steps: Sequence[Step], level: str) -> list[_Group]:
     groups = [_Group("image", "image", steps[0].input)]
     for part in graph.parts(steps):
         if level == "layer":
-            groups.append(_Group(part.name, part.role, steps[part.stop - 1].output, 1, len(part.blocks)))
+            shape = graph.channels_first(steps, steps[part.stop - 1].output)
+            groups.append(_Group(part.name, part.role, shape, 1, len(part.blocks)))
             continue
         starts = {block.start for block in part.blocks}
         for shape, members in groupby(graph.runs(part), lambda run: steps[run[2] - 1].output):
             runs = list(members)
             blocks = sum(start in starts for _, start, _ in runs)
-            groups.append(_Group(part.name, part.role, shape, blocks or 1, blocks))
+            groups.append(_Group(part.name, part.role, graph.channels_first(steps, shape), blocks or 1, blocks))
     return groups
 
 

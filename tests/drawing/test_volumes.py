@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from resnet_edu.counting import arithmetic
 from resnet_edu.counting.graph import by_block, by_layer
@@ -270,7 +271,6 @@ def test_a_kernel_lies_inside_its_map_and_its_number_inside_the_next(side, kerne
 
 
 def test_filters_show_their_groups_and_the_words_say_what_a_filter_makes():
-    nn = pytest.importorskip("torch").nn
     depthwise = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.Conv2d(8, 16, 1), nn.ReLU())
     picture = volumes.draw(depthwise, (8, 12, 12), level="operation")
     assert "each of 8 filters is 1×3×3, reads 8×12×12 and makes one channel of 8×12×12" in picture.alt
@@ -284,3 +284,28 @@ def test_a_pooling_reads_one_channel_and_says_so():
     picture = volumes.draw(PIECES["head"], level="operation")
     assert "a window of 7×7 in one channel at a time turns 512×7×7 into 512×1×1" in picture.alt
     assert "each of 1000 weighted sums reads all 512 numbers" in picture.alt
+
+
+class ChannelsLast(nn.Module):
+    """As Swin keeps its maps: a patch convolution, then linear layers on the last number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 12, 4, 4)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(12), nn.Linear(12, 24), nn.GELU(), nn.Linear(24, 12)) for _ in range(2)
+        )
+        self.fc = nn.Linear(12, 5)
+
+    def forward(self, x):
+        x = self.patches(x).permute(0, 2, 3, 1)
+        for block in self.blocks:
+            x = x + block(x)
+        return self.fc(x.mean((1, 2)))
+
+
+def test_maps_that_keep_their_channels_last_are_drawn_with_the_sides_they_have():
+    picture = volumes.draw(ChannelsLast(), (3, 16, 24))
+    assert "12×4×6" in picture.svg
+    assert "4×6×12" not in picture.svg + picture.alt
+    assert "keeps 4×6 pixels a side and 12 channels" in picture.alt
