@@ -25,8 +25,8 @@ offline: book  ## pack the built book into _build/resnets-block-by-block.zip
 
 test: check book  ## lint, check types, build the book and test everything
 	@$(BIN)/python tools/system_programs.py dot chromium node
-	# A file stays on one core; two cores take files side by side. No test measures time.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --durations 20
+	# Two cores take tests side by side, each a run of neighbors, for they share what a file sets up. No test measures time.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --durations 20
 
 check: $(READY)  ## lint, types, and notebooks up to date
 	$(BIN)/ruff check .

@@ -95,7 +95,7 @@
       this.code = h("pre", { tabindex: 0 });
       this.table = h("div", { class: "board" });
       this.challenges = h("ul", { class: "challenges" });
-      this.panel = h("div", { class: "panel" }, h("h3", {}, "Training error"), this.curves);
+      this.panel = h("div", { class: "panel" }, h("p", { class: "name" }, "Training error"), this.curves);
       card.append(
         h("div", { class: "controls" }, this.presets, Object.values(this.controls).map(({ node }) => node)),
         h("div", { class: "body" },

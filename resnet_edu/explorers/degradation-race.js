@@ -94,7 +94,7 @@
       };
       const panel = (name, title) => {
         const picture = svg("svg", { role: "img" });
-        return { picture, node: h("div", { class: `panel ${name}` }, h("h3", {}, title), picture) };
+        return { picture, node: h("div", { class: `panel ${name}` }, h("p", { class: "name" }, title), picture) };
       };
       this.curves = panel("curves", "Training error");
       this.profile = panel("profile", "Gradient in every convolution");
