@@ -458,7 +458,8 @@ def page(app: Sphinx, name: str, template: str, context: dict, doctree: nodes.do
     # Sphinx adds to the lists that it has handed out, so this comes before new lists replace them.
     from resnet_edu import explorers
 
-    for script in ("outline.js", "progress.js", *(("review.js",) if "progress-list" in body else ())):
+    parts = {"review.js": 'class="progress-list"', "figures.js": 'class="re-picture"'}
+    for script in ("outline.js", "progress.js", *(script for script, mark in parts.items() if mark in body)):
         app.add_js_file(script, loading_method="defer")
     found = [tag for tag in explorers.SCRIPTS if f"<{tag}" in body]
     for script in dict.fromkeys(script for tag in found for script in explorers.SCRIPTS[tag]):
