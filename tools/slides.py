@@ -2,9 +2,9 @@
 
     python tools/slides.py
 
-A slide is what a chapter shows, a figure, code with its output, a question, a table or a formula, under the heading where
-it stands and with the sentence that leads to it. All prose goes into the speaker's notes, and on the first slide what
-learners believe, what to ask and what to draw (book/teach.md). Answers wait for a key. Explorers work.
+A slide is what a chapter shows, a figure, code with its output, a question, a table or a formula, under the heading
+where it stands and with the sentence that leads to it. All prose goes into the speaker's notes, and on the first
+slide what learners believe, what to ask and what to draw (book/teach.md). Answers wait for a key. Explorers work.
 
 Why not RISE, nbconvert or reveal.js: they show a notebook's cells, without the book's questions, figures and
 explorers, and load their scripts from another host.
@@ -59,7 +59,7 @@ def sentences(paragraph: Tag) -> list[str]:
 
 
 def leading(paragraphs: list[Tag]) -> str:
-    """The sentence that leads to what comes next: the last one if it ends in a colon, else the first of its paragraph."""
+    """The sentence that leads to what comes next: the last one if it ends in a colon, else its paragraph's first."""
     if not paragraphs:
         return ""
     said = sentences(paragraphs[-1])
@@ -115,7 +115,7 @@ def slides(article: Tag) -> Iterator[Slide]:
 
 
 def shown(block: Tag) -> str:
-    """A block without what belongs to a page: a figure's folded code, hints, feedback, and the question's own script."""
+    """A block without what belongs to a page: a figure's folded code, hints, feedback, a question's script."""
     for one in block.select(".book-code, .predict-hint, .predict-wrong, .predict-feedback, .figure-save"):
         one.decompose()
     if block.name != "predict-question":
@@ -166,8 +166,8 @@ def deck(page: Path, advice: list[str]) -> str:
         head = f"<h2>{slide.heading}</h2>" if slide.heading else ""
         line = f'<p class="line">{slide.line}</p>' if slide.line else ""
         parts.append(
-            f'<section class="slide {slide.kind}" tabindex="-1" aria-label="Slide {number} of {len(found)}">{head}{line}'
-            f'<div class="body"><div class="fit">{slide.body}</div></div>'
+            f'<section class="slide {slide.kind}" tabindex="-1" aria-label="Slide {number} of {len(found)}">'
+            f'{head}{line}<div class="body"><div class="fit">{slide.body}</div></div>'
             f'<aside class="notes" aria-label="Notes">{"".join(slide.notes)}</aside></section>'
         )
     return f"""<!doctype html>

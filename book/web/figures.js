@@ -12,6 +12,10 @@
     const [from, to] = [picture, copy].map((root) => [root, ...root.querySelectorAll("*")]);
     const hidden = [];
     from.forEach((original, at) => {
+      const variable = (text) => text.replace(/var\((--[\w-]+)(?:,\s*([^()]*))?\)/g, (_, name, other) => getComputedStyle(original).getPropertyValue(name).trim() || other || "none");
+      for (const { name, value } of [...to[at].attributes]) if (value.includes("var(--")) to[at].setAttribute(name, variable(value));
+      // What is drawn through <use> takes its looks from there.
+      if (original.closest("defs, symbol, clipPath, mask, marker")) return;
       const style = getComputedStyle(original);
       if (at && (style.display === "none" || style.visibility === "hidden")) hidden.push(to[at]);
       const inherited = at ? getComputedStyle(original.parentNode) : null;
