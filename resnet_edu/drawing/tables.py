@@ -51,9 +51,8 @@ _STYLE = (
     ".re-table thead th{font-weight:600;border-bottom:2px solid currentColor}"
     ".re-table tfoot th,.re-table tfoot td{font-weight:600;border-top:2px solid currentColor;border-bottom:0}"
     ".re-table .re-words{text-align:left}.re-table .re-middle{text-align:center}"
-    # Nor does what a cell across several columns says scroll away.
-    ".re-table .re-stay{display:inline-block;position:sticky;left:.5em;right:.5em}"
     ".re-table.re-tight table{font-size:.8rem}.re-table.re-tight th,.re-table.re-tight td{padding:.28em .4em}"
+    ".re-table.re-tight td:not(:has(b)){white-space:normal}"
     ".re-table i{display:inline-block;width:.8em;height:.8em;margin-right:.5em;vertical-align:-.05em;"
     "border-radius:2px;border:1px solid}"
     ".re-table b{display:inline-block;font-weight:400;text-align:left;padding:0 .3em;margin:.15em 0;"
@@ -85,7 +84,7 @@ class Table:
         total: Sequence[str] = (),
         rooms: Sequence[str] = (),
         words: int = 1,
-        merge: bool = False,
+        centered: bool = False,
         remarks: Sequence[str] = (),
     ) -> None:
         self.caption = caption
@@ -95,8 +94,8 @@ class Table:
         """The last row, set apart; may be empty."""
         self.rooms = rooms
         """For each row the room whose color marks it, or nothing."""
-        self.merge = merge
-        """Whether HTML centers the cells, and draws equal neighbors in a row as one."""
+        self.centered = centered
+        """Whether HTML centers the cells."""
         self.words = words
         """How many columns, from the first, hold words and stand to the left; the others hold numbers."""
         self.remarks = remarks
@@ -123,12 +122,12 @@ class Table:
         return str(self)
 
     def _repr_html_(self) -> str:
-        side = ' class="re-middle"' if self.merge else ' class="re-words"'
+        side = ' class="re-middle"' if self.centered else ' class="re-words"'
         classes = [side if n < self.words else "" for n in range(len(self.columns))]
         classes[0] = ' class="re-words"'
         parts = [
             _STYLE,
-            f'<div class="re-table{" re-tight" if self.merge else ""}" role="region" tabindex="0" '
+            f'<div class="re-table{" re-tight" if self.centered else ""}" role="region" tabindex="0" '
             f'aria-label="{escape(self.caption)}">',
             f"<table><caption><span>{escape(self.caption)}</span></caption><thead><tr>",
             *(f'<th scope="col"{c}>{escape(name)}</th>' for name, c in zip(self.columns, classes, strict=True)),
@@ -141,7 +140,7 @@ class Table:
                 colors = f"background:{palette.fill(room)};border-color:{palette.line(room)}"
                 swatch = f'<i aria-hidden="true" style="{colors}"></i>'
             parts.append(f'<tr><th scope="row" class="re-words">{swatch}{_html(row[0])}</th>')
-            parts += _cells(row[1:], classes[1:], self.merge)
+            parts += _cells(row[1:], classes[1:])
             parts.append("</tr>")
         parts.append("</tbody>")
         if self.total:
@@ -269,7 +268,7 @@ def paper(
     rows.append(("parameters", "", *(f"{network.parameters:,}" for network in networks)))
     columns = ["layer", "output", *map(name_of, names)]
     caption = f"Table 1 of He et al. 2015, computed, for an image of {shape_text(image_shape(image))}"
-    return Table(caption, columns, rows, rooms=[*networks[0].rooms, "", ""], words=len(columns), merge=True)
+    return Table(caption, columns, rows, rooms=[*networks[0].rooms, "", ""], words=len(columns), centered=True)
 
 
 def compare(
@@ -403,19 +402,8 @@ def _tall(row: Sequence[Cell]) -> list[list[str]]:
     return [[column[n] if n < len(column) else "" for column in columns] for n in range(height)]
 
 
-def _cells(row: Sequence[Cell], classes: Sequence[str], merge: bool) -> list[str]:
-    parts = []
-    start = 0
-    while start < len(row):
-        end = start + 1
-        while merge and end < len(row) and row[end] == row[start]:
-            end += 1
-        span, text = "", _html(row[start])
-        if end - start > 1:
-            span, text = f' colspan="{end - start}"', f'<span class="re-stay">{text}</span>'
-        parts.append(f"<td{span}{classes[start]}>{text}</td>")
-        start = end
-    return parts
+def _cells(row: Sequence[Cell], classes: Sequence[str]) -> list[str]:
+    return [f"<td{look}>{_html(cell)}</td>" for cell, look in zip(row, classes, strict=True)]
 
 
 def _html(cell: Cell) -> str:
