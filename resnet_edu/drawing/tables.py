@@ -128,7 +128,7 @@ class Table:
         classes[0] = ' class="re-words"'
         parts = [
             _STYLE,
-            f'<div class="re-table{" re-tight" if self.merge else ""}" role="region" tabindex="0" '
+            f'<div class="re-table{" re-tight" if self.merge else ""}" role="group" tabindex="0" '
             f'aria-label="{escape(self.caption)}">',
             f"<table><caption><span>{escape(self.caption)}</span></caption><thead><tr>",
             *(f'<th scope="col"{c}>{escape(name)}</th>' for name, c in zip(self.columns, classes, strict=True)),

@@ -90,7 +90,7 @@
       this.ask = choice(`First predict: will it learn, with less than ${LEARNED} % training error?`, [["yes", "It learns"], ["no", "It does not"]],
         (prediction) => this.update({ prediction }));
       this.go = button("Train", () => (this.running ? this.stop() : this.train()), true);
-      this.curves = svg("svg", { role: "img" });
+      this.curves = svg("svg", { role: "img", "aria-label": "Nothing has trained yet." });
       this.outcome = h("p", { class: "say" });
       this.code = h("pre", { tabindex: 0 });
       this.table = h("div", { class: "board" });

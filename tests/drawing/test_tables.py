@@ -66,7 +66,7 @@ def test_text_and_html_say_the_same():
 def test_html_can_be_read_aloud_and_scrolled_by_keyboard():
     root = html(tables.table("resnet18", level="layer"))
     box = root.find("div")
-    assert (box.get("role"), box.get("tabindex")) == ("region", "0")
+    assert (box.get("role"), box.get("tabindex")) == ("group", "0")
     assert box.get("aria-label") == words(root.find(".//caption"))
     assert [cell.get("scope") for cell in root.find(".//thead/tr")] == ["col"] * 6
     for row in [*root.find(".//tbody"), *root.find(".//tfoot")]:
