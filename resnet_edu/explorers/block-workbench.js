@@ -79,7 +79,7 @@
       const button = (words, act, main) => h("button", { type: "button", class: main ? "button main" : "button", onclick: act }, words);
       this.presets = h("div", {});
       this.paths = h("div", { class: "paths" });
-      this.picture = svg("svg", { role: "img" });
+      this.picture = svg("svg", { role: "img", "aria-label": "The block, drawn when you come near." });
       this.verdict = h("p", { class: "say" });
       this.facts = h("p", { class: "note" });
       this.controls = {
