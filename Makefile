@@ -11,7 +11,7 @@ PORT ?= 8000
 CUDA := ^(nvidia-|cuda-|triton)
 
 .DEFAULT_GOAL := help
-.PHONY: help book offline test notebooks published-notebooks check serve bench times mutants questions map lock clean
+.PHONY: help book offline test notebooks published-notebooks check serve bench times mutants questions slides map lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ times: $(READY)  ## seconds and peak memory of each chapter, run from nothing
 
 questions: $(READY)  ## write the questions for Moodle, Canvas and Anki, and the list of exercises, into _build/questions
 	@$(BIN)/python tools/question_bank.py
+
+slides: $(PAGE)  ## make slides of each chapter from the built book, with notes, into _build/slides
+	@$(BIN)/python tools/slides.py
 
 map: $(READY)  ## print the floors and rooms of the package, and which opens which
 	@$(BIN)/python tools/floors.py
