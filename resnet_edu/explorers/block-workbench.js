@@ -108,6 +108,7 @@
       this.go = button("Train", () => (this.running ? this.stop() : this.train()), true);
       this.curves = svg("svg", { role: "img" });
       this.outcome = h("p", { class: "say" });
+      this.keeper = RE.keeper((words) => this.tell(words));
       this.code = h("pre", { tabindex: 0 });
       this.table = h("div", { class: "board" });
       this.group = h("input", { type: "text", maxlength: 60, autocomplete: "off" });
@@ -116,7 +117,7 @@
       card.append(
         h("div", { class: "controls" }, this.presets, Object.values(this.controls).map(({ node }) => node)),
         h("div", { class: "body" },
-          this.bench, this.verdict, this.facts, this.ask.node, h("div", { class: "row" }, this.go), this.panel, this.outcome),
+          this.bench, this.verdict, this.facts, this.ask.node, h("div", { class: "row" }, this.go), this.panel, this.outcome, this.keeper.node),
         h("details", {}, h("summary", {}, "As Python"), h("div", {}, this.code, h("p", { class: "row" }, RE.copyButton(() => this.code.textContent)))),
         h("details", { open: true }, h("summary", {}, "The board: every block that you tried"), h("div", {}, this.table,
           h("div", { class: "row saving" }, h("label", { class: "control" }, "Your group, for the file", this.group),
@@ -442,6 +443,10 @@
       };
       this.board.push(row);
       this.remember();
+      // Of several seeds, the one in the middle can be kept.
+      const [middle] = ends.filter(({ outcome }) => outcome !== "diverged").sort((a, b) => Math.abs(a.trainError - error) - Math.abs(b.trainError - error));
+      run.kept = middle && [["this network", middle.network, { words: `${RE.blocks.title(row)}, ${row.depth} layers`, test: 100 - middle.testError }]];
+      for (const end of ends) delete end.network;
       const learned = error < LEARNED;
       const paper = PAPER[run.name];
       run.words = [
@@ -510,7 +515,7 @@
     save() {
       const group = this.group.value.trim();
       const name = ["blocks", group.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-")].filter(Boolean).join("-");
-      RE.blocks.download(`${name}.json`, "application/json", JSON.stringify({ made: RE.blocks.MADE, group, rows: this.board }, null, 1));
+      RE.download(`${name}.json`, "application/json", JSON.stringify({ made: RE.blocks.MADE, group, rows: this.board }, null, 1));
     }
 
     showBoard() {
@@ -551,6 +556,7 @@
       RE.blocks.draw(this.picture, this.program, { refused: Boolean(refusal) });
       say(this.tray.firstChild, this.dragged?.ghost ? this.tray.firstChild.textContent : "Drag a piece to its place.");
       this.drawCurves();
+      this.keeper.set(this.curve?.kept ?? []);
       say(this.outcome, this.curve?.words ?? (this.running ? `Seed ${this.running.jobs.filter(({ end }) => end).length + 1} of ${this.running.jobs.length}.` : ""));
     }
 

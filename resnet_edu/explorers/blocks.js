@@ -124,13 +124,6 @@
     });
   }
 
-  /** Hand the reader a file. */
-  function download(name, type, text) {
-    const address = URL.createObjectURL(new Blob([text], { type }));
-    h("a", { href: address, download: name }).click();
-    setTimeout(() => URL.revokeObjectURL(address), 1000);
-  }
-
   /** The deepest that learned first; of the same depth, the lower error, then the fewer parameters. */
   function byDepth(a, b) {
     const learned = (row) => (row.error < LEARNED ? 1 : 0);
@@ -184,5 +177,5 @@
 @container (max-width: 480px) { .board .block { grid-template-columns: minmax(5.5rem, 1fr); gap: .1rem; } }
 `;
 
-  RE.blocks = { PIECES, FOR, LEARNED, LOOK, MADE, nameOf, percent, title, draw, isRow, readBoards, download, byDepth, sorted, table };
+  RE.blocks = { PIECES, FOR, LEARNED, LOOK, MADE, nameOf, percent, title, draw, isRow, readBoards, byDepth, sorted, table };
 })(globalThis);

@@ -6,7 +6,7 @@
   "use strict";
   const RE = root.ResnetEdu;
   const { h, set, say } = RE;
-  const { LEARNED, MADE, percent, title, readBoards, download, byDepth, sorted, table } = RE.blocks;
+  const { LEARNED, MADE, percent, title, readBoards, byDepth, sorted, table } = RE.blocks;
 
   /** Larger than any board of 200 blocks. */
   const LARGEST = 2e6;
@@ -103,7 +103,7 @@ thead th { color: var(--muted); }
     }
 
     save() {
-      download("class.json", "application/json", JSON.stringify({ made: MADE, boards: this.boards }, null, 1));
+      RE.download("class.json", "application/json", JSON.stringify({ made: MADE, boards: this.boards }, null, 1));
     }
 
     /** Comma-separated; a cell that a spreadsheet would take for a formula is quoted by an apostrophe. */
@@ -111,7 +111,7 @@ thead th { color: var(--muted); }
       const cell = (value) => `"${String(value).replace(/^[=+\-@\t]/, "'$&").replaceAll('"', '""')}"`;
       const lines = [["group", "block", "layers", "training error", "seeds", "learning rate", "parameters", "seconds"],
         ...this.rows().sort(byDepth).map((row) => [row.group, title(row), row.depth, row.error, row.errors.length, row.rate, row.parameters, row.seconds])];
-      download("class.csv", "text/csv", `\ufeff${lines.map((each) => each.map(cell).join(",")).join("\r\n")}\r\n`);
+      RE.download("class.csv", "text/csv", `\ufeff${lines.map((each) => each.map(cell).join(",")).join("\r\n")}\r\n`);
     }
 
     forget() {

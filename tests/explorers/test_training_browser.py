@@ -13,6 +13,7 @@ from test_net import in_engine
 
 from resnet_edu import explorers, programs
 from resnet_edu.drawing import palette
+from resnet_edu.training import handwriting
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Training</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
@@ -178,6 +179,52 @@ def test_a_digit_is_drawn_by_keyboard_and_by_pointer_and_branches_answer_at_once
     expect(note).to_contain_text("by writers it never saw")
     page.get_by_role("radio", name="Plain twin").check(force=True)
     expect(note).to_contain_text("The plain twin reads", timeout=30_000)
+
+
+def test_a_network_that_was_trained_is_kept_opened_in_the_live_figure_and_forgotten(open_page, tmp_path):
+    page = open_page(explorers.degradation(8, epochs=2), explorers.live())
+    race, live = page.locator("degradation-race"), page.locator("live-resnet")
+    expect(live.locator(".answer")).to_contain_text("test digit 0", timeout=30_000)
+    own = live.get_by_role("radio", name="Your own")
+    own.click(force=True)
+    expect(live.locator(".own")).to_contain_text("None is kept here.")
+    expect(live.get_by_role("radio", name="Residual")).to_be_checked()
+    race.get_by_role("radio", name="Residual").check(force=True)
+    expect(race.get_by_role("button", name="Keep the residual network")).to_have_count(0)
+    race.get_by_role("button", name="Start").click()
+    keep = race.get_by_role("button", name="Keep the residual network")
+    keep.wait_for(timeout=60_000)
+    with page.expect_download() as download:
+        race.get_by_role("button", name="Save it as a file").nth(1).click()
+    download.value.save_as(tmp_path / "mine.json")
+    # Python reads the file, and reads the digits as the page does.
+    model = programs.read_network((tmp_path / "mine.json").read_text(encoding="utf-8")).eval()
+    read = handwriting.accuracy(model)
+    assert 20 < read < 100
+    keep.click()
+    expect(race.locator(".keeper")).to_contain_text(
+        "Kept in this browser only: residual network of 8 layers, seed 0. The live network of chapter 14 can open it."
+    )
+    page.reload()
+    expect(live.locator(".answer")).to_contain_text("test digit 0", timeout=30_000)
+    own.click(force=True)
+    note = live.locator(".note").first
+    expect(note).to_contain_text(f"network of your own reads {read:.1f} % of the 382 test digits")
+    expect(live.locator(".own")).to_contain_text("Kept in this browser only: residual network of 8 layers, seed 0.")
+    assert live.locator(".block").count() == 3
+    expect(live.locator(".result").last).to_contain_text("Branch off, alone:", timeout=10_000)
+    live.locator("section[aria-label='layer2.0'] input[value='0']").first.check(force=True)
+    expect(note).to_contain_text("With these changes the network of your own reads")
+    live.get_by_role("button", name="Forget it").click()
+    assert page.evaluate("localStorage.getItem('resnet-edu-network')") is None
+    expect(live.get_by_role("radio", name="Residual")).to_be_checked()
+    expect(note).to_contain_text("The network reads")
+    # Its file opens as well; another file is told what it is not.
+    live.locator("input[type=file]").set_input_files(tmp_path / "mine.json")
+    expect(note).to_contain_text(f"network of your own reads {read:.1f} %")
+    (tmp_path / "other.json").write_text("{}", encoding="utf-8")
+    live.locator("input[type=file]").set_input_files(tmp_path / "other.json")
+    expect(live.locator(".own")).to_contain_text("This is not a network.")
 
 
 # -- the workbench -----------------------------------------------------------------------------------
