@@ -54,7 +54,7 @@ bench: $(READY)  ## measure speed, each figure as a ratio of two things timed si
 mutants: $(READY)  ## plant faults in the package and see which ones no test notices (FAULTS=5 SEED=0 ROOMS=)
 	@$(BIN)/python tools/mutants.py --faults $(or $(FAULTS),5) --seed $(or $(SEED),0) $(ROOMS)
 
-times: $(READY)  ## seconds and peak memory of each chapter, run from nothing
+times: $(READY)  ## seconds, work and peak memory of each chapter, run from nothing
 	@$(BIN)/python tools/times.py
 
 questions: $(READY)  ## write the questions for Moodle, Canvas and Anki, and the list of exercises, into _build/questions
