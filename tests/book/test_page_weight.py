@@ -7,6 +7,7 @@ import page_weight
 import pytest
 from fontTools.pens.boundsPen import BoundsPen
 from fontTools.ttLib import TTFont
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent.parent
 FONT = ROOT / "book/web" / page_weight.FONT
@@ -134,6 +135,19 @@ def test_the_formula_font_has_every_sign_of_the_book_and_little_else(tmp_path):
                 source.getGlyphSet()[name].draw(pen)
                 boxes.append(pen.bounds)
             assert boxes[0] == boxes[1]
+
+
+def test_a_picture_keeps_its_pixels(tmp_path):
+    (tmp_path / "_images").mkdir()
+    noise = Image.effect_noise((40, 40), 90).convert("RGBA")
+    noise.putpixel((0, 0), (10, 20, 30, 0))  # a color that nobody sees
+    noise.save(tmp_path / "_images/a.png", compress_level=0)
+    (tmp_path / "page.html").write_text("<html><img src='_images/a.png'>", encoding="utf-8")
+    page_weight.lighten(tmp_path)
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == "<html><img src='_images/a.webp'>"
+    with Image.open(tmp_path / "_images/a.webp") as kept:
+        assert kept.convert("RGBA").tobytes() == noise.tobytes()
+    assert not (tmp_path / "_images/a.png").exists()
 
 
 # -- the built book -------------------------------------------------------------------------------------------
