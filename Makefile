@@ -11,7 +11,7 @@ PORT ?= 8000
 CUDA := ^(nvidia-|cuda-|triton)
 
 .DEFAULT_GOAL := help
-.PHONY: help book offline test notebooks published-notebooks check serve bench times mutants questions slides map lock clean
+.PHONY: help book offline audit colab pdf test notebooks published-notebooks check serve bench times mutants questions slides map lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,13 @@ book: $(READY)  ## build the book and say where it is
 
 offline: book  ## pack the built book into _build/resnets-block-by-block.zip
 	@$(BIN)/python tools/offline.py
+
+audit: book  ## every page in one table: weight, requests, console, accessibility, links
+	@$(BIN)/python tools/system_programs.py chromium
+	@$(BIN)/python tools/audit.py
+
+colab: $(READY)  ## run the published notebooks on a replica of Colab's image (NOTEBOOKS="03_stem clinic")
+	@$(BIN)/python tools/colab.py $(NOTEBOOKS)
 
 test: check book  ## lint, check types, build the book and test everything
 	@$(BIN)/python tools/system_programs.py dot chromium node
