@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from grading import classroom, walls  # noqa: E402
+from grading import classroom, grader, walls  # noqa: E402
 
 RISK = "--i-have-read-every-submission"
 
@@ -51,7 +51,7 @@ def main(words: list[str]) -> int:
     into = given.into or ROOT / "_build" / "grades" / raw["lab"]
     try:
         path = classroom.grade_all(raw, given.submissions, into, wall, jobs=given.jobs)
-    except (classroom.SelfTestError, walls.NoWallError) as error:
+    except (grader.SelfTestError, walls.NoWallError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from directives import MarkupError  # noqa: E402
-from grading import grader, master, notebook  # noqa: E402
+from grading import grader, gradescope, master, notebook  # noqa: E402
 
 BUILT = ROOT / "_build" / "labs"
 
@@ -28,6 +28,7 @@ def make(number: str, path: Path, seed: str, into: Path) -> None:
     notebook.write(lab, folder / "student" / f"{lab.name}.ipynb")
     (folder / "autograder").mkdir(parents=True, exist_ok=True)
     (folder / "autograder" / "key.json").write_text(json.dumps(key, indent=1), encoding="utf-8")
+    gradescope.write(key, folder / "gradescope" / f"{lab.name}.zip")
 
 
 def main(words: list[str]) -> int:

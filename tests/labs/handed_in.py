@@ -1,4 +1,4 @@
-"""Submissions of every kind for the first lab, with the points that each has to get. Shared by tests and the class of 60."""
+"""Submissions of every kind for the first lab, and the points that each has to get. For tests and the class of 60."""
 
 import copy
 import json
@@ -25,7 +25,8 @@ class Block(nn.Module):
 """
 FORGED = """
 import os
-lines = b"points 22\\n{\\"total\\": 22}\\nvalue stem eval float32 1 0000803f\\nvalue block same float32 1 zz\\nend of all\\n"
+lines = b"points 22\\n{\\"total\\": 22}\\nvalue stem eval float32 1 0000803f\\n"
+lines += b"value block same float32 1 zz\\nend of all\\n"
 lines += b"value sizes points int64 - 1600000000000000\\n" + b"right " * 20 + b"\\n"
 for number in range(3, 12):
     try:
@@ -57,7 +58,8 @@ import importlib, os, sys
 for finder in list(sys.meta_path):
     if type(finder).__name__ == "Withheld":
         sys.meta_path.remove(finder)
-sys.path += [root for root, folders, _ in os.walk("/", followlinks=False) if "resnet_edu" in folders or "torchvision" in folders]
+wanted = {"resnet_edu", "torchvision"}
+sys.path += [root for root, folders, _ in os.walk("/") if wanted & set(folders)]
 found = []
 for name in ("resnet_edu", "torchvision.models", "resnet" + "_edu.blocks"):
     try:
@@ -72,22 +74,30 @@ if found:
     after_conv = after_pool = 1
     Stem = Block = found[0].BasicBlock
 """
+FLOOD = """
+import os
+while True:
+    for number in range(3, 12):
+        try:
+            os.write(number, b"at stem\\n" * 9999)
+        except OSError:
+            pass
+"""
 #: What stands in a cell of its own in front of a right solution, and must change nothing.
 HARMLESS = {
     "fork-bomb": "import os\nwhile True:\n    os.fork()",
     "programs": "import subprocess\nsubprocess.run(['sh', '-c', ':(){ :|:& };:'])",
-    "threads": "import threading, time\nfor _ in range(10**6):\n    threading.Thread(target=time.sleep, args=(99,)).start()",
+    "threads": "import threading, time\nwhile True:\n    threading.Thread(target=time.sleep, args=(99,)).start()",
     "network": "import urllib.request\nurllib.request.urlopen('http://192.0.2.1/', timeout=5)",
     "disk": "for n in range(1000):\n    open(f'/tmp/{n}', 'wb').write(bytes(10**7))",
-    "elsewhere": "for place in ('/job/job.pt', '/usr/x', '/site/torch/__init__.py', '/dev/x'):\n    open(place, 'a').write('x')",
+    "elsewhere": "for place in ('/dev/x', '/job/job.pt', '/usr/x'):\n    open(place, 'a').write('x')",
     "print": "for _ in range(60):\n    print('x' * 10**6)",
     "kill": "import os\nos.kill(-1, 9)",
     "kill-parent": "import os\nos.kill(os.getppid(), 9)",
     "exit": "raise SystemExit",
     "no-python": "this is no Python",
     "magic": "%matplotlib inline\n!pip install torchvision",
-    "flood": "import os\nwhile True:\n    for number in range(3, 9):\n        try:\n            os.write(number, b'at stem\\n' * 9999)\n"
-    "        except OSError:\n            pass",
+    "flood": FLOOD,
 }
 #: What the block does, which costs its own points and nothing else.
 SPOILED = {
@@ -102,7 +112,7 @@ SPOILED = {
 WORTHLESS = {
     "forged": FORGED,
     "exit-after-forged": FORGED + "\nos._exit(0)",
-    "end-after-forged": FORGED + "\nfor number in range(3, 12):\n    try: os.write(number, b'end\\n')\n    except OSError: pass",
+    "end-after-forged": FORGED.replace("end of all", "end"),
     "patched": PATCHED,
     "redefined": REDEFINED,
     "imported": IMPORTED,
@@ -148,7 +158,10 @@ class Kinds:
     def early(self) -> str:
         """The block with its last ReLU before the addition."""
         source = self.solutions["block"]
-        for was, becomes in (("out = out + way", "out = F.relu(out) + way"), ("out = F.relu(out)  #: relu |", "out = out  #:")):
+        for was, becomes in (
+            ("out = out + way", "out = F.relu(out) + way"),
+            ("out = F.relu(out)  #: relu |", "out = out  #:"),
+        ):
             assert was in source
             source = source.replace(was, becomes)
         return source

@@ -23,7 +23,8 @@ STYLE = """
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 44rem; margin: 2rem auto; padding: 0 1rem }
 h2 { margin-bottom: .2rem; font-size: 1.15rem } ul { margin: .2rem 0; padding-left: 1.2rem }
 .right { color: var(--good) } .differs, .shape, .missing { color: var(--bad) }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; border-left: .3rem solid var(--bad); padding-left: .8rem; margin: .4rem 0 }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .4rem 0 }
+pre { border-left: .3rem solid var(--bad); padding-left: .8rem }
 """
 
 

@@ -2,8 +2,9 @@
 
     python -S learner.py FOLDER SITE
 
-FOLDER holds `job.pt`: cells, probes, secret weights and inputs, limits. SITE is where torch lies. Nothing in this process is to be believed, and
-nothing in it decides about points. It has no reference, and `resnet_edu` and `torchvision` are not to be had here.
+FOLDER holds `job.pt`: cells, probes, secret weights and inputs, limits. SITE is where torch lies. Nothing in this
+process is to be believed, and nothing in it decides about points. It has no reference, and neither `resnet_edu` nor
+`torchvision` is to be had here.
 """
 
 import builtins
@@ -16,10 +17,10 @@ import sys
 import types
 from pathlib import Path
 
-HERE = Path(__file__).parent  # `limits` and `wire` lie beside this file, in a folder of their own
-
 import limits
 import wire
+
+HERE = Path(__file__).parent  # `limits` and `wire` lie beside this file, in a folder of their own
 
 #: What a learner may not have here. In a shut-in process it is not on the disk either.
 WITHHELD = ("resnet_edu", "torchvision", "timm", "fvcore", "torchview")
@@ -31,7 +32,9 @@ class Withheld:
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         """Part of Python's import: refuse these names, leave all others to the next finder."""
         if name.partition(".")[0] in WITHHELD:
-            raise ModuleNotFoundError(f"{name} is not to be had while your work is graded: write it yourself", name=name)
+            raise ModuleNotFoundError(
+                f"{name} is not to be had while your work is graded: write it yourself", name=name
+            )
 
 
 class Nowhere(io.TextIOBase):

@@ -17,9 +17,9 @@ A question is followed by code cells, told by their tags:
 - `answer`: the solution, as in a chapter's exercise; the student gets the starter that `directives.split` makes of it.
   `#: label | words` at the end of a line is for the checker.
 - `public`: stands in the student's notebook. Every other cell without a tag does so too.
-- `probe`: `secrets(draw)`, which only the grader runs, and `probe(given, secrets)`, which runs once with the solution in the
-  grader and once with `given`, the learner's own names, in theirs. It yields numbers, part by part. A question without a
-  probe is one of numbers: each part is a name that the answer defines.
+- `probe`: `secrets(draw)`, which only the grader runs, and `probe(given, secrets)`, which runs once with the solution
+  in the grader and once with `given`, the learner's own names, in theirs. It yields numbers, part by part. A question
+  without a probe is one of numbers: each part is a name that the answer defines.
 - `mistakes`: `signature`, `cases` and `known` for `resnet_edu.checks`; feedback, never points.
 """
 

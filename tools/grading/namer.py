@@ -11,8 +11,6 @@ import signal
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
-
 import learner
 import limits
 import wire
@@ -32,6 +30,7 @@ def main(folder: Path, site: str) -> None:
     try:
         sys.path += [site, str(folder / "package")]
         import torch
+
         from resnet_edu.checks import verdict
         from resnet_edu.checks.source import Case, Contract, known
 

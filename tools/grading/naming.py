@@ -1,6 +1,5 @@
 """The named mistakes for a feedback page: asked of the checker behind a wall, told in the words of the lab's master."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +7,16 @@ import torch
 
 from grading import grader, walls
 from grading.submission import Submission
-from resnet_edu.checks.source import known
+from resnet_edu.checks.source import Mistake, known
 
 HOUSE = Path(__file__).parent.parent.parent / "resnet_edu"
 
 
-def messages(question: Mapping[str, Any]) -> dict[str, str]:
-    """What each known mistake of a question is called, and what to say about it."""
-    told: dict[str, Any] = {}
-    exec(question["mistakes"], told)  # the master's own text
-    return {mistake.name: mistake.message for mistake in known(told["known"])}
+def mistakes_of(text: str) -> list[Mistake]:
+    """The known mistakes of a question, as its master's cell tells them."""
+    told: dict[str, Any] = {"known": ""}
+    exec(text, told)  # the master's own text
+    return known(told["known"]) if text else []
 
 
 def named(
@@ -27,7 +26,8 @@ def named(
     asked = [
         question
         for question in key.questions
-        if question["mistakes"] and grade.points(question["name"]) < sum(question["points"].values())
+        if question["mistakes"]
+        and grade.points(question["name"]) < sum(question["points"].values())
         # What gave no numbers has an error, and its words stand there already.
         and any(part.said in ("differs", "shape") for part in grade.parts[question["name"]].values())
     ]
@@ -50,7 +50,7 @@ def named(
         ended = walls.run(wall, place, "namer.py", bounds, extra=((HOUSE, "/site/resnet_edu"),))
     found = {}
     for question in asked:
-        words = messages(question)
+        words = {mistake.name: mistake.message for mistake in mistakes_of(question["mistakes"])}
         names = ended.heard.named.get(question["name"], [])
         if texts := [f"[{name}] {words[name]}" for name in dict.fromkeys(names) if name in words]:
             found[question["name"]] = texts

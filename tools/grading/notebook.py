@@ -24,13 +24,14 @@ INTRODUCTION = """\
 
 {minutes} minutes, {points} points. Every number of this lab is drawn for your class.
 
-**How it is graded.** Your code is run with weights and inputs that nobody knows beforehand, and the numbers that come out are
-compared. So keep the names that a question gives, of classes, arguments and attributes. Only torch, numpy and matplotlib
-are there: `resnet_edu` and `torchvision` are not. Further cells of your own are welcome; lines that begin with `!` or `%` are
-left out.
+**How it is graded.** Your code is run with weights and inputs that nobody knows beforehand, and the numbers that come
+out are compared. So keep the names that a question gives, of classes, arguments and attributes. Only torch, numpy and
+matplotlib are there: `resnet_edu` and `torchvision` are not. Further cells of your own are welcome; lines that
+begin with `!` or `%` are left out.
 
-**How to hand it in.** Run all cells from the top once (*Runtime → Restart and run all*), then *File → Download → Download .ipynb*,
-and upload that one file. The checks below the questions look at shapes and a few numbers. They give no points.
+**How to hand it in.** Run all cells from the top once (*Runtime → Restart and run all*), then *File → Download →
+Download .ipynb*, and upload that one file. The checks below the questions look at shapes and a few numbers. They give
+no points.
 """
 
 

@@ -15,7 +15,9 @@ class Draw:
     """
 
     def __init__(self, seed: str) -> None:
-        self.generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:7], "big"))
+        self.generator = torch.Generator().manual_seed(
+            int.from_bytes(hashlib.sha256(seed.encode()).digest()[:7], "big")
+        )
 
     def normal(self, *shape: int) -> Tensor:
         """Numbers from N(0, 1)."""

@@ -40,7 +40,9 @@ def found(place: Path) -> Path:
         raise NotANotebookError("This is a link, not a file.")
     if not place.is_dir():
         return place
-    here = [path for path in sorted(place.rglob("*.ipynb")) if not any(not _counts(Path(part)) for part in path.parts[-2:])]
+    here = [
+        path for path in sorted(place.rglob("*.ipynb")) if not any(not _counts(Path(part)) for part in path.parts[-2:])
+    ]
     if len(here) != 1:
         raise NotANotebookError(f"There are {len(here)} notebooks in this folder. Hand in one file, the .ipynb.")
     return here[0]
@@ -60,8 +62,8 @@ def read(place: Path) -> Submission:
             raise NotANotebookError("This is not a file.")
         if about.st_size > LARGEST:
             raise NotANotebookError(
-                f"The file has {about.st_size / 1e6:,.0f} MB, more than {LARGEST / 1e6:g}. Clear large outputs and hand "
-                "it in again."
+                f"The file has {about.st_size / 1e6:,.0f} MB, more than {LARGEST / 1e6:g}. Clear large outputs and "
+                "hand it in again."
             )
         data = file.read(LARGEST + 1)
     try:

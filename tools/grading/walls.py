@@ -3,7 +3,7 @@
 - `bubblewrap`: a view of the disk with Python, torch, numpy and matplotlib in it and nothing else, read-only, with
   neither network nor other processes.
 - `container`: the same from Docker or Podman, in an image that holds nothing else.
-- `user`: another user's process, for a server that gives each submission a machine of its own (Gradescope). Only root may.
+- `user`: another user's process, for a server that gives each submission a machine of its own (Gradescope). Needs root.
 - `none`: a process of your own account, which can read what you can read. Only for submissions that you have read.
 
 In all of them `limits` closes doors from inside: no processes, no sockets, so much memory and time.
@@ -11,6 +11,7 @@ In all of them `limits` closes doors from inside: no processes, no sockets, so m
 
 import contextlib
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import re
@@ -19,7 +20,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
@@ -84,20 +84,32 @@ class Wall:
             return [*_bubblewrap(self.program), *_bound(extra), *_start(folder, script, self.site)]
         if self.kind == "container":
             mounts = [part for source, at in ((folder, "/job"), *extra) for part in ("-v", f"{source}:{at}:ro")]
-            return [*_container(self.program), *mounts, IMAGE, "python", "-S", "-B", f"/job/{script}", "/job", self.site]
+            return [
+                *_container(self.program),
+                *mounts,
+                IMAGE,
+                "python",
+                "-S",
+                "-B",
+                f"/job/{script}",
+                "/job",
+                self.site,
+            ]
         return [sys.executable, "-S", "-B", str(folder / script), str(folder), self.site]
 
 
 def choose(kind: str = "") -> Wall:
     """The wall that is to be had here, or the one that is asked for. Raises NoWallError."""
     if kind == "none":
-        return Wall("none", site=sysconfig.get_path("purelib"))
+        return Wall("none", site=_here())
     if not limits.known_machine():
-        raise NoWallError(f"Walls need Linux on x86-64 or 64-bit ARM; this is {platform.system()} {platform.machine()}.")
+        raise NoWallError(
+            f"Walls need Linux on x86-64 or 64-bit ARM; this is {platform.system()} {platform.machine()}."
+        )
     if kind == "user":
         if os.geteuid() != 0:
             raise NoWallError("The wall `user` needs root: it gives the learner's process to another user.")
-        return Wall("user", site=os.environ.get("LEARNER_SITE") or sysconfig.get_path("purelib"))
+        return Wall("user", site=_here())
     reasons = []
     # Bubblewrap first: it starts at once and needs no image.
     if kind in ("", "bubblewrap"):
@@ -116,6 +128,14 @@ def choose(kind: str = "") -> Wall:
                 return Wall("container", program, site="/usr/local/lib/python3.12/site-packages")
         reasons.append("no container engine answers")
     raise NoWallError("No wall to run students' code behind: " + "; ".join(reasons) + ".")
+
+
+def _here() -> str:
+    """The folder in which this Python finds torch, and what torch needs."""
+    found = importlib.util.find_spec("torch")
+    if found is None or found.origin is None:
+        raise NoWallError("PyTorch is not installed for this Python.")
+    return str(Path(found.origin).parent.parent)
 
 
 def _trouble(program: str) -> str:
@@ -149,9 +169,19 @@ def packages() -> tuple[str, ...]:
 
 
 def _bubblewrap(program: str) -> list[str]:
-    base, here = Path(sys.base_prefix), Path(sysconfig.get_path("purelib"))
+    base, here = Path(sys.base_prefix), Path(_here())
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    words = [program, "--unshare-all", "--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY), "--cap-drop", "ALL"]
+    words = [
+        program,
+        "--unshare-all",
+        "--unshare-user",
+        "--uid",
+        str(NOBODY),
+        "--gid",
+        str(NOBODY),
+        "--cap-drop",
+        "ALL",
+    ]
     words += ["--die-with-parent", "--new-session", "--clearenv", "--hostname", "learner", "--ro-bind", "/usr", "/usr"]
     for name in ("lib", "lib64", "bin"):
         place = Path("/", name)
@@ -194,7 +224,18 @@ def _start(folder: Path, script: str, site: str) -> list[str]:
 
 
 def _container(program: str) -> list[str]:
-    words = [program, "run", "--rm", "--network", "none", "--read-only", "--tmpfs", "/tmp:size=64m", "--workdir", "/tmp"]
+    words = [
+        program,
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--read-only",
+        "--tmpfs",
+        "/tmp:size=64m",
+        "--workdir",
+        "/tmp",
+    ]
     words += ["--memory", "4g", "--memory-swap", "4g", "--pids-limit", "32", "--cap-drop", "ALL"]
     words += ["--security-opt", "no-new-privileges", "--user", f"{NOBODY}:{NOBODY}", "--name", _name()]
     return words
