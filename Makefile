@@ -11,7 +11,7 @@ PORT ?= 8000
 CUDA := ^(nvidia-|cuda-|triton)
 
 .DEFAULT_GOAL := help
-.PHONY: help book offline audit colab pdf test notebooks published-notebooks check serve bench times mutants questions slides map lock clean
+.PHONY: help book offline audit colab pdf test notebooks published-notebooks check serve bench times mutants questions labs grade slides map lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,13 @@ questions: $(READY)  ## write the questions for Moodle, Canvas and Anki, and the
 
 slides: $(PAGE)  ## make slides of each chapter from the built book, with notes, into _build/slides
 	@$(BIN)/python tools/slides.py
+
+labs: $(READY)  ## make the graded labs for a class into _build/labs: notebooks, keys, Gradescope bundles (SEED=word)
+	@$(BIN)/python tools/labs.py --seed "$(or $(SEED),practice)"
+
+grade: $(READY)  ## grade a folder of notebooks into _build/grades (LAB=1 SUBMISSIONS=folder WALL= RISK=)
+	@test -n "$(LAB)" -a -n "$(SUBMISSIONS)" || { echo "Say which lab and where: make grade LAB=1 SUBMISSIONS=folder" >&2; exit 1; }
+	@$(BIN)/python tools/grade.py "$(LAB)" "$(SUBMISSIONS)" $(if $(WALL),--wall $(WALL)) $(if $(RISK),--$(RISK))
 
 map: $(READY)  ## print the floors and rooms of the package, and which opens which
 	@$(BIN)/python tools/floors.py
