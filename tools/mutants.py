@@ -411,7 +411,8 @@ def run(chosen: list[Fault], known: dict[str, list[Note]], asking: Callable[[Fau
                     alive.append(fault)
                     print(f"ALIVE, not called  {fault}", flush=True)
                     continue
-                running[(started := fork(fault, tests, asking(fault)))[0]] = (fault, started[1], time.monotonic())
+                child, folder = fork(fault, tests, asking(fault))
+                running[child] = (fault, folder, time.monotonic())
             time.sleep(0.02)
             for child, (fault, folder, since) in list(running.items()):
                 done, status = os.waitpid(child, os.WNOHANG)
