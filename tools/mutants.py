@@ -177,13 +177,11 @@ class Note:
     calls: frozenset[str]
 
 
-EXAMPLES = "tests/test_doctests.py"
-
-
 def files_of(room: str) -> list[str]:
-    """The files whose tests are asked about a room, by their names in the repository: its floor's and the examples."""
+    """Whose tests are asked about a room: the files of its floor, and the room's examples."""
     folder = ROOT / f"tests/{floors.floor_of(room)}"
-    return [*(str(path.relative_to(ROOT)) for path in sorted(folder.glob("test_*.py"))), EXAMPLES]
+    files = [str(path.relative_to(ROOT)) for path in sorted(folder.glob("test_*.py"))]
+    return [*files, f"tests/test_doctests.py::test_examples_run[resnet_edu.{room}]"]
 
 
 def notes(files: list[str]) -> tuple[dict[str, list[Note]], set[str]]:
@@ -211,7 +209,7 @@ def notes(files: list[str]) -> tuple[dict[str, list[Note]], set[str]]:
 
 
 def _digest(file: str, rooms: list[str]) -> str:
-    texts = [(ROOT / file).read_bytes()]
+    texts = [(ROOT / file.partition("::")[0]).read_bytes()]
     texts += [path.read_bytes() if path.exists() else b"" for path in (floors.HOUSE / room for room in sorted(rooms))]
     return hashlib.sha256(b"\0".join(texts)).hexdigest()
 
@@ -288,14 +286,11 @@ def _name(item: Any) -> str:
 def tests_of(fault: Fault, known: dict[str, list[Note]]) -> list[Note]:
     """The tests that can notice it, in the order in which to ask them."""
     file = floors.rooms()[fault.room].relative_to(floors.HOUSE).as_posix()
-    examples = f"[resnet_edu.{fault.room}]"
 
     def can_notice(note: Note) -> bool:
-        if note.name.startswith(EXAMPLES) and not note.name.endswith(examples):
-            return False
-        return fault.function in note.calls or (
-            not fault.function and any(name.startswith(f"{file}:") for name in note.calls)
-        )
+        if fault.function:
+            return fault.function in note.calls
+        return any(name.startswith(f"{file}:") for name in note.calls)
 
     found = [note for name in files_of(fault.room) for note in known[name] if can_notice(note)]
     return sorted(found, key=lambda note: (note.seconds, note.name))
