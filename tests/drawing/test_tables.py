@@ -13,6 +13,7 @@ from torchinfo import summary
 from resnet_edu.counting import arithmetic
 from resnet_edu.counting.graph import by_block, by_layer
 from resnet_edu.counting.recipes import Recipe, recipe
+from resnet_edu.counting.steps import Step
 from resnet_edu.drawing import palette, tables
 from resnet_edu.zoo import build
 
@@ -193,9 +194,11 @@ def test_the_depth_in_the_name_is_the_depth_in_the_steps():
 
 
 def test_projections_do_not_count_for_the_depth():
-    rows = tables.compare(["resnet18"], shortcut="C").rows
-    assert rows[0][2] == "18"
-    assert rows[0][3] > tables.compare(["resnet18"]).rows[0][3]
+    (projected,) = tables.compare(["resnet18"], shortcut="C").rows
+    (plain,) = tables.compare(["resnet18"]).rows
+    assert projected[2] == plain[2] == "18"
+    # Type C projects in layer1, too: two weights of 64×64, each with a batch norm.
+    assert int(projected[3].replace(",", "")) == int(plain[3].replace(",", "")) + 2 * (64 * 64 + 2 * 64)
 
 
 @pytest.mark.parametrize(
@@ -289,3 +292,100 @@ def test_what_torchinfo_counts_once_or_in_no_row_is_said():
 def test_a_report_without_shapes_is_refused():
     with pytest.raises(ValueError, match=r"summary\(model, \(1, 3, 224, 224\)\)"):
         tables.torchinfo(summary(Reused(), verbose=0))
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (999, "999"),
+        (1_000, "1.0 k"),
+        (999_949, "999.9 k"),
+        (999_950, "1.0 M"),
+        (999_949_999, "999.9 M"),
+        (999_950_000, "1.000 G"),
+        (2_500_000_000_000, "2500.000 G"),
+        (5_250_000_000_001, "5250.000 G"),
+    ],
+)
+def test_the_unit_changes_where_the_number_would_get_a_fourth_digit(count, text):
+    assert tables.units(count) == text
+
+
+def test_words_stand_to_the_left_and_numbers_to_the_right_in_text_and_in_html():
+    rows = [("stem", "7×7", "9"), ("a long name", "a long word", "10")]
+    table = tables.Table("Caption", ["room", "what", "number"], rows, ("total", "", "19"), words=2)
+    assert str(table).splitlines() == [
+        "Caption",
+        "room        │ what        │ number",
+        "────────────┼─────────────┼───────",
+        "stem        │ 7×7         │      9",
+        "a long name │ a long word │     10",
+        "────────────┼─────────────┼───────",
+        "total       │             │     19",
+    ]
+    for row in html(table).iter("tr"):
+        assert [cell.get("class") for cell in row] == ["re-words", "re-words", None]
+    assert html(table).find("div").get("class") == "re-table"
+    # Merged, cells stand in the middle, but for the first of each row.
+    merged = tables.Table("Caption", ["room", "what", "number"], rows, ("total", "5", "5"), words=3, merge=True)
+    for row in html(merged).iter("tr"):
+        assert [cell.get("class") for cell in row] == ["re-words", "re-middle", "re-middle"]  # totals are not merged
+    assert html(merged).find("div").get("class") == "re-table re-tight"
+
+
+def test_remarks_stand_below_the_rows():
+    table = tables.Table("Caption", ["room"], [("stem",)], remarks=("one <b>", "two"))
+    assert str(table).splitlines()[-3:] == ["stem", "one <b>", "two"]
+    assert [words(p) for p in html(table).iter("p")] == ["one <b>", "two"]
+
+
+def test_a_stack_has_brackets_as_high_as_it_is():
+    drawn = [str(tables.Stack(("3×3, 64",) * height, 2)).splitlines() for height in (1, 2, 3, 4)]
+    assert ["".join(line[0] for line in lines) for lines in drawn] == ["[", "⎡⎣", "⎡⎢⎣", "⎡⎢⎢⎣"]
+    assert [[line[10] for line in lines] for lines in drawn] == [["]"], ["⎤", "⎦"], [*"⎤⎥⎦"], [*"⎤⎥⎥⎦"]]
+    rows = str(tables.Table("t", ["a", "b"], [("x", tables.Stack(("3×3, 64",) * 2, 2))], words=2)).splitlines()
+    assert rows[3:] == ["x │ ⎡ 3×3, 64 ⎤", "  │ ⎣ 3×3, 64 ⎦ ×2"]
+
+
+def test_the_total_counts_the_operations():
+    steps = arithmetic.steps("resnet18")
+    assert cells(str(tables.table(steps[:1])))[-1][1] == "1 operation"
+    assert cells(str(tables.table(steps)))[-1][1] == f"{len(steps)} operations"
+    assert cells(str(tables.table(steps, level="layer")))[-1][1] == "3×224×224"
+
+
+def test_a_title_takes_the_place_of_the_name():
+    assert str(tables.table("resnet18", 64, "block", title="Mine")).startswith(
+        "Mine for one image of 3×64×64, block by"
+    )
+    assert str(tables.table("resnet18", 64)).startswith("ResNet-18 for one image of 3×64×64, operation by operation")
+    shown = tables.compare(["resnet18", "resnet34"], titles=("One", "Two"))
+    assert [row[0] for row in shown.rows] == ["One", "Two"]
+    assert "One" in str(shown).splitlines()[3]
+    assert str(shown).splitlines()[0] == "Networks side by side, for one image of 3×224×224"
+
+
+def test_what_nobody_counted_is_called_so():
+    known, unknown = (
+        Step("a", "conv 3×3", (3, 8, 8), (4, 8, 8), 108, 6_912, 3),
+        Step("b", "LSTM", (4,), (4,), 9, 0, 3),
+    )
+    unknown = unknown._replace(counted=False)
+    both = cells(str(tables.table([known, unknown])).partition("\nthe multiply")[0])
+    assert [row[4] for row in both] == ["6.9 k", "not counted", "more than 6.9 k"]
+    assert cells(str(tables.table([unknown])).partition("\nthe multiply")[0])[-1][4] == "not counted"
+    assert str(tables.table([known, unknown, unknown])).endswith("\nthe multiply-adds of LSTM are not counted")
+    assert "not counted" not in str(tables.table([known]))
+    assert tables.compare([[known, unknown]], titles=["it"]).remarks == [
+        "it: the multiply-adds of LSTM are not counted"
+    ]
+
+
+def test_flops_are_written_in_thousands_millions_and_so_on():
+    def flops(**changes):
+        return tables.paper(["cifar8"], (3, 32, 32), **changes).rows[-2][-1]
+
+    adds = sum(step.multiply_adds for step in arithmetic.steps("cifar8", (3, 32, 32)))
+    assert flops() == f"{adds / 1e6:.2f}×10⁶"
+    small = sum(step.multiply_adds for step in arithmetic.steps("cifar8", (3, 32, 32), widths=(1, 1, 1)))
+    assert flops(widths=(1, 1, 1)) == f"{small / 1e3:.2f}×10³"
