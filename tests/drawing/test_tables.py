@@ -197,10 +197,9 @@ def test_projections_do_not_count_for_the_depth():
     (projected,) = tables.compare(["resnet18"], shortcut="C").rows
     (plain,) = tables.compare(["resnet18"]).rows
     assert projected[2] == plain[2] == "18"
-    # Option C also projects where an identity would fit, in both blocks of layer1 and in the second of each other layer:
-    # channels² weights, each with a batch norm.
-    more = sum(channels**2 + 2 * channels for channels in (64, 64, 128, 256, 512))
-    assert int(projected[3].replace(",", "")) == int(plain[3].replace(",", "")) + more
+    # Type C projects in the blocks that keep their shape, too: a weight of c×c with a batch norm in each.
+    added = sum(c * c + 2 * c for c in (64, 64, 128, 256, 512))
+    assert int(projected[3].replace(",", "")) == int(plain[3].replace(",", "")) + added
 
 
 @pytest.mark.parametrize(
