@@ -1,0 +1,92 @@
+"""Submissions run in a process apart. What needs only that runs everywhere, what needs the wall where bubblewrap works."""
+
+import json
+
+import pytest
+from conftest import made
+from grading import grader, limits, naming, on_gradescope, submission, walls
+from handed_in import ALL, BLOCK, HARMLESS, WORTHLESS
+
+#: Short, so that a loop costs a test two seconds.
+BOUNDS = walls.Limits(stage=2, budget=20, asleep=3)
+OPEN = walls.Wall("none", site=walls._here())
+
+
+def graded(wall, lab, handed, tmp_path, bounds=BOUNDS):
+    handed.write(tmp_path / "student")
+    return grader.grade(lab.key, submission.read(tmp_path / "student.ipynb"), wall, bounds)
+
+
+def test_the_solution_gets_all_points_and_the_untouched_notebook_none(lab, tmp_path):
+    (tmp_path / "student.ipynb").write_text(lab.kinds.perfect(), encoding="utf-8")
+    perfect = grader.grade(lab.key, submission.read(tmp_path / "student.ipynb"), OPEN, BOUNDS)
+    assert (perfect.total, perfect.words, perfect.remarks) == (lab.key.most, {}, [])
+    (tmp_path / "student.ipynb").write_text(lab.text, encoding="utf-8")
+    assert grader.grade(lab.key, submission.read(tmp_path / "student.ipynb"), OPEN, BOUNDS).total == 0
+
+
+@pytest.mark.skipif(not limits.known_machine(), reason="system calls are closed on Linux only")
+def test_the_doors_are_closed_from_inside_without_any_wall(first, tmp_path):
+    kinds = ("fork-bomb", "programs", "threads", "network", "kill", "kill-parent", "magic", "exit")
+    cells = [HARMLESS[kind] for kind in kinds]
+    notebook = json.loads(first.kinds.perfect())
+    for source in cells:
+        cell = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None, "source": source}
+        notebook["cells"].insert(2, cell)
+    (tmp_path / "student.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    grade = grader.grade(first.key, submission.read(tmp_path / "student.ipynb"), OPEN, BOUNDS)
+    assert grade.total == ALL
+    assert sum("not permitted" in text for texts in grade.words.values() for text in texts) >= 3
+
+
+def test_a_notebook_of_another_class_is_told_so(first, tmp_path):
+    (tmp_path / "student.ipynb").write_text(made("1", "next year").text, encoding="utf-8")
+    grade = grader.grade(first.key, submission.read(tmp_path / "student.ipynb"), OPEN, BOUNDS)
+    assert "another class" in grade.remarks[0]
+
+
+def test_a_loop_costs_its_question_and_no_other(first, tmp_path):
+    grade = graded(OPEN, first, first.kinds.spoiled("loop"), tmp_path)
+    assert grade.total == ALL - BLOCK
+    assert "never ends" in " ".join(grade.words["block"])
+
+
+# ------------------------------------------------------------------------------------------- behind the wall
+
+
+@pytest.mark.parametrize("kind", ["crash", "memory", "sleep"])
+def test_what_a_block_does_costs_its_own_points(bubblewrap, first, tmp_path, kind):
+    assert graded(bubblewrap, first, first.kinds.spoiled(kind), tmp_path).total == ALL - BLOCK
+
+
+@pytest.mark.parametrize("kind", WORTHLESS)
+def test_nothing_is_forged(bubblewrap, first, tmp_path, kind):
+    assert graded(bubblewrap, first, first.kinds.worthless(kind), tmp_path).total == 0
+
+
+def test_neither_disk_nor_network_nor_noise_is_to_be_had(bubblewrap, first, tmp_path):
+    front = "\n".join(
+        f"try:\n    exec({HARMLESS[kind]!r})\nexcept OSError: pass"
+        for kind in ("disk", "elsewhere", "print", "network")
+    )
+    (tmp_path / "student.ipynb").write_text(first.kinds.perfect(front), encoding="utf-8")
+    assert grader.grade(first.key, submission.read(tmp_path / "student.ipynb"), bubblewrap, BOUNDS).total == ALL
+
+
+def test_a_known_mistake_is_named_and_earns_nothing(bubblewrap, first, tmp_path):
+    first.kinds.spoiled("early-relu").write(tmp_path / "student")
+    handed = submission.read(tmp_path / "student.ipynb")
+    grade = grader.grade(first.key, handed, bubblewrap, BOUNDS)
+    assert grade.total == ALL - BLOCK
+    [text] = naming.named(first.key, handed, grade, bubblewrap, walls.Limits())["block"]
+    assert text.startswith("[relu-before-addition] The last ReLU runs before the addition.")
+
+
+def test_gradescope_gets_its_file(bubblewrap, first, tmp_path):
+    for name in ("source", "submission", "results"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "source/key.json").write_text(json.dumps(first.raw), encoding="utf-8")
+    (tmp_path / "submission/lab.ipynb").write_text(first.kinds.perfect(), encoding="utf-8")
+    on_gradescope.main(tmp_path, "bubblewrap")
+    told = json.loads((tmp_path / "results/results.json").read_text(encoding="utf-8"))
+    assert sum(test["score"] for test in told["tests"]) == ALL
