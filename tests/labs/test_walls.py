@@ -1,4 +1,4 @@
-"""Submissions run in a process apart. What needs only that runs everywhere, what needs the wall where bubblewrap works."""
+"""Submissions run in a process apart: everywhere what needs no wall, the rest where bubblewrap works."""
 
 import json
 
@@ -65,10 +65,8 @@ def test_nothing_is_forged(bubblewrap, first, tmp_path, kind):
 
 
 def test_neither_disk_nor_network_nor_noise_is_to_be_had(bubblewrap, first, tmp_path):
-    front = "\n".join(
-        f"try:\n    exec({HARMLESS[kind]!r})\nexcept OSError: pass"
-        for kind in ("disk", "elsewhere", "print", "network")
-    )
+    kinds = ("disk", "elsewhere", "print", "network")
+    front = "\n".join(f"try:\n    exec({HARMLESS[kind]!r})\nexcept OSError: pass" for kind in kinds)
     (tmp_path / "student.ipynb").write_text(first.kinds.perfect(front), encoding="utf-8")
     assert grader.grade(first.key, submission.read(tmp_path / "student.ipynb"), bubblewrap, BOUNDS).total == ALL
 
