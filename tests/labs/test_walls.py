@@ -61,6 +61,13 @@ def test_the_doors_are_closed_from_inside_without_any_wall(first, tmp_path):
     assert sum("not permitted" in text for texts in grade.words.values() for text in texts) >= 3
 
 
+def test_an_attempt_to_import_the_answer_is_reported_by_name(first, tmp_path):
+    front = "try:\n    import torchvision.models\nexcept ImportError: pass\nfrom resnet_edu import blocks"
+    (tmp_path / "student.ipynb").write_text(first.kinds.perfect(front), encoding="utf-8")
+    grade = grader.grade(first.key, submission.read(tmp_path / "student.ipynb"), OPEN, BOUNDS)
+    assert "Tried to import torchvision" in grade.remarks[0]
+
+
 def test_a_notebook_of_another_class_is_told_so(first, tmp_path):
     (tmp_path / "student.ipynb").write_text(made("1", "next year").text, encoding="utf-8")
     grade = grader.grade(first.key, submission.read(tmp_path / "student.ipynb"), OPEN, BOUNDS)

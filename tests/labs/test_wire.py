@@ -94,7 +94,9 @@ def test_a_folder_per_student_is_taken_as_course_systems_pack_it(tmp_path, first
     folder.mkdir()
     (folder / "lab.ipynb").write_text(first.text, encoding="utf-8")
     (tmp_path / "__MACOSX").mkdir()
-    assert list(submission.students(tmp_path)) == ["Ada L_123_file"]
+    for name in ("bob.ipynb", "bob.txt"):
+        (tmp_path / name).write_text("{}")
+    assert list(submission.students(tmp_path)) == ["Ada L_123_file", "bob", "bob.txt"]  # nobody is lost
     handed = submission.read(folder)
     assert (handed.lab, handed.mark) == (first.lab.name, first.lab.mark)
     assert not any("expected (2, 8, 16, 12)" in source for _, source in handed.cells)  # a public check is left out

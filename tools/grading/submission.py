@@ -27,7 +27,12 @@ class Submission:
 
 def students(folder: Path) -> dict[str, Path]:
     """Each student's name and what lies there for them: a file, or a folder, as course systems pack them."""
-    return {path.stem if path.is_file() else path.name: path for path in sorted(folder.iterdir()) if _counts(path)}
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if _counts(path):
+            name = path.name if path.is_dir() else path.stem
+            found[name if name not in found else path.name] = path  # two files of one name are two rows
+    return found
 
 
 def _counts(path: Path) -> bool:
