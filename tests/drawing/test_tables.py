@@ -195,8 +195,9 @@ def test_projections_do_not_count_for_the_depth():
     (projected,) = tables.compare(["resnet18"], shortcut="C").rows
     (plain,) = tables.compare(["resnet18"]).rows
     assert projected[2] == plain[2] == "18"
-    # Type C projects in layer1, too: two weights of 64×64, each with a batch norm.
-    assert int(projected[3].replace(",", "")) == int(plain[3].replace(",", "")) + 2 * (64 * 64 + 2 * 64)
+    # Type C projects in the blocks that keep their shape, too: a weight of c×c with a batch norm in each.
+    added = sum(c * c + 2 * c for c in (64, 64, 128, 256, 512))
+    assert int(projected[3].replace(",", "")) == int(plain[3].replace(",", "")) + added
 
 
 @pytest.mark.parametrize(
