@@ -118,12 +118,16 @@ def _functions(tree: ast.AST, file: str, name: str = "") -> Iterator[tuple[int, 
 
 
 def _unread(tree: ast.AST) -> set[int]:
-    """Nodes that nobody reads while the package runs: annotations, and what stands under TYPE_CHECKING."""
+    """Nodes that nobody reads while the package runs: annotations, what stands under TYPE_CHECKING, and strict=True,
+    which guards a zip against what does not happen.
+    """
     found: set[int] = set()
     for node in ast.walk(tree):
         apart: list[ast.AST | None] = [getattr(node, "annotation", None), getattr(node, "returns", None)]
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             apart.append(node)
+        if isinstance(node, ast.keyword) and node.arg == "strict":
+            apart.append(node.value)
         for part in apart:
             if part is not None:
                 found |= {id(inner) for inner in ast.walk(part)}
