@@ -4,13 +4,15 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torchinfo import summary
 
 from resnet_edu.counting import arithmetic
 from resnet_edu.counting.graph import by_block, by_layer
-from resnet_edu.counting.recipes import Recipe
+from resnet_edu.counting.recipes import Recipe, recipe
 from resnet_edu.counting.steps import Step
 from resnet_edu.drawing import palette, tables
 from resnet_edu.zoo import build
@@ -67,7 +69,7 @@ def test_text_and_html_say_the_same():
 def test_html_can_be_read_aloud_and_scrolled_by_keyboard():
     root = html(tables.table("resnet18", level="layer"))
     box = root.find("div")
-    assert (box.get("role"), box.get("tabindex")) == ("region", "0")
+    assert (box.get("role"), box.get("tabindex")) == ("group", "0")
     assert box.get("aria-label") == words(root.find(".//caption"))
     assert [cell.get("scope") for cell in root.find(".//thead/tr")] == ["col"] * 6
     for row in [*root.find(".//tbody"), *root.find(".//tfoot")]:
@@ -245,6 +247,52 @@ def test_a_small_table_in_html_is_exactly_this():
         if element.tag in ("table", "thead", "tbody", "tfoot", "tr"):
             assert not (element.text or "").strip()
         assert not (element.tail or "").strip()
+
+
+# What torchinfo says
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "cifar_plain20"])
+def test_torchinfos_rows_are_all_modules_that_are_called_with_their_own_parameters(name):
+    model = build(recipe(name))
+    *rows, total = cells(str(tables.torchinfo(summary(model, (2, 3, 64, 64), depth=9, verbose=0))))
+    leaves = {place: m for place, m in model.named_modules() if not any(m.children())}
+    assert {row[0] for row in rows} == set(leaves)
+    assert all(row[1] == type(leaves[row[0]]).__name__ for row in rows)
+    assert all(int(row[3].replace(",", "")) == sum(p.numel() for p in leaves[row[0]].parameters()) for row in rows)
+    assert int(total[3].replace(",", "")) == sum(p.numel() for p in model.parameters())
+    assert rows[0][2] == "×".join(map(str, model.conv1(torch.rand(1, 3, 64, 64)).shape[1:]))
+
+
+def test_to_a_depth_torchinfos_rows_are_whole_rooms():
+    model = build(recipe("resnet18"))
+    *rows, total = cells(str(tables.torchinfo(summary(model, (1, 3, 64, 64), depth=1, verbose=0))))
+    assert [row[0] for row in rows] == [name for name, _ in model.named_children()]
+    assert sum(int(row[3].replace(",", "")) for row in rows) == int(total[3].replace(",", "")) == 11_689_512
+
+
+class Reused(nn.Module):
+    """One linear layer, called twice, and a scale that belongs to no part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(3))
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(self.layer(x) * self.scale)
+
+
+def test_what_torchinfo_counts_once_or_in_no_row_is_said():
+    text = str(tables.torchinfo(summary(Reused(), (1, 3), verbose=0)))
+    rows = cells(text)
+    assert [row[3] for row in rows[:3]] == ["12", "as above", "15"]
+    assert text.splitlines()[-1] == "3 parameters stand in no row of their own"
+
+
+def test_a_report_without_shapes_is_refused():
+    with pytest.raises(ValueError, match=r"summary\(model, \(1, 3, 224, 224\)\)"):
+        tables.torchinfo(summary(Reused(), verbose=0))
 
 
 @pytest.mark.parametrize(
