@@ -407,6 +407,7 @@ def configure(app: Sphinx, config) -> None:
     files = Path(app.doctreedir) / "served"
     shutil.rmtree(files, ignore_errors=True)
     (files / "explorers/net").mkdir(parents=True)
+    from resnet_edu import explorers
     from resnet_edu.drawing import palette
 
     # The theme writes the mode on every page. Where no script turns its "auto" into one, the page is light,
@@ -418,7 +419,8 @@ def configure(app: Sphinx, config) -> None:
     for asset in sorted((package / "explorers").glob("*.[jc]s*")):
         shutil.copy(asset, files / "explorers")
     for asset in sorted((package / "explorers/net").glob("*.js")):  # fetched by the figures that train
-        shutil.copy(asset, files / "explorers/net")
+        name = f"net/{asset.name}"
+        (files / "explorers" / name).write_text(explorers.served(name), encoding="utf-8")
     config.html_static_path.append(str(files))
 
 
