@@ -416,10 +416,10 @@ def configure(app: Sphinx, config) -> None:
     # Paper is white, whatever the screen was.
     paper = f"@media print {{ html[data-theme] {{\n{palette.declarations('light')}}} }}\n"
     (files / "palette.css").write_text(colors + paper, encoding="utf-8")
-    for asset in sorted((package / "explorers").glob("*.[jc]s*")):
+    for asset in sorted((package / "explorers").glob("*.css")):
         shutil.copy(asset, files / "explorers")
-    for asset in sorted((package / "explorers/net").glob("*.js")):  # fetched by the figures that train
-        name = f"net/{asset.name}"
+    for asset in sorted((package / "explorers").rglob("*.js")):  # those in net are fetched by the figures that train
+        name = asset.relative_to(package / "explorers").as_posix()
         (files / "explorers" / name).write_text(explorers.served(name), encoding="utf-8")
     config.html_static_path.append(str(files))
 

@@ -279,7 +279,7 @@ def _check_range(name: str, value: object, low: int, high: int) -> None:
 
 @cache
 def served(name: str) -> str:
-    """A script as a page gets it. The engine's parts lose comments and indentation: a third of their weight.
+    """A script as a page gets it: without comments and indentation, which are a third of its weight.
 
     >>> served("net/engine.js").splitlines()[0]
     '(function (root) {'
@@ -287,9 +287,7 @@ def served(name: str) -> str:
     What begins with ``/*`` and one star stays: it says whose data follow.
     """
     text = (ASSETS / name).read_text(encoding="utf-8")
-    if not name.startswith("net/"):
-        return text
-    text = re.sub(r"^\s*/\*\*.*?\*/$", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^\s*/\*\*(?:(?!\*/).)*\*/$", "", text, flags=re.MULTILINE | re.DOTALL)
     lines = (re.sub(r"(?<=[;,{})\]]) +// .*", "", line).strip() for line in text.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("//")) + "\n"
 

@@ -25,8 +25,8 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Trai
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     shutil.copytree(explorers.ASSETS, folder, dirs_exist_ok=True)
-    for path in (folder / "net").glob("*.js"):
-        path.write_text(explorers.served(f"net/{path.name}"), encoding="utf-8")
+    for path in folder.rglob("*.js"):
+        path.write_text(explorers.served(path.relative_to(folder).as_posix()), encoding="utf-8")
     (folder / "palette.css").write_text(palette.css(), encoding="utf-8")
     return folder
 
