@@ -26,6 +26,8 @@ _FOLD = 7
 _LIST = 8
 #: Outside of blocks, more lines than this are a thicket, and become one box.
 _THICKET = 120
+#: How far below a node a shortcut leaves its arrow, in points.
+_FORK = 5
 
 
 class Diagram(Picture):
@@ -239,7 +241,7 @@ class _Graph:
 _PAINT = {"unlearned": "zero-pad"}
 
 _DEFAULTS = (
-    'graph [bgcolor="transparent" ranksep=0.28 nodesep=0.3 pad=0.06]\n'
+    'graph [bgcolor="transparent" ranksep=0.28 nodesep=0.36 pad=0.06]\n'
     'node [shape=box fontname="sans-serif" fontsize=13 height=0.34 margin="0.13,0.05"]\n'
     'edge [fontname="sans-serif" fontsize=12 arrowsize=0.7]'
 )
@@ -264,13 +266,13 @@ def _operations(steps: Sequence[Step]) -> _Graph:
         if place in way:
             dashes = f",{LINES[kind]}"
             node = drawn.node(step.operation, step.room, "outline", group="side", dashes=dashes)
-            drawn.edge(side, node, side_label, kind, weight=2)
+            drawn.edge(side, node, side_label, kind, weight=2, tailport="s", headport="n")
             side, side_label = node, shape_text(step.output) if step.input != step.output else ""
         elif step.operation == "add":
             node = drawn.node("+", look="plus")
             drawn.edge(before, node, label)
-            ports = {"tailport": "e", "headport": "e"} if kind == "identity" else {}
-            drawn.edge(side, node, "identity" if kind == "identity" else side_label, kind, weight=0, **ports)
+            words = "identity" if kind == "identity" else side_label
+            drawn.edge(side, node, words, kind, weight=0, tailport="s", headport="e")
             before, label = node, ""
         else:
             node = drawn.node(step.operation, step.room, "filled" if step.multiply_adds else "outline")
@@ -410,7 +412,7 @@ class _Canvas:
         if block.shortcut:
             end = self.graph.node("+", look="plus", group=group)
             self.graph.edge(box, end)
-            self.graph.edge(self.at[start], end, "", block.shortcut.kind, weight=0, tailport="e", headport="e")
+            self.graph.edge(self.at[start], end, "", block.shortcut.kind, weight=0, tailport="s", headport="e")
             self.drawn.append(block.shortcut)
         for place in range(block.start, block.stop):
             self.at[place] = box if block.shortcut and place < block.shortcut.sum else end
@@ -445,7 +447,7 @@ class _Canvas:
             for source in sources:
                 beside = shortcut is not None and source == (shortcut.way[-1] if shortcut.way else shortcut.fork)
                 if beside and shortcut:
-                    self.graph.edge(self.at[source], node, "", shortcut.kind, weight=0)
+                    self.graph.edge(self.at[source], node, "", shortcut.kind, weight=0, tailport="s", headport="e")
                     self.drawn.append(shortcut)
                 else:
                     self.line(source, node)
@@ -565,6 +567,15 @@ def _painted(graph: _Graph, raw: str) -> str:
     body = raw[raw.index("<g ") :]
     body = re.sub(r"<title>.*?</title>\n?|<!--.*?-->\n?", "", body, flags=re.DOTALL)
     body = re.sub(r' (id|font-family)="[^"]*"', "", body)
+    rights = [width]
+
+    def cornered(match: re.Match[str]) -> str:
+        edge, right = _cornered(match[0])
+        rights.append(right)
+        return edge
+
+    body = re.sub(r'<g class="edge re.*?</g>', cornered, body, flags=re.DOTALL)
+    width = max(rights)
     paints = {code: css for css, code in graph.css.items()}
 
     def painted(match: re.Match[str]) -> str:
@@ -576,6 +587,39 @@ def _painted(graph: _Graph, raw: str) -> str:
         body = body.replace(f'stroke-dasharray="{dots}"', f'stroke-dasharray="{ours}"')
     body = re.sub(r'class="([^"]*)"', lambda m: f'class="{_classes(unescape(m[1]))}"', body)
     return opening(width, height) + body + "</svg>"
+
+
+def _cornered(edge: str) -> tuple[str, float]:
+    """A shortcut with corners instead of dot's curve, as in the explorers, and how far right it goes.
+
+    It leaves the arrow below the fork to the right, goes down, and comes into the plus from the right.
+    """
+    curve = re.findall(r' d="([^"]*)"', edge)[0]
+    points = [(float(x), float(y)) for x, y in re.findall(r"(-?[\d.]+),(-?[\d.]+)", curve)]
+    # dot's arrowhead begins with one side of its foot, then its tip.
+    tip_x, tip_y = map(float, re.findall(r' points="\S+ (-?[\d.]+),(-?[\d.]+)', edge)[0])
+    (x, y), (_, to_y) = points[0], points[-1]
+    # dot goes close to what stands in the next column.
+    lane = max(x for x, _ in points[::3]) - 3
+    if abs(to_y - tip_y) < 4:
+        # Into the plus: from the fork above it, or from the last operation on the way.
+        start = f"M{x:g},{y:g}V{tip_y:g}" if x > tip_x else f"M{x:g},{y + _FORK:g}H{lane:g}V{tip_y:g}"
+        way, head = (
+            f"{start}H{tip_x + 7:g}",
+            f"{tip_x + 7:g},{tip_y - 2.5:g} {tip_x:g},{tip_y:g} {tip_x + 7:g},{tip_y + 2.5:g}",
+        )
+    else:
+        start = f"M{x:g},{y:g}" if abs(x - tip_x) < 1 else f"M{x:g},{y + _FORK:g}H{tip_x:g}"
+        way, head = (
+            f"{start}V{tip_y - 7:g}",
+            f"{tip_x - 2.5:g},{tip_y - 7:g} {tip_x:g},{tip_y:g} {tip_x + 2.5:g},{tip_y - 7:g}",
+        )
+    edge = edge.replace(f' d="{curve}"', f' d="{way}"')
+    edge = re.sub(r' points="[^"]*"', f' points="{head}"', edge)
+    right = max(lane, x, tip_x)
+    edge = re.sub(r'text-anchor="middle" x="[^"]*"', f'text-anchor="start" x="{right:g}"', edge)
+    words = "".join(re.findall(r"<text[^>]*>(.*?)</text>", edge)).replace("&#160;", " ")
+    return edge, right + 7.5 * len(words)
 
 
 def _classes(dots: str) -> str:

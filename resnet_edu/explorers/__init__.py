@@ -24,15 +24,19 @@ __all__ = [
     "SCRIPTS",
     "STYLES",
     "Explorer",
+    "class_board",
     "conv",
     "cover",
     "degradation",
     "live",
     "resnet",
     "shortcut",
+    "workbench",
 ]
 
 #: Where the scripts and the style are.
+#:
+#: :meta hide-value:
 ASSETS = Path(__file__).parent
 #: What each tag needs, in this order, as classic scripts.
 SCRIPTS: dict[str, tuple[str, ...]] = {
@@ -41,7 +45,8 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "shortcut-explorer": ("core.js", "ui.js", "shortcut-explorer.js"),
     "degradation-race": ("core.js", "ui.js", "trainer.js", "degradation-race.js"),
     "live-resnet": ("core.js", "ui.js", "trainer.js", "live-resnet.js"),
-    "block-workbench": ("core.js", "ui.js", "trainer.js", "block-workbench.js"),
+    "block-workbench": ("core.js", "ui.js", "trainer.js", "blocks.js", "block-workbench.js"),
+    "class-board": ("core.js", "ui.js", "blocks.js", "class-board.js"),
     "predict-question": ("predict-question.js",),
 }
 #: The engine that trains in the page, in this order. A page of the book fetches it when the reader comes near.
@@ -256,6 +261,15 @@ def workbench(preset: str = "original", depth: int = 56) -> Explorer:
     """
     check_choice("depth", depth, (20, 56, 110, 218))
     return Explorer("block-workbench", {"preset": preset, "depth": depth}, stills.race(depth))
+
+
+def class_board() -> Explorer:
+    """A table of many groups' blocks: it reads the files that the bench saves, in the page, and sends nothing.
+
+    >>> class_board().picture.alt
+    'The boards of many groups, put together: in a browser with scripts, on this page.'
+    """
+    return Explorer("class-board", {}, stills.class_board())
 
 
 def _check_range(name: str, value: object, low: int, high: int) -> None:

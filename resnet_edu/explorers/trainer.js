@@ -131,7 +131,7 @@
 .rule { stroke: var(--rule); }
 svg .label { font-weight: 650; paint-order: stroke; stroke: var(--page); stroke-width: 4px; stroke-linejoin: round; }
 .panel { min-width: 0; }
-.panel h3 { font-size: 14px; font-weight: 650; margin: 0 0 .25rem; }
+.panel .name { font-size: 14px; font-weight: 650; margin: 0 0 .25rem; }
 .panel svg { display: block; max-width: 100%; }
 .button.main:hover:not(:disabled) { background: color-mix(in srgb, var(--ink) 82%, var(--page)); }
 .row { display: flex; flex-wrap: wrap; gap: .5rem .75rem; align-items: center; }
@@ -166,5 +166,95 @@ thead th { color: var(--muted); }
     } }, RE.icon("copy"), label);
   }
 
-  Object.assign(RE, { Trainer, ENGINE, engine, chart, ticks, copyButton, TRAINER_LOOK: LOOK, lineOf: line });
+  /* ---- a network that is kept --------------------------------------------------------------------- */
+
+  const STORE = "resnet-edu-network";
+  const MADE = "resnet-edu network, version 1";
+
+  /** A trained network as a text: its weights as float32, four bytes each, in base64. `about`: {words, test}. */
+  function networkText({ config, tensors, values }, about) {
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    let letters = "";
+    for (let at = 0; at < bytes.length; at += 4096) letters += String.fromCharCode(...bytes.subarray(at, at + 4096));
+    return JSON.stringify({ made: MADE, ...about, config, tensors, values: btoa(letters) });
+  }
+
+  /** The same the other way: {words, test, config, tensors, values}. Throws an Error that says what the text is not. */
+  function readNetwork(text) {
+    let found = null;
+    try {
+      found = JSON.parse(text);
+    } catch {
+      // Told below.
+    }
+    if (found?.made !== MADE) throw new Error("This is not a network. Take the file that the race or the bench saves with “Save it as a file”.");
+    try {
+      const bytes = Uint8Array.from(atob(found.values), (letter) => letter.charCodeAt(0));
+      const values = new Float32Array(bytes.buffer);
+      const length = found.tensors.reduce((sum, [, shape]) => sum + shape.reduce((a, b) => a * b, 1), 0);
+      if (length !== values.length || !Array.isArray(found.config.layers)) throw new Error();
+      return { ...found, words: String(found.words).slice(0, 80), test: Number(found.test), values };
+    } catch {
+      throw new Error("This network is damaged. Save it again.");
+    }
+  }
+
+  const kept = {
+    /** The network that this browser keeps, or null. */
+    read() {
+      try {
+        const text = localStorage.getItem(STORE);
+        return text && readNetwork(text);
+      } catch {
+        return null; // storage that is closed, or holds something else
+      }
+    },
+    /** Throws where the browser has no room or refuses. */
+    keep: (network, about) => localStorage.setItem(STORE, networkText(network, about)),
+    forget() {
+      try {
+        localStorage.removeItem(STORE);
+      } catch {
+        // There was nothing to forget.
+      }
+    },
+  };
+
+  /** Buttons that keep a trained network for the live figure: {node, set([[words, network, about]…])}. */
+  function keeper(tell) {
+    const node = h("div", { class: "row keeper" });
+    let shown = null;
+    const show = (networks, said) => {
+      shown = networks;
+      const button = (words, act) => h("button", { type: "button", class: "button", onclick: act }, words);
+      const keep = (network, about) => () => {
+        let words = `Kept in this browser only: ${about.words}. The live network of chapter 14 can open it.`;
+        try {
+          kept.keep(network, about);
+        } catch {
+          words = "This browser keeps nothing here. Save the network as a file; chapter 14 opens that too.";
+        }
+        show(networks, words);
+        tell(words);
+      };
+      node.replaceChildren(...(said
+        ? [h("p", { class: "note" }, said), button("Forget it", () => {
+          kept.forget();
+          show(networks);
+          tell("Forgotten.");
+        })]
+        : networks.flatMap(([words, network, about]) => [button(`Keep ${words}`, keep(network, about)),
+          button("Save it as a file", () => RE.download(`${about.words.replace(/[^\w]+/g, "-")}.json`, "application/json", networkText(network, about)))])));
+      set(node, { hidden: !networks.length });
+    };
+    return {
+      node,
+      set(networks) {
+        if (shown && shown.length === networks.length && networks.every(([, network], i) => network === shown[i][1])) return;
+        show(networks);
+      },
+    };
+  }
+
+  Object.assign(RE, { kept, readNetwork, keeper, Trainer, ENGINE, engine, chart, ticks, copyButton, TRAINER_LOOK: LOOK, lineOf: line });
 })(globalThis);

@@ -402,3 +402,45 @@ def test_no_box_is_empty_and_no_part_is_lost():
     assert "max-pool 2×2/2" in texts(diagram.svg)
     assert "ReLU" in texts(diagram.svg)
     assert 'label=""' not in diagram.dot
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: diagrams.block("basic"),
+        lambda: diagrams.block("bottleneck", 256, 128, 2),
+        lambda: diagrams.block("basic", 64, 128, 2, "A"),
+        lambda: diagrams.layer("resnet34", 2),
+        lambda: diagrams.network("resnet50"),
+    ],
+)
+def test_shortcuts_turn_at_right_angles_and_cross_no_box(draw):
+    """As in the explorers; two of them that meet at a plus do not lie on each other."""
+    picture = draw()
+    for svg in filter(None, (picture.svg, picture.narrow)):
+        root = ElementTree.fromstring(svg)
+        boxes = []
+        for node in (g for g in root.iter(f"{SVG}g") if "re-node" in g.get("class", "").split()):
+            outline = node.find(f"{SVG}path")
+            if outline is not None:
+                points = [tuple(map(float, pair)) for pair in re.findall(r"(-?[\d.]+),(-?[\d.]+)", outline.get("d"))]
+                xs, ys = zip(*points, strict=True)
+                boxes.append((min(xs), min(ys), max(xs), max(ys)))
+        lanes = []
+        for edge in edges(svg):
+            if "-line" not in edge.find(f"{SVG}path").get("style"):
+                continue
+            way = edge.find(f"{SVG}path").get("d")
+            assert re.fullmatch(r"M-?[\d.]+,-?[\d.]+([HV]-?[\d.]+)+", way), way
+            x, y = map(float, re.match(r"M(.+?),([-\d.]+)", way).groups())
+            for turn, value in re.findall(r"([HV])(-?[\d.]+)", way):
+                to_x, to_y = (float(value), y) if turn == "H" else (x, float(value))
+                left, right, top, bottom = min(x, to_x), max(x, to_x), min(y, to_y), max(y, to_y)
+                inside = [b for b in boxes if left < b[2] and right > b[0] and top < b[3] and bottom > b[1]]
+                assert not inside, (way, inside)
+                if turn == "H":
+                    lanes.append((y, left, right))
+                x, y = to_x, to_y
+        for n, (y, left, right) in enumerate(lanes):
+            for other, start, stop in lanes[n + 1 :]:
+                assert abs(y - other) > 3 or right <= start or stop <= left, "two lines on each other"

@@ -2,12 +2,13 @@ import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+from torch import nn
 
 from resnet_edu.counting import arithmetic
 from resnet_edu.counting.models import name_of, steps_of
 from resnet_edu.counting.recipes import recipe
 from resnet_edu.drawing import diagrams, volumes
-from resnet_edu.drawing.pictures import PHONE, Picture, journey, size_of
+from resnet_edu.drawing.pictures import PHONE, Picture, journey, opening, size_of
 from resnet_edu.resnet import ResNet
 from resnet_edu.zoo import build
 
@@ -128,3 +129,45 @@ def test_the_journey_tells_every_size():
 def test_the_journey_does_not_take_every_pooling_for_a_classifier():
     pooled = [step for step in arithmetic.steps("resnet18") if step.room != "fc" and step.room != "flatten"]
     assert journey(pooled).endswith("the head turns 512×7×7 into 512×1×1.")
+
+
+def test_without_a_word_about_the_image_it_is_imagenets():
+    assert steps_of("resnet18")[0].input == (3, 224, 224)
+    assert steps_of(build("resnet18")) == arithmetic.steps("resnet18")
+
+
+def test_steps_that_know_what_they_leave_out_stay_what_they_are():
+    traced = steps_of(build("cifar8"), (3, 32, 32))
+    assert steps_of(traced) is traced
+    with pytest.raises(TypeError, match="cannot draw a list"):
+        steps_of([traced[0], "conv"])
+    with pytest.raises(TypeError, match="cannot draw a tuple"):
+        steps_of((traced[0], "conv"))
+
+
+def test_a_module_in_which_nothing_happens_is_no_picture():
+    with pytest.raises(ValueError, match="nothing happens in this Identity"):
+        steps_of(nn.Identity(), (3, 8, 8))
+
+
+def test_names_tell_the_stem_and_whether_there_are_shortcuts():
+    names = [name_of(name) for name in ("resnet50", "plain34", "cifar20", "cifar_plain20")]
+    assert names == ["ResNet-50", "plain-34", "CIFAR ResNet-20", "CIFAR plain-20"]
+
+
+def test_an_opening_has_the_size_twice():
+    assert size_of(opening(640, 480.5) + "</svg>") == (640, 480.5)
+    assert 'viewBox="0 0 640 480.5"' in opening(640, 480.5)
+
+
+@pytest.mark.parametrize(("width", "scrolls"), [(421, False), (422, True)])
+def test_a_picture_scrolls_from_the_width_at_which_it_cannot_shrink_enough(width, scrolls):
+    """85 % of 421 are 357.9 pixels, of 422 they are 358.7; a phone has 358."""
+    html = Picture(SMALL.replace('width="8"', f'width="{width}"'), "A line.")._repr_html_()
+    assert ("tabindex" in html) == scrolls
+
+
+def test_the_journey_says_what_does_not_halve():
+    steps = arithmetic.steps("resnet18", (3, 64, 64))
+    words = journey([step._replace(output=(128, 9, 9)) if step.room.startswith("layer2") else step for step in steps])
+    assert "layer2 takes 16 pixels a side to 9 and goes from 64 to 128 channels in 2 blocks" in words

@@ -293,6 +293,7 @@ FIGURES = [
     explorers.degradation(20, shortcut="B", compact=True),
     explorers.live(),
     explorers.workbench("plain", 110),
+    explorers.class_board(),
 ]
 NAMES = [f"{figure.tag}-{i}" for i, figure in enumerate(FIGURES)]
 

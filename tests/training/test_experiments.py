@@ -375,6 +375,12 @@ def test_columns_stand_under_their_headings_with_numbers_to_the_right() -> None:
     assert str(table).splitlines()[-2].endswith("    40")
 
 
+def test_numbers_of_one_column_are_written_alike_however_large_or_small() -> None:
+    values = [7_054_321.0, 1698.2, -1698.2, 999.7, 0.0314, 3.14e-17, 2.5e15, 0.0, float("nan")]
+    written = [line.strip() for line in str(Results([{"ratio": value} for value in values])).splitlines()[3:]]
+    assert written == ["7,054,321", "1,698", "-1,698", "1,000", "0.0314", "3.14·10⁻¹⁷", "2.5·10¹⁵", "0", "nan"]
+
+
 def test_where_takes_the_rows_that_match_every_column() -> None:
     table = Results([{"net": net, "seed": seed} for net in ("plain", "residual") for seed in (0, 1)])
     assert table.where(net="plain", seed=1).rows == [{"net": "plain", "seed": 1}]
