@@ -9,11 +9,14 @@ The pages train such blocks in the reader's browser (``resnet_edu/explorers/net`
 same names for the same weights, so that a trained network travels both ways.
 """
 
+import base64
+import json
 import linecache
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -23,7 +26,7 @@ from resnet_edu.initialization import kaiming_normal_
 from resnet_edu.layers import make_layer
 from resnet_edu.stem import CifarStem
 
-__all__ = ["PRESETS", "Gain", "Scale", "block_class", "export_state", "load_state", "network", "source"]
+__all__ = ["PRESETS", "Gain", "Scale", "block_class", "export_state", "load_state", "network", "read_network", "source"]
 
 Program = dict[str, Any]
 
@@ -273,6 +276,36 @@ def load_state(model: nn.Module, state: dict[str, dict[str, Any]]) -> nn.Module:
     }
     model.load_state_dict({**mine, **found})
     return model
+
+
+def read_network(text: str) -> nn.Module:
+    """The network in a file that the race or the bench saved: what the page trained, ready for PyTorch.
+
+    >>> read_network("{}")
+    Traceback (most recent call last):
+        ...
+    ValueError: this is not a network that a page saved; take the file of “Save it as a file”
+
+    Raises ValueError for another text, and where weights and block do not fit each other.
+    """
+    try:
+        saved = json.loads(text)
+        is_ours = saved.get("made") == "resnet-edu network, version 1"
+    except (AttributeError, json.JSONDecodeError):
+        is_ours = False
+    if not is_ours:
+        raise ValueError("this is not a network that a page saved; take the file of “Save it as a file”")
+    config = saved["config"]
+    values = np.frombuffer(base64.b64decode(saved["values"]), dtype="<f4")
+    names, shapes = zip(*saved["tensors"], strict=True)
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    if ends[-1] != len(values):
+        raise ValueError(f"the file has {len(values)} numbers where its names need {ends[-1]}; save the network again")
+    parts = np.split(values, ends[:-1])
+    state = {
+        name: {"shape": shape, "values": part.tolist()} for name, shape, part in zip(names, shapes, parts, strict=True)
+    }
+    return load_state(network(config["program"], config["layers"], config["widths"]), state)
 
 
 def check(program: Program | str) -> Program:

@@ -61,7 +61,8 @@ def _linked(app: Sphinx, docname: str, text: str, waiting: dict[str, survey.Conc
         # The chapter that explains a word need not send its reader away from it.
         if docname == f"book/{concept.chapter}":
             continue
-        target = app.builder.get_relative_uri(docname, GLOSSARY) + "#" + nodes.make_id(f"term-{concept.names[0]}")
+        _, anchor = app.env.domains["std"].objects["term", concept.names[0]]
+        target = f"{app.builder.get_relative_uri(docname, GLOSSARY)}#{anchor}"
         link = nodes.reference("", found[0], refuri=target, internal=True, reftitle=concept.sentence, classes=["term"])
         pieces += [nodes.Text(text[at : found.start()]), link]
         at = found.end()

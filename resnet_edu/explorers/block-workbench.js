@@ -5,18 +5,8 @@
 (function (root) {
   "use strict";
   const RE = root.ResnetEdu;
-  const { h, svg, set, say, choice, select, oneOf, line, color, inkOn } = RE;
-
-  const PIECES = {
-    conv3: "conv 3×3", conv1: "conv 1×1", bn: "batch norm", relu: "ReLU", match: "match (A)", project: "project (B)",
-    scale: "scale", gain: "learned gain", dropout: "dropout",
-  };
-  const FOR = {
-    branch: Object.keys(PIECES).filter((name) => !["match", "project"].includes(name)),
-    shortcut: Object.keys(PIECES),
-    after: ["bn", "relu", "scale", "gain", "dropout", "conv3", "conv1"],
-    head: ["bn", "relu"],
-  };
+  const { h, svg, set, say, choice, select, oneOf, line } = RE;
+  const { PIECES, FOR, LEARNED, nameOf, percent } = RE.blocks;
   const PATHS = { branch: "On the branch", shortcut: "On the shortcut", after: "After the addition", head: "Once, after the last block" };
   const START = { scale: 0.5, gain: 0, dropout: 0.5 };
   const DEPTHS = ["20", "56", "110", "218"];
@@ -27,8 +17,9 @@
     "scaled shortcut": "fail", "both scaled": "12.35", "dropout on the shortcut": "fail",
   };
   const STORE = "resnet-edu-board";
-  /** Below this training error, in percent, a network has learned the digits. */
-  const LEARNED = 10;
+  /** Pixels that a pointer moves before it drags, and the band at the screen's edge where the page scrolls along. */
+  const DRAG = 5;
+  const EDGE = 90;
   const CHALLENGES = [
     ["Repair a block that dies at 110 layers: start from “both scaled”, keep a scale on the branch, and train 110 layers to under 10 %.",
       (row) => row.depth === 110 && row.error < LEARNED && has(row.program, "scale", ["branch"])],
@@ -38,7 +29,7 @@
       (row) => row.depth === 56 && row.error < 2 && row.parameters < (2 / 3) * 54214],
   ];
 
-  const LOOK = `${RE.TRAINER_LOOK}
+  const LOOK = `${RE.TRAINER_LOOK}${RE.blocks.LOOK}
 .bench { display: grid; gap: 1.25rem; grid-template-columns: minmax(0, 1fr); }
 .path { border: 1px solid var(--rule); border-radius: 10px; padding: .6rem .8rem .8rem; min-width: 0; }
 .path legend { margin: 0; padding: 0 .3rem; }
@@ -51,15 +42,32 @@
 .pieces input { width: 4.2rem; height: 34px; }
 .wrong { color: var(--wrong); font-weight: 650; }
 .drawing svg { height: auto; }
-.board { overflow-x: auto; }
-.board button.sort { border: 0; background: none; padding: .3rem 0; cursor: pointer; text-decoration: underline; text-underline-offset: .2em; color: inherit; min-height: 34px; }
+.tray { grid-column: 1 / -1; display: flex; flex-wrap: wrap; gap: .4rem; align-items: center; border: 1px dashed var(--rule); border-radius: 10px; padding: .6rem .8rem; }
+.tray p { flex: 1 1 100%; margin: 0; font-size: 13.5px; color: var(--muted); }
+.piece { border: 1px solid var(--edge); border-radius: 8px; padding: 0 .7rem; min-height: 40px; display: inline-flex; align-items: center; background: var(--page); cursor: grab; user-select: none; -webkit-user-select: none; touch-action: none; }
+.piece.conv { background: var(--re-layer2, #62b89c); color: var(--re-layer2-ink, #14161a); border-color: transparent; }
+.pieces .grip { flex: none; width: 34px; height: 40px; margin-inline: -.5rem 0; cursor: grab; touch-action: none; display: grid; place-items: center; color: var(--muted); }
+.pieces li { user-select: none; -webkit-user-select: none; }
+@media (hover: hover) { .pieces li { cursor: grab; } }
+.bench.dragging { cursor: grabbing; }
+.dragging .path.open, .dragging .tray.open { outline: 2px dashed var(--accent); outline-offset: 1px; }
+.dragging .path.open .pieces { min-height: 46px; }
+.dragging .path:not(.open) { opacity: .45; }
+.path.here, .tray.here { background: color-mix(in srgb, var(--accent) 9%, var(--page)); }
+.pieces li.from { opacity: .35; }
+.pieces li.drop { border: 2px dashed var(--accent); color: var(--muted); background: var(--page); }
+.ghost { position: absolute; z-index: 2; pointer-events: none; box-shadow: 0 4px 14px #0004; left: 0; top: 0; }
+.saving { align-items: end; margin-top: .9rem; }
+.saving input { height: 44px; background: var(--page); border: 1px solid var(--edge); border-radius: 8px; padding: 0 .6rem; width: 11rem; }
+.saving label { font-size: 13px; color: var(--muted); }
+.saving + .note { margin-top: .6rem; }
 .challenges { margin: 0; padding: 0; list-style: none; display: grid; gap: .4rem; }
 .challenges li { display: grid; grid-template-columns: 5.2rem minmax(0, 1fr); gap: .5rem; }
 .bench .path { margin: 0; align-self: start; }
 @container (min-width: 640px) {
   .bench { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
   .paths { display: contents; }
-  .drawing { grid-column: 2; grid-row: 1; }
+  .drawing { grid-column: 2; grid-row: 2; }
 }
 @container (max-width: 639px) { .paths { display: grid; gap: .9rem; } }
 `;
@@ -73,13 +81,21 @@
 
     build(card) {
       this.halt();
-      Object.assign(this.state, { seeds: "3", rate: "0.03", prediction: null, sort: "error" });
+      Object.assign(this.state, { seeds: "3", rate: "0.03", prediction: null, sort: { by: "error", down: false } });
       this.board = this.remembered();
-      this.running = null;
+      this.running = this.net = this.dragged = null;
       const button = (words, act, main) => h("button", { type: "button", class: main ? "button main" : "button", onclick: act }, words);
       this.presets = h("div", {});
       this.paths = h("div", { class: "paths" });
-      this.picture = svg("svg", { role: "img" });
+      // Doubles the lists under the paths, which are the keyboard's way.
+      this.tray = h("div", { class: "tray", "aria-hidden": "true" }, h("p", {}), Object.keys(PIECES).map((name) => {
+        const operation = name in START ? [name, START[name]] : name;
+        return h("span", { class: `piece${name.startsWith("conv") ? " conv" : ""}`, "data-piece": name, onpointerdown: (event) => this.grab(event, { operation }) }, PIECES[name]);
+      }));
+      this.bench = h("div", { class: "bench" }, this.tray, this.paths, h("div", { class: "drawing" }, (this.picture = svg("svg", { role: "img", "aria-label": "The block, drawn when you come near." }))));
+      this.bench.addEventListener("pointermove", (event) => this.drag(event));
+      this.bench.addEventListener("pointerup", () => this.drop());
+      this.bench.addEventListener("pointercancel", () => this.drop(false));
       this.verdict = h("p", { class: "say" });
       this.facts = h("p", { class: "note" });
       this.controls = {
@@ -90,30 +106,37 @@
       this.ask = choice(`First predict: will it learn, with less than ${LEARNED} % training error?`, [["yes", "It learns"], ["no", "It does not"]],
         (prediction) => this.update({ prediction }));
       this.go = button("Train", () => (this.running ? this.stop() : this.train()), true);
-      this.curves = svg("svg", { role: "img" });
+      this.curves = svg("svg", { role: "img", "aria-label": "Nothing has trained yet." });
       this.outcome = h("p", { class: "say" });
+      this.keeper = RE.keeper((words) => this.tell(words));
       this.code = h("pre", { tabindex: 0 });
       this.table = h("div", { class: "board" });
+      this.group = h("input", { type: "text", maxlength: 60, autocomplete: "off" });
       this.challenges = h("ul", { class: "challenges" });
       this.panel = h("div", { class: "panel" }, h("p", { class: "name" }, "Training error"), this.curves);
       card.append(
         h("div", { class: "controls" }, this.presets, Object.values(this.controls).map(({ node }) => node)),
         h("div", { class: "body" },
-          h("div", { class: "bench" }, this.paths, h("div", { class: "drawing" }, this.picture)),
-          this.verdict, this.facts, this.ask.node, h("div", { class: "row" }, this.go), this.panel, this.outcome),
+          this.bench, this.verdict, this.facts, this.ask.node, h("div", { class: "row" }, this.go), this.panel, this.outcome, this.keeper.node),
         h("details", {}, h("summary", {}, "As Python"), h("div", {}, this.code, h("p", { class: "row" }, RE.copyButton(() => this.code.textContent)))),
         h("details", { open: true }, h("summary", {}, "The board: every block that you tried"), h("div", {}, this.table,
-          h("p", { class: "row" }, button("Save as a file", () => this.save()), button("Forget the board", () => this.forget())),
-          h("p", { class: "note" }, "Kept in this browser only. Nothing is sent."))),
+          h("div", { class: "row saving" }, h("label", { class: "control" }, "Your group, for the file", this.group),
+            button("Save as a file", () => this.save()), button("Forget the board", () => this.forget())),
+          h("p", { class: "note" }, "Kept in this browser only. Nothing is sent. A press on a block puts it on the bench."))),
         h("details", {}, h("summary", {}, "Challenges"), h("div", {}, this.challenges)));
       this.watch();
     }
 
-    arrive() {
+    arrive(then = null) {
+      if (this.net) {
+        then?.();
+        return;
+      }
       RE.engine(["source"]).then((net) => {
+        if (this.net) return then?.();
         if (!Object.hasOwn(net.PRESETS, this.state.preset)) {
           this.refuse(`There is no preset “${this.state.preset}”. There are ${Object.keys(net.PRESETS).join(", ")}.`);
-          return;
+          return null;
         }
         this.net = net;
         const list = select("Start from", [["own", "a block of your own"], ...Object.keys(net.PRESETS).map((name) => [name, name])],
@@ -121,6 +144,7 @@
         this.preset = list;
         this.presets.replaceChildren(list.node);
         this.load(this.state.preset);
+        return then?.();
       }, (error) => {
         this.failed = error.message;
         this.later();
@@ -130,6 +154,18 @@
     load(name) {
       this.program = structuredClone(this.net.checkProgram(this.net.PRESETS[name]));
       this.changed();
+    }
+
+    /** A block from a board, with its depth and rate, on the bench. */
+    take({ program, depth, rate }) {
+      this.scrollIntoView({ block: "start" });
+      this.arrive(() => {
+        this.program = structuredClone(program);
+        this.state.depth = DEPTHS.includes(String(depth)) ? String(depth) : this.state.depth;
+        this.state.rate = String(rate);
+        this.changed();
+        this.tell(`On the bench: ${RE.blocks.title({ name: this.name, program })}, ${this.state.depth} layers.`);
+      });
     }
 
     changed() {
@@ -192,14 +228,126 @@
           this.changed();
         },
       });
-      return h("li", {}, h("span", {}, words), number,
+      const grab = (any) => (event) => {
+        // A finger on the words scrolls the page; on the grip it drags.
+        if (any || (event.pointerType === "mouse" && !event.target.closest("button, input"))) this.grab(event, { operation, path, i });
+      };
+      return h("li", { onpointerdown: grab(false) },
+        h("span", { class: "grip", "aria-hidden": "true", onpointerdown: grab(true) }, "⠿"), h("span", {}, words), number,
         act("earlier", "↑", i === 0, swap(i - 1)), act("later", "↓", i === list.length - 1, swap(i + 1)), act("take out", "×", false, () => list.splice(i, 1)));
+    }
+
+    /* ---- dragging: {operation, path, i} of a piece on a path, {operation} of a new one ---------------- */
+
+    grab(event, what) {
+      if (event.button > 0 || this.dragged || !this.program) return;
+      event.stopPropagation();
+      if (event.pointerType === "mouse") event.preventDefault(); // no text is selected on the way
+      this.bench.setPointerCapture(event.pointerId);
+      this.dragged = { ...what, x: event.clientX, y: event.clientY, start: [event.clientX, event.clientY] };
+      this.escape = (key) => key.key === "Escape" && this.drop(false);
+      document.addEventListener("keydown", this.escape);
+    }
+
+    drag(event) {
+      const { dragged } = this;
+      if (!dragged) return;
+      [dragged.x, dragged.y] = [event.clientX, event.clientY];
+      if (!dragged.ghost) {
+        if (Math.hypot(dragged.x - dragged.start[0], dragged.y - dragged.start[1]) < DRAG) return;
+        this.lift();
+      }
+      this.aim();
+    }
+
+    /** From here on it is a drag: show what is in the hand and where it may go. */
+    lift() {
+      const { dragged } = this;
+      const name = nameOf(dragged.operation);
+      dragged.ghost = h("span", { class: `piece ghost${name.startsWith("conv") ? " conv" : ""}` }, PIECES[name]);
+      dragged.place = h("li", { class: "drop" }, "here");
+      this.bench.parentElement.parentElement.append(dragged.ghost);
+      this.bench.classList.add("dragging");
+      [...this.paths.children].forEach((box, at) => box.classList.toggle("open", FOR[Object.keys(PATHS)[at]].includes(name)));
+      if (dragged.path) {
+        this.tray.classList.add("open");
+        this.box(dragged.path).querySelectorAll("li")[dragged.i].classList.add("from");
+      }
+      say(this.tray.firstChild, dragged.path ? "Drop it here to take it out." : "Drop it where a place opens.");
+      const along = () => {
+        if (this.dragged !== dragged) return;
+        // Below a fixed header and above the screen's end the page moves along.
+        const by = dragged.y < EDGE ? -12 : dragged.y > innerHeight - EDGE ? 12 : 0;
+        if (by) {
+          scrollBy({ top: by, behavior: "instant" });
+          this.aim();
+        }
+        requestAnimationFrame(along);
+      };
+      along();
+    }
+
+    box(path) {
+      return this.paths.children[Object.keys(PATHS).indexOf(path)];
+    }
+
+    /** Where it would land: a place on a path, the tray, or nowhere. */
+    aim() {
+      const { dragged } = this;
+      const card = this.shadowRoot.querySelector(".card").getBoundingClientRect();
+      dragged.ghost.style.transform = `translate(${dragged.x - card.left + 8}px, ${dragged.y - card.top - 20}px)`;
+      const inside = (node) => {
+        const { left, right, top, bottom } = node.getBoundingClientRect();
+        return dragged.x >= left - 6 && dragged.x <= right + 6 && dragged.y >= top - 6 && dragged.y <= bottom + 6;
+      };
+      dragged.out = Boolean(dragged.path) && inside(this.tray);
+      this.tray.classList.toggle("here", dragged.out);
+      dragged.to = null;
+      for (const path of Object.keys(PATHS)) {
+        const box = this.box(path);
+        const here = box.classList.contains("open") && inside(box);
+        box.classList.toggle("here", here);
+        if (!here) continue;
+        const items = [...box.querySelectorAll("li:not(.drop)")];
+        const before = items.findIndex((item) => {
+          const { top, bottom } = item.getBoundingClientRect();
+          return dragged.y < (top + bottom) / 2;
+        });
+        dragged.to = { path, i: before < 0 ? items.length : before };
+        const list = box.querySelector(".pieces");
+        if (list) list.insertBefore(dragged.place, items[dragged.to.i] ?? null);
+      }
+      if (!dragged.to) dragged.place.remove();
+    }
+
+    /** Let go: put the piece where it is, or, where nothing is open or the drag was broken off, leave all as it was. */
+    drop(done = true) {
+      const { dragged } = this;
+      if (!dragged) return;
+      this.dragged = null;
+      document.removeEventListener("keydown", this.escape);
+      if (!dragged.ghost) return;
+      dragged.ghost.remove();
+      dragged.place.remove();
+      this.bench.classList.remove("dragging");
+      this.tray.classList.remove("open", "here");
+      const { operation, path, i, to, out } = dragged;
+      if (done && (to || out)) {
+        if (path) this.program[path].splice(i, 1);
+        if (to) {
+          const list = (this.program[to.path] ??= []);
+          list.splice(to.i - (path === to.path && i < to.i ? 1 : 0), 0, structuredClone(operation));
+        }
+        this.changed();
+        this.tell(`${PIECES[nameOf(operation)]} ${out ? "taken out" : `put ${PATHS[to.path].toLowerCase()}, place ${to.i + 1}`}.`);
+      } else this.buildPaths();
+      this.later();
     }
 
     /** After a change the focus stays in the same path. */
     edited(path, i) {
       this.changed();
-      const box = this.paths.children[Object.keys(PATHS).indexOf(path)];
+      const box = this.box(path);
       const items = box.querySelectorAll("li");
       (items[Math.min(i ?? items.length - 1, items.length - 1)]?.querySelector("button:not(:disabled)") ?? box.querySelector("select"))?.focus();
     }
@@ -218,7 +366,7 @@
     /** What is odd and yet allowed. */
     oddities() {
       const { branch, shortcut, after } = this.program;
-      const names = (path) => (path ?? []).map((operation) => [operation].flat()[0]);
+      const names = (path) => (path ?? []).map(nameOf);
       const all = [...names(branch), ...names(shortcut), ...names(after)];
       const found = [];
       if (!all.includes("relu")) found.push("There is no ReLU in the block: with the stem’s alone, the network is almost linear.");
@@ -295,6 +443,10 @@
       };
       this.board.push(row);
       this.remember();
+      // Of several seeds, the one in the middle can be kept.
+      const [middle] = ends.filter(({ outcome }) => outcome !== "diverged").sort((a, b) => Math.abs(a.trainError - error) - Math.abs(b.trainError - error));
+      run.kept = middle && [["this network", middle.network, { words: `${RE.blocks.title(row)}, ${row.depth} layers`, test: 100 - middle.testError }]];
+      for (const end of ends) delete end.network;
       const learned = error < LEARNED;
       const paper = PAPER[run.name];
       run.words = [
@@ -321,7 +473,9 @@
     }
 
     halt() {
-      if (this.live) this.stop();
+      if (!this.live) return;
+      this.drop(false);
+      this.stop();
     }
 
     sleep(away) {
@@ -333,7 +487,7 @@
     remembered() {
       try {
         const rows = JSON.parse(localStorage.getItem(STORE) ?? "[]");
-        return Array.isArray(rows) ? rows.filter((row) => row && typeof row.error === "number" && row.program) : [];
+        return Array.isArray(rows) ? rows.filter(RE.blocks.isRow) : [];
       } catch {
         return []; // storage that is closed or holds something else
       }
@@ -359,27 +513,19 @@
     }
 
     save() {
-      const text = JSON.stringify({ made: "resnet-edu board, version 1", rows: this.board }, null, 1);
-      const address = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-      h("a", { href: address, download: "blocks.json" }).click();
-      setTimeout(() => URL.revokeObjectURL(address), 1000);
+      const group = this.group.value.trim();
+      const name = ["blocks", group.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-")].filter(Boolean).join("-");
+      RE.download(`${name}.json`, "application/json", JSON.stringify({ made: RE.blocks.MADE, group, rows: this.board }, null, 1));
     }
 
     showBoard() {
       const { sort } = this.state;
-      const rows = [...this.board].sort((a, b) => (typeof a[sort] === "string" ? a[sort].localeCompare(b[sort]) : a[sort] - b[sort]));
-      const key = JSON.stringify([rows, sort]);
+      const key = JSON.stringify([this.board, sort]);
       if (key === this.shown) return;
       this.shown = key;
-      const columns = [["name", "block"], ["depth", "layers"], ["error", "training error"], ["parameters", "parameters"], ["seconds", "seconds"]];
-      const head = columns.map(([field, words]) => h("th", { scope: "col", "aria-sort": field === sort ? "ascending" : null },
-        h("button", { type: "button", class: "sort", onclick: () => this.update({ sort: field }) }, words)));
-      this.table.replaceChildren(rows.length ? h("table", {},
-        h("thead", {}, h("tr", {}, head)),
-        h("tbody", {}, rows.map((row) => h("tr", {}, [
-          row.name === "own" ? inWords(row.program) : row.name, row.depth,
-          `${percent(row.error)}${row.errors.length > 1 ? ` (${row.errors.length} seeds)` : ""}`, RE.grouped(row.parameters), row.seconds.toFixed(1),
-        ].map((text) => h("td", {}, String(text))))))) : h("p", { class: "note" }, "Train a block, and it stands here."));
+      this.table.replaceChildren(this.board.length
+        ? RE.blocks.table(this.board, sort, (by) => this.update({ sort: by }), (row) => this.take(row))
+        : h("p", { class: "note" }, "Train a block, and it stands here."));
       this.challenges.replaceChildren(...CHALLENGES.map(([words, met]) =>
         h("li", {}, h("b", {}, this.board.some(met) ? "✓ met" : "open"), h("span", {}, words))));
     }
@@ -391,7 +537,7 @@
       this.ask.set(this.state.prediction);
       this.showBoard();
       if (!this.program) {
-        say(this.verdict, this.failed ? `The engine did not load: ${this.failed}. Reload the page to try again.` : "The engine comes as you come near: 70 kilobytes.");
+        say(this.verdict, this.failed ? `The engine did not load: ${this.failed}. Reload the page to try again.` : "The engine comes as you come near: 60 kilobytes.");
         this.go.disabled = true;
         return;
       }
@@ -407,8 +553,10 @@
       say(this.code, refusal ? "" : `${this.net.programSource(this.program)}\n\n# Trained like any other network:\n# from resnet_edu import programs\n# model = programs.network(${pythonDict(this.program)}, layers=(${Array(3).fill((this.state.depth - 2) / 6).join(", ")}))`);
       say(this.go, this.running ? "Stop" : "Train");
       this.go.disabled = !this.running && (Boolean(refusal) || !this.state.prediction);
-      this.draw(refusal);
+      RE.blocks.draw(this.picture, this.program, { refused: Boolean(refusal) });
+      say(this.tray.firstChild, this.dragged?.ghost ? this.tray.firstChild.textContent : "Drag a piece to its place.");
       this.drawCurves();
+      this.keeper.set(this.curve?.kept ?? []);
       say(this.outcome, this.curve?.words ?? (this.running ? `Seed ${this.running.jobs.filter(({ end }) => end).length + 1} of ${this.running.jobs.length}.` : ""));
     }
 
@@ -423,55 +571,11 @@
         words: points.some((each) => each.length) ? `Training error against epochs, ${points.length} seeds; the last points: ${points.filter((each) => each.length).map((each) => percent(each[each.length - 1][1])).join(", ")}.` : "Training error against epochs; empty before training.",
       });
     }
-
-    /** The branch down the left, the shortcut around it, the plus where they meet. */
-    draw(refusal) {
-      const { branch, shortcut, after } = this.program;
-      const width = 320;
-      const mid = 110;
-      const right = 250;
-      const rowHeight = 34;
-      const top = 34;
-      const plus = top + 20 + rowHeight * Math.max(branch.length, (shortcut ?? []).length, 1);
-      const height = plus + 40 + rowHeight * after.length;
-      const parts = [];
-      const box = (x, y, operation, room) => {
-        const [name, value] = [operation].flat();
-        const conv = name.startsWith("conv");
-        const words = PIECES[name] + (value === undefined ? "" : ` ${name === "gain" ? `from ${value}` : value}`);
-        parts.push(svg("rect", { x: x - 62, y: y - 12, width: 124, height: 24, rx: 6, fill: conv ? color(room) : "var(--page)", stroke: conv ? line(room) : "var(--edge)" }),
-          svg("text", { x, y: y + 4, "text-anchor": "middle", style: conv ? `fill:${inkOn(room)}` : null }, words));
-      };
-      const paint = refusal ? line("error") : "var(--edge)";
-      parts.push(svg("text", { x: mid, y: 14, "text-anchor": "middle", "font-weight": 600 }, "x"),
-        svg("path", { d: `M${mid} 20V${height - 6}`, stroke: "var(--edge)", "stroke-width": 1.6 }));
-      if (shortcut) {
-        const kind = shortcut.some((operation) => ["conv1", "conv3", "project"].includes([operation].flat()[0])) ? "projection" : "identity";
-        parts.push(svg("path", { d: `M${mid} 26H${right}V${plus}H${mid + 14}`, fill: "none", stroke: refusal ? line("error") : line(kind), "stroke-width": 2.6, "stroke-dasharray": kind === "projection" ? "7 5" : null }));
-        shortcut.forEach((operation, i) => box(right, top + 24 + rowHeight * i, operation, "layer3"));
-      }
-      branch.forEach((operation, i) => box(mid, top + 24 + rowHeight * i, operation, "layer2"));
-      if (shortcut) {
-        parts.push(svg("circle", { cx: mid, cy: plus, r: 12, fill: "var(--page)", stroke: paint, "stroke-width": 2 }),
-          svg("text", { x: mid, y: plus + 5, "text-anchor": "middle", style: "font-size:17px" }, refusal ? "≠" : "+"));
-      }
-      after.forEach((operation, i) => box(mid, plus + 34 + rowHeight * i, operation, "layer2"));
-      const words = (path) => (path.length ? path.map((operation) => PIECES[[operation].flat()[0]]).join(", ") : "nothing");
-      set(this.picture, {
-        viewBox: `0 0 ${width} ${height}`, width, height,
-        "aria-label": `A block. On the branch: ${words(branch)}. ${shortcut === null ? "No shortcut." : `On the shortcut: ${shortcut.length ? words(shortcut) : "nothing, the identity"}.`} After: ${words(after)}.`,
-      });
-      this.picture.replaceChildren(...parts);
-    }
   }
 
   function has(program, wanted, paths = ["branch", "shortcut", "after", "head"]) {
-    return paths.some((path) => (program[path] ?? []).some((operation) => [operation].flat()[0] === wanted));
+    return paths.some((path) => (program[path] ?? []).some((operation) => nameOf(operation) === wanted));
   }
-  const percent = (value) => `${value < 9.95 ? value.toFixed(1) : Math.round(value)}\u00a0%`;
-  const short = (path) => path.map((operation) => [operation].flat().join(" ")).join("·");
-  const inWords = ({ branch, shortcut, after }) =>
-    `${short(branch) || "x"}${shortcut === null ? "" : ` + ${short(shortcut) || "x"}`}${after.length ? ` → ${short(after)}` : ""}`;
   const pythonDict = (program) => JSON.stringify(program).replaceAll("null", "None").replaceAll(",", ", ").replaceAll(":", ": ");
 
   RE.define("block-workbench", BlockWorkbench);

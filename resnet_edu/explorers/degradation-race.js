@@ -93,7 +93,7 @@
         depths: button("Every depth", () => this.race(EVERY_DEPTH.map((depth) => ({ ...this.state, depth })))),
       };
       const panel = (name, title) => {
-        const picture = svg("svg", { role: "img" });
+        const picture = svg("svg", { role: "img", "aria-label": "Nothing has trained yet." });
         return { picture, node: h("div", { class: `panel ${name}` }, h("p", { class: "name" }, title), picture) };
       };
       this.curves = panel("curves", "Training error");
@@ -104,6 +104,7 @@
         return [key, { error, detail, node: h("div", { class: "net", style: `--line:${color}` }, h("b", {}, name), error, detail) }];
       }));
       this.message = h("p", { class: "say" });
+      this.keeper = RE.keeper((words) => this.tell(words));
       this.note = h("p", { class: "note" });
       this.python = h("pre", { tabindex: 0 });
       this.table = h("div", {});
@@ -117,7 +118,7 @@
           this.note,
           h("div", { class: "nets" }, Object.values(this.nets).map(({ node }) => node)),
           h("div", { class: "panels" }, this.curves.node, small ? null : [this.profile.node, this.against.node]),
-          this.message),
+          this.message, small ? null : this.keeper.node),
         !small && h("details", {}, h("summary", {}, "More choices"),
           h("div", {}, h("div", { class: "controls" }, Object.values(this.more).map(({ node }) => node)),
             h("p", { class: "note" }, "Both networks get every choice alike. Changing one starts over."))),
@@ -283,12 +284,12 @@
       const single = this.runs && Object.values(this.runs).some(({ worker }) => worker === false);
       const seconds = this.estimate();
       say(this.note, this.failed ? `The engine did not load: ${this.failed}. Reload the page to try again.`
-        : !this.ready ? "The engine comes as you come near: 70 kilobytes."
+        : !this.ready ? "The engine comes as you come near: 60 kilobytes."
           : !state.prediction ? "Choose what you expect, then start."
             : [
               `Two networks of ${state.depth} layers, the same ${this.imageCount().toLocaleString("en")} digits in the same order, ${state.epochs} epochs, in this browser. Nothing is sent.`,
               seconds && !running ? `About ${amount(seconds)} here; ten seeds ${amount(10 * seconds)}.` : "",
-              slow ? "WebAssembly's SIMD is missing here, so it takes about ten times as long." : "",
+              slow ? "WebAssembly's SIMD is missing here, so it takes about seven times as long." : "",
               single ? "This page may not start workers, so it trains between two frames." : "",
             ].filter(Boolean).join(" "));
       for (const net of Object.keys(NETS)) this.showNet(net);
@@ -296,6 +297,10 @@
       this.drawProfile();
       this.drawAgainst();
       say(this.message, this.account());
+      this.keeper.set(!this.over || !this.runs ? [] : Object.entries(this.runs).filter(([, { end }]) => end?.network && end.outcome !== "diverged").map(([net, { end }]) => {
+        const words = `${NETS[net].name} network of ${this.racing.depth} layers, seed ${this.racing.seed}`;
+        return [`the ${NETS[net].name} network`, end.network, { words, test: 100 - end.testError }];
+      }));
       say(this.python, this.asPython());
       this.showTable();
     }

@@ -36,6 +36,10 @@ canvas { image-rendering: pixelated; }
 .block .segments span { min-width: 30px; padding: 0 .4rem; }
 .block .result { font-size: 13.5px; margin: .5rem 0 0; min-height: 1.5em; }
 .result.changed { font-weight: 650; }
+.own[hidden] { display: none; }
+.files { position: relative; overflow: hidden; }
+.files input { position: absolute; inset: 0; opacity: 0; cursor: pointer; font-size: 0; width: 100%; }
+.files:focus-within { outline: 3px solid var(--accent); outline-offset: 2px; }
 .all { display: flex; flex-wrap: wrap; gap: .75rem 1.25rem; align-items: end; }
 @container (max-width: 560px) { .top { grid-template-columns: minmax(0, 1fr); } .pad { margin-inline: auto; } }
 `;
@@ -45,7 +49,7 @@ canvas { image-rendering: pixelated; }
     static fields = { digit: { is: whole(0, 381), value: 0 } };
 
     build(card) {
-      Object.assign(this.state, { network: "residual", noise: 0, swap: false, branch: {}, shortcut: {}, zero: {} });
+      Object.assign(this.state, { network: "residual", layer: "layer1", noise: 0, swap: false, branch: {}, shortcut: {}, zero: {} });
       this.strokes = [];
       this.counts = null;
       this.source = "digit";
@@ -69,8 +73,20 @@ canvas { image-rendering: pixelated; }
       this.answer = h("p", { class: "answer" });
       this.note = h("p", { class: "note" });
       this.grid = h("div", { class: "blocks" });
+      const file = h("input", { type: "file", accept: ".json,application/json", onchange: async () => {
+        const [chosen] = file.files;
+        file.value = "";
+        if (chosen) this.openOwn(await chosen.text());
+      } });
+      this.ownWords = h("p", { class: "note" });
+      this.forgetting = button("Forget it", () => {
+        RE.kept.forget();
+        this.dropOwn("Forgotten. This browser keeps no network.");
+      });
+      this.own = h("div", { class: "row own" }, this.ownWords, h("label", { class: "button files" }, "Open a file", file), this.forgetting);
       this.controls = {
-        network: choice("Network", [["residual", "Residual"], ["plain", "Plain twin"]], (network) => this.switchTo(network)),
+        network: choice("Network", [["residual", "Residual"], ["plain", "Plain twin"], ["own", "Your own"]], (network) => this.switchTo(network)),
+        layer: choice("Blocks of", ["layer1", "layer2", "layer3"].map((name) => [name, name]), (layer) => this.update({ layer })),
         noise: choice("Noise on the image", [["0", "none"], ["0.5", "½"], ["1", "1"]], (noise) => this.update({ noise: Number(noise) })),
         swap: choice("Blocks of layer1", [["no", "in order"], ["yes", "swapped"]], (swap) => this.update({ swap: swap === "yes" })),
       };
@@ -89,7 +105,7 @@ canvas { image-rendering: pixelated; }
             h("div", {}, this.answer, h("div", { class: "bars" }, this.bars.map(({ node }) => node)))),
           h("div", { class: "ways" }, this.ways.map(({ node }) => node),
             h("figure", {}, this.cover, h("figcaption", {}, "what matters"))),
-          this.note,
+          this.note, this.own,
           h("div", { class: "all" }, Object.values(this.controls).map(({ node }) => node), button("Undo all changes", () => this.undo())),
           this.grid));
       this.watch();
@@ -114,7 +130,53 @@ canvas { image-rendering: pixelated; }
         await RE.engine(["weights-plain"]);
         this.insides.plain = await RE.net.Inside.open("plain", this.data);
       }
-      this.update({ network, branch: {}, shortcut: {}, zero: {}, swap: false });
+      if (network === "own" && !this.insides.own) {
+        const found = RE.kept.read();
+        if (!found) {
+          this.dropOwn("None is kept here. Let one train in chapter 1 or on the bench, press Keep, and come back; or open its file.");
+          return;
+        }
+        if (!(await this.takeOwn(found, "Kept in this browser only: "))) return;
+      }
+      this.show(network);
+    }
+
+    /** From now on the rooms are those of this network, untouched. */
+    show(network) {
+      this.state.network = network;
+      this.buildBlocks();
+      this.undo();
+    }
+
+    /** A network that was trained elsewhere; true if it could be opened. */
+    async takeOwn(found, where) {
+      try {
+        this.insides.own = await RE.net.Inside.packed(found, this.data);
+      } catch (error) {
+        this.dropOwn(`This network cannot be opened: ${error.message}.`);
+        return false;
+      }
+      this.ownFound = found;
+      this.ownSaid = `${where}${found.words}.`;
+      return true;
+    }
+
+    async openOwn(text) {
+      try {
+        if (await this.takeOwn(RE.readNetwork(text), "From a file: ")) this.show("own");
+      } catch (error) {
+        this.dropOwn(error.message);
+      }
+    }
+
+    dropOwn(words) {
+      delete this.insides.own;
+      this.ownFound = null;
+      this.ownSaid = words;
+      this.tell(words);
+      this.asked = true;
+      if (this.state.network === "own") this.show("residual");
+      else this.later();
     }
 
     undo() {
@@ -205,8 +267,9 @@ canvas { image-rendering: pixelated; }
     /* ---- the rooms ------------------------------------------------------------------------------- */
 
     buildBlocks() {
-      this.rooms = this.insides.residual.blocks.map((name) => {
-        const { channels } = this.insides.residual.one.blocks.find((block) => block.name === name).output;
+      const { inside } = this;
+      this.rooms = inside.blocks.map((name) => {
+        const { channels } = inside.one.blocks.find((block) => block.name === name).output;
         const rows = ROWS.map(([key, words]) => {
           const [canvas, caption] = [h("canvas", { "aria-hidden": "true" }), h("figcaption", {})];
           return { key, words, canvas, caption, node: h("figure", {}, caption, canvas) };
@@ -239,6 +302,10 @@ canvas { image-rendering: pixelated; }
     render() {
       const { state } = this;
       this.controls.network.set(state.network);
+      this.controls.layer.set(state.layer);
+      say(this.ownWords, this.ownSaid ?? "");
+      set(this.own, { hidden: !this.asked && state.network !== "own" });
+      set(this.forgetting, { hidden: !this.ownFound });
       this.controls.noise.set(String(state.noise));
       this.controls.swap.set(state.swap ? "yes" : "no");
       this.showPaper();
@@ -248,15 +315,22 @@ canvas { image-rendering: pixelated; }
       }
       this.colors = this.readColors();
       this.showWays();
-      const plain = state.network === "plain";
+      const { plain } = this.inside;
+      // The rooms of a deep network are many: one layer at a time.
+      const many = this.rooms.length > 12;
+      set(this.controls.layer.node, { hidden: !many });
+      set(this.controls.swap.node, { hidden: !this.inside.blocks.includes("layer1.1") });
       const changes = this.changes();
       const intact = this.inside.accuracy(RE.net.INTACT);
       const now = this.inside.accuracy(changes);
       const changed = JSON.stringify(changes) !== JSON.stringify(RE.net.INTACT);
-      const { test, drawn } = RE.net.TRAINED[state.network];
+      const who = { residual: "network", plain: "plain twin", own: "network of your own" }[state.network];
+      const trained = RE.net.TRAINED[state.network];
       say(this.note, changed
-        ? `With these changes the ${plain ? "plain twin" : "network"} reads ${now.toFixed(1)} % of the 382 test digits; untouched, ${intact.toFixed(1)} %.`
-        : `The ${plain ? "plain twin" : "network"} reads ${test.toFixed(1)} % of the 382 test digits, by writers it never saw, and ${drawn.toFixed(1)} % of simulated drawings. It stays in this page; nothing is sent.`);
+        ? `With these changes the ${who} reads ${now.toFixed(1)} % of the 382 test digits; untouched, ${intact.toFixed(1)} %.`
+        : trained
+          ? `The ${who} reads ${trained.test.toFixed(1)} % of the 382 test digits, by writers it never saw, and ${trained.drawn.toFixed(1)} % of simulated drawings. It stays in this page; nothing is sent.`
+          : `The ${who} reads ${intact.toFixed(1)} % of the 382 test digits, by writers it never saw. It learned from digits as they are; the shipped one also from turned, bent and thickened copies, so it reads drawings better. Nothing is sent.`);
       if (!this.counts) return;
       const seen = this.inside.look(this.counts, changes);
       const order = [...seen.shares.keys()].sort((a, b) => seen.shares[b] - seen.shares[a]);
@@ -271,10 +345,27 @@ canvas { image-rendering: pixelated; }
       say(this.answer, words);
       this.tell(`${words} ${this.note.textContent}`);
       this.paint(this.cover, this.inside.occlusion(this.counts, order[0], changes), 8, 8, (value) => -value);
-      this.rooms.forEach((room, i) => this.showRoom(room, seen.maps[i], plain, changes, intact, now));
+      this.missing = [];
+      this.rooms.forEach((room, i) => {
+        const hidden = many && !room.name.startsWith(`${state.layer}.`);
+        set(room.node, { hidden });
+        if (!hidden) this.showRoom(room, seen.maps[i], plain, changes, intact);
+      });
+      this.measure();
     }
 
-    showRoom({ name, rows, branch, shortcut, out, zero, result }, map, plain, changes, intact, now) {
+    /** What is not known yet is measured one by one, with time for a frame in between. */
+    measure() {
+      clearTimeout(this.measuring);
+      if (!this.missing.length) return;
+      const { inside } = this;
+      this.measuring = setTimeout(() => {
+        inside.accuracy(this.missing[0]);
+        this.later();
+      });
+    }
+
+    showRoom({ name, rows, branch, shortcut, out, zero, result }, map, plain, changes, intact) {
       branch.set(String(changes.branch[name] ?? 1));
       shortcut.set(String(changes.shortcut[name] ?? 1));
       out.set(String(changes.branch[name] ?? 1));
@@ -295,6 +386,11 @@ canvas { image-rendering: pixelated; }
       set(result, { class: changed ? "result changed" : "result" });
       if (!changed) {
         const off = { ...RE.net.INTACT, branch: { [name]: 0 } };
+        const fits = !plain || this.inside.fits(name);
+        if (fits && !this.inside.knows(off)) {
+          this.missing.push(off);
+          return say(result, "…");
+        }
         say(result, plain && !this.inside.fits(name) ? "It changes the shape, so nothing fits in its place."
           : `${plain ? "Taken out" : "Branch off"}, alone: ${this.inside.accuracy(off).toFixed(1)} % of the test digits.`);
       } else {

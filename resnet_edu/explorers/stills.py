@@ -165,6 +165,22 @@ def live() -> Picture:
     return Picture(_svg(36 * len(rooms), 72, parts), alt)
 
 
+def class_board() -> Picture:
+    """Where the class's table would stand, had the page its scripts.
+
+    >>> class_board().alt
+    'The boards of many groups, put together: in a browser with scripts, on this page.'
+    """
+    rows = [
+        f'<rect x="{4 + 90 * (i % 2)}" y="{6 + 20 * (i // 2)}" width="{(80, 220)[i % 2]}" height="14" rx="3" '
+        f'fill="{palette.fill(("image", "layer2")[i % 2])}"/>'
+        for i in range(8)
+    ]
+    return Picture(
+        _svg(320, 92, rows), "The boards of many groups, put together: in a browser with scripts, on this page."
+    )
+
+
 def _residual(kind: str, in_channels: int, channels: int, stride: int, size: int, stride_in: str) -> list[Step]:
     check_choice("kind", kind, KINDS)
     if kind != "preactivation":

@@ -6,7 +6,7 @@
   const { h, svg, set, line } = RE;
 
   /** The engine's parts, in the order of ENGINE in explorers/__init__.py. */
-  const ENGINE = ["engine", "program", "kernels", "kernels-wasm", "wasm", "network", "training", "digits", "worker"];
+  const ENGINE = ["engine", "program", "kernels-wasm", "wasm", "network", "training", "digits", "worker"];
   // Where this script came from; a notebook carries the engine in the same output, and has no need to know.
   const HERE = document.currentScript?.src;
 
@@ -14,17 +14,22 @@
   /** The engine and these further parts, each fetched once and in turn. */
   function engine(further = []) {
     loading = loading.catch(() => {}).then(async () => {
-      for (const name of [...ENGINE, ...further]) {
-        if (name === "engine" ? RE.net : RE.net.has(name)) continue;
-        await new Promise((resolve, reject) => {
-          const failed = () => reject(new Error(`net/${name}.js did not load`));
-          if (!HERE) return failed();
-          document.head.append(h("script", { src: new URL(`net/${name}.js`, HERE), onload: resolve, onerror: failed }));
-        });
-      }
+      for (const name of [...ENGINE, ...further]) await bring(name);
+      // Where WebAssembly's SIMD is missing, or a policy forbids it, plain JavaScript does the same, slowly.
+      if (!RE.net.has("kernels") && !(fast ??= await RE.net.fast())) await bring("kernels");
       return RE.net;
     });
     return loading;
+  }
+
+  let fast = null;
+  async function bring(name) {
+    if (name === "engine" ? RE.net : RE.net.has(name)) return;
+    await new Promise((resolve, reject) => {
+      const failed = () => reject(new Error(`net/${name}.js did not load`));
+      if (!HERE) failed();
+      else document.head.append(h("script", { src: new URL(`net/${name}.js`, HERE), onload: resolve, onerror: failed }));
+    });
   }
 
   /** A figure that trains: it sleeps while nobody looks, and one figure of a page trains at a time. */
@@ -166,5 +171,95 @@ thead th { color: var(--muted); }
     } }, RE.icon("copy"), label);
   }
 
-  Object.assign(RE, { Trainer, ENGINE, engine, chart, ticks, copyButton, TRAINER_LOOK: LOOK, lineOf: line });
+  /* ---- a network that is kept --------------------------------------------------------------------- */
+
+  const STORE = "resnet-edu-network";
+  const MADE = "resnet-edu network, version 1";
+
+  /** A trained network as a text: its weights as float32, four bytes each, in base64. `about`: {words, test}. */
+  function networkText({ config, tensors, values }, about) {
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    let letters = "";
+    for (let at = 0; at < bytes.length; at += 4096) letters += String.fromCharCode(...bytes.subarray(at, at + 4096));
+    return JSON.stringify({ made: MADE, ...about, config, tensors, values: btoa(letters) });
+  }
+
+  /** The same the other way: {words, test, config, tensors, values}. Throws an Error that says what the text is not. */
+  function readNetwork(text) {
+    let found = null;
+    try {
+      found = JSON.parse(text);
+    } catch {
+      // Told below.
+    }
+    if (found?.made !== MADE) throw new Error("This is not a network. Take the file that the race or the bench saves with “Save it as a file”.");
+    try {
+      const bytes = Uint8Array.from(atob(found.values), (letter) => letter.charCodeAt(0));
+      const values = new Float32Array(bytes.buffer);
+      const length = found.tensors.reduce((sum, [, shape]) => sum + shape.reduce((a, b) => a * b, 1), 0);
+      if (length !== values.length || !Array.isArray(found.config.layers)) throw new Error();
+      return { ...found, words: String(found.words).slice(0, 80), test: Number(found.test), values };
+    } catch {
+      throw new Error("This network is damaged. Save it again.");
+    }
+  }
+
+  const kept = {
+    /** The network that this browser keeps, or null. */
+    read() {
+      try {
+        const text = localStorage.getItem(STORE);
+        return text && readNetwork(text);
+      } catch {
+        return null; // storage that is closed, or holds something else
+      }
+    },
+    /** Throws where the browser has no room or refuses. */
+    keep: (network, about) => localStorage.setItem(STORE, networkText(network, about)),
+    forget() {
+      try {
+        localStorage.removeItem(STORE);
+      } catch {
+        // There was nothing to forget.
+      }
+    },
+  };
+
+  /** Buttons that keep a trained network for the live figure: {node, set([[words, network, about]…])}. */
+  function keeper(tell) {
+    const node = h("div", { class: "row keeper" });
+    let shown = null;
+    const show = (networks, said) => {
+      shown = networks;
+      const button = (words, act) => h("button", { type: "button", class: "button", onclick: act }, words);
+      const keep = (network, about) => () => {
+        let words = `Kept in this browser only: ${about.words}. The live network of chapter 14 can open it.`;
+        try {
+          kept.keep(network, about);
+        } catch {
+          words = "This browser keeps nothing here. Save the network as a file; chapter 14 opens that too.";
+        }
+        show(networks, words);
+        tell(words);
+      };
+      node.replaceChildren(...(said
+        ? [h("p", { class: "note" }, said), button("Forget it", () => {
+          kept.forget();
+          show(networks);
+          tell("Forgotten.");
+        })]
+        : networks.flatMap(([words, network, about]) => [button(`Keep ${words}`, keep(network, about)),
+          button("Save it as a file", () => RE.download(`${about.words.replace(/[^\w]+/g, "-")}.json`, "application/json", networkText(network, about)))])));
+      set(node, { hidden: !networks.length });
+    };
+    return {
+      node,
+      set(networks) {
+        if (shown && shown.length === networks.length && networks.every(([, network], i) => network === shown[i][1])) return;
+        show(networks);
+      },
+    };
+  }
+
+  Object.assign(RE, { kept, readNetwork, keeper, Trainer, ENGINE, engine, chart, ticks, copyButton, TRAINER_LOOK: LOOK, lineOf: line });
 })(globalThis);

@@ -375,6 +375,13 @@ code, pre { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu San
     return text;
   };
 
+  /** Hand the reader a file. */
+  function download(name, type, text) {
+    const address = URL.createObjectURL(new Blob([text], { type }));
+    h("a", { href: address, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 1000);
+  }
+
   /** Define a tag once: a second output in the same notebook brings its script again. */
   function define(tag, made) {
     if (!customElements.get(tag)) customElements.define(tag, made);
@@ -402,6 +409,6 @@ code, pre { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu San
   const line = (name) => `var(--re-${name}-line, ${COLORS[name][2]})`;
 
   Object.assign(RE, {
-    Explorer, h, svg, set, say, icon, stepper, slider, choice, select, clamp, whole, oneOf, define, NARROWEST, textWidth, color, inkOn, line, COLORS,
+    Explorer, h, svg, set, say, icon, stepper, slider, choice, select, clamp, whole, oneOf, define, download, NARROWEST, textWidth, color, inkOn, line, COLORS,
   });
 })(globalThis);

@@ -31,16 +31,29 @@ ResnetEdu.net.part("inside", function (net) {
   }
 
   class Inside {
-    /** `which`: "residual" or "plain"; its weights must have come. */
-    static async open(which, data) {
-      const config = { ...CONFIG, program: which === "plain" ? "plain" : "original" };
-      const state = unpack(net.WEIGHTS[which]);
-      const [one, many] = await Promise.all([1, 2].map(() => net.kernels()));
-      return new Inside(which, data, ...[[one, 8], [many, 64]].map(([kernels, batch]) => new net.Network(config, kernels, batch).setState(state)));
+    /** A network that is shipped, `which` "residual" or "plain"; its weights must have come. */
+    static open(which, data) {
+      return Inside.of({ ...CONFIG, program: which === "plain" ? "plain" : "original" }, unpack(net.WEIGHTS[which]), data);
     }
 
-    constructor(which, data, one, many) {
-      Object.assign(this, { which, data, one, many });
+    /** A network that was trained here or elsewhere, as packed() hands it on. */
+    static packed({ config, tensors, values }, data) {
+      let at = 0;
+      const state = Object.fromEntries(tensors.map(([name, shape]) => {
+        const length = shape.reduce((a, b) => a * b, 1);
+        at += length;
+        return [name, { shape, values: values.subarray(at - length, at) }];
+      }));
+      return Inside.of(config, state, data);
+    }
+
+    static async of(config, state, data) {
+      const [one, many] = await Promise.all([1, 2].map(() => net.kernels()));
+      return new Inside(data, ...[[one, 8], [many, 64]].map(([kernels, batch]) => new net.Network(config, kernels, batch).setState(state)));
+    }
+
+    constructor(data, one, many) {
+      Object.assign(this, { data, one, many, plain: one.program.shortcut === null });
       this.cache = new Map();
       this.noise = Float64Array.from({ length: 64 + data.test.images.length }, () => 0);
       const draw = net.random(14);
@@ -69,7 +82,7 @@ ResnetEdu.net.part("inside", function (net) {
         block.shortcutScale = shortcut[name] ?? 1;
         const entry = network.tape.find((each) => each.output === output);
         entry.touch = () => {
-          if (this.which === "plain" && branch[name] === 0) k.view(output.at, output.length).set(k.view(input.at, input.length));
+          if (this.plain && branch[name] === 0) k.view(output.at, output.length).set(k.view(input.at, input.length));
           if (name in zero) {
             const length = output.pixels * network.batch;
             k.view(output.at + zero[name] * length, length).fill(0);
@@ -121,6 +134,11 @@ ResnetEdu.net.part("inside", function (net) {
       const { at, length, channels } = network.logits;
       const values = network.kernels.view(at, length);
       return Array.from({ length: channels }, (_, c) => values[c * network.batch + n]);
+    }
+
+    /** Has it been measured under these changes? */
+    knows(changes) {
+      return this.cache.has(JSON.stringify(changes));
     }
 
     /** Percent right on the test set under these changes. */

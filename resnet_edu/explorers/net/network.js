@@ -526,7 +526,20 @@ ResnetEdu.net.part("network", function (net) {
       return found;
     }
 
-    /** The same the other way. Throws where a name or a shape does not fit. */
+    /** The same in little room, to be handed on or kept: {config, tensors: [[name, shape]…], values: Float32Array}. */
+    packed() {
+      const { program, config: { layers, widths } } = this;
+      const all = [...this.parameters, ...this.buffers];
+      const values = new Float32Array(all.reduce((sum, { length }) => sum + length, 0));
+      let offset = 0;
+      for (const { at, length } of all) {
+        values.set(this.kernels.view(at, length), offset);
+        offset += length;
+      }
+      return { config: { program, layers, widths }, tensors: all.map(({ name, shape }) => [name, shape]), values };
+    }
+
+    /** What state() gave, the other way. Throws where a name or a shape does not fit. */
     setState(state) {
       const mine = new Map([...this.parameters, ...this.buffers].map((tensor) => [tensor.name, tensor]));
       const differ = [...mine.keys()].filter((name) => !(name in state)).concat(Object.keys(state).filter((name) => !mine.has(name)));

@@ -54,7 +54,7 @@ ResnetEdu.net.part("worker", function (net) {
       }
       if (control.stopped) return;
       busy += performance.now() - from;
-      tell({ type: "end", ...run.verdict(), seconds: busy / 1000, bytes: kernels.bytes });
+      tell({ type: "end", ...run.verdict(), seconds: busy / 1000, bytes: kernels.bytes, network: run.network.packed() });
     } catch (error) {
       tell({ type: "error", message: error.message, ours: error instanceof net.ProgramError });
     }
