@@ -52,7 +52,7 @@ _STYLE = (
     ".re-table tfoot th,.re-table tfoot td{font-weight:600;border-top:2px solid currentColor;border-bottom:0}"
     ".re-table .re-words{text-align:left}.re-table .re-middle{text-align:center}"
     ".re-table.re-tight table{font-size:.8rem}.re-table.re-tight th,.re-table.re-tight td{padding:.28em .4em}"
-    ".re-table.re-tight td:not(:has(b)){white-space:normal}"
+    ".re-table.re-tight td:not(:has(b)){white-space:normal;text-wrap:balance}"
     ".re-table i{display:inline-block;width:.8em;height:.8em;margin-right:.5em;vertical-align:-.05em;"
     "border-radius:2px;border:1px solid}"
     ".re-table b{display:inline-block;font-weight:400;text-align:left;padding:0 .3em;margin:.15em 0;"
@@ -145,7 +145,7 @@ class Table:
         parts.append("</tbody>")
         if self.total:
             parts.append(f'<tfoot><tr><th scope="row" class="re-words">{escape(self.total[0])}</th>')
-            parts += _cells(self.total[1:], classes[1:], False)
+            parts += _cells(self.total[1:], classes[1:])
             parts.append("</tr></tfoot>")
         parts.append("</table>")
         parts += [f"<p>{escape(remark)}</p>" for remark in self.remarks]

@@ -327,11 +327,11 @@ def test_words_stand_to_the_left_and_numbers_to_the_right_in_text_and_in_html():
         assert [cell.get("class") for cell in row] == ["re-words", "re-words", None]
     assert html(table).find("div").get("class") == "re-table"
     assert not [cell for cell in html(table).iter("td") if cell.get("colspan") or len(cell)]
-    # Merged, cells stand in the middle, but for the first of each row.
-    merged = tables.Table("Caption", ["room", "what", "number"], rows, ("total", "5", "5"), words=3, merge=True)
-    for row in html(merged).iter("tr"):
-        assert [cell.get("class") for cell in row] == ["re-words", "re-middle", "re-middle"]  # totals are not merged
-    assert html(merged).find("div").get("class") == "re-table re-tight"
+    # Or all in the middle, but for the first of each row.
+    centered = tables.Table("Caption", ["room", "what", "number"], rows, ("total", "5", "5"), words=3, centered=True)
+    for row in html(centered).iter("tr"):
+        assert [cell.get("class") for cell in row] == ["re-words", "re-middle", "re-middle"]
+    assert html(centered).find("div").get("class") == "re-table re-tight"
 
 
 def test_remarks_stand_below_the_rows():
