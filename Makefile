@@ -11,7 +11,7 @@ PORT ?= 8000
 CUDA := ^(nvidia-|cuda-|triton)
 
 .DEFAULT_GOAL := help
-.PHONY: help book offline test notebooks published-notebooks check serve bench times mutants questions map lock clean
+.PHONY: help book offline audit colab pdf test notebooks published-notebooks check serve bench times mutants questions labs grade slides map lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,10 +23,21 @@ book: $(READY)  ## build the book and say where it is
 offline: book  ## pack the built book into _build/resnets-block-by-block.zip
 	@$(BIN)/python tools/offline.py
 
+pdf: book  ## print the built book into _build/resnets-block-by-block.pdf
+	@$(BIN)/python tools/system_programs.py chromium
+	@$(BIN)/python tools/pdf.py
+
+audit: book  ## every page in one table: weight, requests, console, accessibility, links
+	@$(BIN)/python tools/system_programs.py chromium
+	@$(BIN)/python tools/audit.py
+
+colab: $(READY)  ## run the published notebooks on a replica of Colab's image (NOTEBOOKS="03_stem clinic" PYTHON=)
+	@$(BIN)/python tools/colab.py $(NOTEBOOKS) $(if $(filter command line environment,$(origin PYTHON)),--python $(PYTHON))
+
 test: check book  ## lint, check types, build the book and test everything
 	@$(BIN)/python tools/system_programs.py dot chromium node
-	# A file stays on one core; two cores take files side by side. No test measures time.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --durations 20
+	# Two cores take tests side by side, each a run of neighbors, for they share what a file sets up. No test measures time.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --durations 20
 
 check: $(READY)  ## lint, types, and notebooks up to date
 	$(BIN)/ruff check .
@@ -54,11 +65,21 @@ bench: $(READY)  ## measure speed, each figure as a ratio of two things timed si
 mutants: $(READY)  ## plant faults in the package and see which ones no test notices (FAULTS=5 SEED=0 ROOMS=)
 	@$(BIN)/python tools/mutants.py --faults $(or $(FAULTS),5) --seed $(or $(SEED),0) $(ROOMS)
 
-times: $(READY)  ## seconds and peak memory of each chapter, run from nothing
+times: $(READY)  ## seconds, work and peak memory of each chapter, run from nothing
 	@$(BIN)/python tools/times.py
 
 questions: $(READY)  ## write the questions for Moodle, Canvas and Anki, and the list of exercises, into _build/questions
 	@$(BIN)/python tools/question_bank.py
+
+slides: $(PAGE)  ## make slides of each chapter from the built book, with notes, into _build/slides
+	@$(BIN)/python tools/slides.py
+
+labs: $(READY)  ## make the graded labs for a class into _build/labs: notebooks, keys, Gradescope bundles (SEED=word)
+	@$(BIN)/python tools/labs.py --seed "$(or $(SEED),practice)"
+
+grade: $(READY)  ## grade a folder of notebooks into _build/grades (LAB=1 SUBMISSIONS=folder WALL= RISK=)
+	@test -n "$(LAB)" -a -n "$(SUBMISSIONS)" || { echo "Say which lab and where: make grade LAB=1 SUBMISSIONS=folder" >&2; exit 1; }
+	@$(BIN)/python tools/grade.py "$(LAB)" "$(SUBMISSIONS)" $(if $(WALL),--wall $(WALL)) $(if $(RISK),--$(RISK))
 
 map: $(READY)  ## print the floors and rooms of the package, and which opens which
 	@$(BIN)/python tools/floors.py

@@ -8,6 +8,7 @@ answer without scripts, and MathJax in the page weighs more than the page (temml
 """
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ from itertools import takewhile
 from pathlib import Path
 
 import directives as markup
+import survey
 from address import home, known, pages
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -421,7 +423,18 @@ def configure(app: Sphinx, config) -> None:
     for asset in sorted((package / "explorers").rglob("*.js")):  # those in net are fetched by the figures that train
         name = asset.relative_to(package / "explorers").as_posix()
         (files / "explorers" / name).write_text(explorers.served(name), encoding="utf-8")
+    # How much there is to do on each page, which the marks in the list of chapters count against.
+    (files / "outline.js").write_text(f"globalThis.BOOK_OUTLINE = {json.dumps(outline(root / 'book'))};\n", "utf-8")
     config.html_static_path.append(str(files))
+
+
+def outline(book: Path) -> dict[str, int]:
+    """How many questions and exercises each page asks; a page whose markup cannot be read says so when it is built."""
+    try:
+        pages = survey.asking_pages(book)
+    except markup.MarkupError:
+        return {}
+    return {page.name: sum(each.kind in ("predict", "exercise") for each in page.elements) for page in pages}
 
 
 def page(app: Sphinx, name: str, template: str, context: dict, doctree: nodes.document | None) -> None:
@@ -447,6 +460,9 @@ def page(app: Sphinx, name: str, template: str, context: dict, doctree: nodes.do
     # Sphinx adds to the lists that it has handed out, so this comes before new lists replace them.
     from resnet_edu import explorers
 
+    parts = {"review.js": 'class="progress-list"', "figures.js": 'class="re-picture"'}
+    for script in ("outline.js", "progress.js", *(script for script, mark in parts.items() if mark in body)):
+        app.add_js_file(script, loading_method="defer")
     found = [tag for tag in explorers.SCRIPTS if f"<{tag}" in body]
     for script in dict.fromkeys(script for tag in found for script in explorers.SCRIPTS[tag]):
         app.add_js_file(f"explorers/{script}", loading_method="defer")

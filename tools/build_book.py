@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import notebooks
+import page_weight
 import yaml
 from jupyter_book.sphinx import build_sphinx
 
@@ -117,6 +118,7 @@ def publish(built: Path, place: Path) -> None:
         without_map = re.sub(r"\n//# sourceMappingURL=\S+\s*$", "\n", text)
         if without_map != text:
             script.write_text(without_map, encoding="utf-8")
+    page_weight.lighten(copy)
     link = copies / "next"
     link.unlink(missing_ok=True)
     link.symlink_to(copy.relative_to(place.parent))

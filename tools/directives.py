@@ -453,7 +453,7 @@ def chapters(directive: Directive, folder: Path) -> str:
     if len(set(numbers)) < len(numbers):
         raise MarkupError("a chapter is listed twice", directive.line)
     table = [f"| {number} | {text} |" for number, text in sorted(rows)]
-    return "\n".join(["| | the question | what you build |", "|--:|---|---|", *table])
+    return "\n".join(["| no. | the question | what you build |", "|--:|---|---|", *table])
 
 
 # --------------------------------------------------------------------------------------------- exercises

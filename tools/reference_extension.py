@@ -11,6 +11,7 @@ from pathlib import Path
 
 import directives as markup
 import survey
+from book_extension import html
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
@@ -60,7 +61,8 @@ def _linked(app: Sphinx, docname: str, text: str, waiting: dict[str, survey.Conc
         # The chapter that explains a word need not send its reader away from it.
         if docname == f"book/{concept.chapter}":
             continue
-        target = app.builder.get_relative_uri(docname, GLOSSARY) + "#" + nodes.make_id(f"term-{concept.names[0]}")
+        _, anchor = app.env.domains["std"].objects["term", concept.names[0]]
+        target = f"{app.builder.get_relative_uri(docname, GLOSSARY)}#{anchor}"
         link = nodes.reference("", found[0], refuri=target, internal=True, reftitle=concept.sentence, classes=["term"])
         pieces += [nodes.Text(text[at : found.start()]), link]
         at = found.end()
@@ -186,6 +188,29 @@ class Ask(SphinxRole):
         return [nodes.reference("", plain(found.title) + size, refuri=uri, internal=True)], []
 
 
+class ProgressList(FromChapters):
+    """`progress`: every question and exercise, page by page; a script writes beside each what the reader has done."""
+
+    def run(self) -> list[nodes.Node]:
+        parts: list[nodes.Node] = []
+        for page in survey.asking_pages(Path(self.env.srcdir) / "book"):
+            self.env.note_dependency(str(page.path))
+            number = markup.chapter_number(page.name)
+            title = self.link(page, None, plain(f"{number}. {page.title}" if number else page.title))
+            rows = [
+                html(
+                    "li",
+                    nodes.Text("Exercise: " if element.kind == "exercise" else ""),
+                    nodes.inline("", "", self.link(page, element, plain(element.title))),
+                    data_id=element.anchor,
+                )
+                for element in page.elements
+                if element.kind in ("predict", "exercise")
+            ]
+            parts += [html("h2", nodes.inline("", "", title)), html("ul", *rows)]
+        return [html("div", *parts, classes="progress-list")]
+
+
 def plain(title: str) -> str:
     return re.sub(r"[`*$\\]", "", title)
 
@@ -237,6 +262,7 @@ def setup(app: Sphinx) -> dict:
     app.add_directive("exercise-index", ExerciseIndex)
     app.add_directive("coverage", Coverage)
     app.add_directive("lessons", Lessons)
+    app.add_directive("progress", ProgressList)
     app.add_role("ask", Ask())
     app.add_search_language(Words)
     app.connect("env-before-read-docs", read_glossary)

@@ -155,6 +155,12 @@ def chapters(book: Path) -> list[Chapter]:
     return [Chapter(path) for path in sorted(book.glob("[0-9][0-9]_*.md"))]
 
 
+def asking_pages(book: Path) -> list[Chapter]:
+    """The pages with a question or an exercise, the numbered chapters first."""
+    pages = [Chapter(path) for path in sorted(book.glob("*.md"))]
+    return [page for page in pages if any(element.kind in ("predict", "exercise") for element in page.elements)]
+
+
 def concepts(glossary: Path) -> list[Concept]:
     """The entries of the glossary."""
     found: list[Concept] = []

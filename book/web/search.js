@@ -23,7 +23,8 @@ Search.performTermsSearch = (searchTerms, excludedTerms) => {
   };
   const sum = (words) => words.reduce((total, word) => total + rarity(word), 0);
 
-  const asked = [...searchTerms];
+  // What stands nowhere in the book cannot tell its pages apart.
+  const asked = [...searchTerms].filter((word) => pagesOf(terms, word).size || pagesOf(titleterms, word).size);
   const total = sum(asked);
   const excluded = new Set([...excludedTerms].flatMap((word) => [...pagesOf(terms, word), ...pagesOf(titleterms, word)]));
   const scores = new Map();

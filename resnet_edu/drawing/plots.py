@@ -209,8 +209,8 @@ def _rounded(number: re.Match[str]) -> str:
 
 def _power(value: float) -> str:
     """
-    >>> _power(0.001), _power(20.0)
-    ('10⁻³', '20')
+    >>> _power(0.001), _power(20.0), _power(1.04), _power(0.0)
+    ('10⁻³', '20', '1.04', '0')
     """
     text = f"{value:.0e}"
     if value > 0 and text.startswith("1e") and abs(float(text) / value - 1) < 1e-9:

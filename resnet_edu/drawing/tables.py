@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from functools import cache
 from html import escape
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from resnet_edu.counting import graph
 from resnet_edu.counting.graph import by_block, by_layer
@@ -128,7 +128,7 @@ class Table:
         classes[0] = ' class="re-words"'
         parts = [
             _STYLE,
-            f'<div class="re-table{" re-tight" if self.merge else ""}" role="region" tabindex="0" '
+            f'<div class="re-table{" re-tight" if self.merge else ""}" role="group" tabindex="0" '
             f'aria-label="{escape(self.caption)}">',
             f"<table><caption><span>{escape(self.caption)}</span></caption><thead><tr>",
             *(f'<th scope="col"{c}>{escape(name)}</th>' for name, c in zip(self.columns, classes, strict=True)),
@@ -222,6 +222,53 @@ def table(
     )
     caption = f"{title or name_of(model, **changes)} for one image of {written[first.input]}, {level} by {level}"
     return Table(caption, columns, rows, total, _roles(steps, level), words=3, remarks=remarks_of(steps))
+
+
+def torchinfo(report: Any) -> Table:
+    """A report of ``torchinfo.summary`` in few columns: what was called, in order, for one image of the batch.
+
+    Left out is what torchinfo says about memory and units. Below ``depth`` nothing is listed, and no module whose parts
+    stand in rows of their own.
+
+    >>> import torchinfo as library
+    >>> from resnet_edu.stem import ImageNetStem
+    >>> print(torchinfo(library.summary(ImageNetStem(), (1, 3, 224, 224), verbose=0)))     # 7·7·3·64 + 2·64
+    ImageNetStem, as torchinfo lists it
+    room    │ module      │ output     │ parameters
+    ────────┼─────────────┼────────────┼───────────
+    conv1   │ Conv2d      │ 64×112×112 │      9,408
+    bn1     │ BatchNorm2d │ 64×112×112 │        128
+    relu    │ ReLU        │ 64×112×112 │          0
+    maxpool │ MaxPool2d   │ 64×56×56   │          0
+    ────────┼─────────────┼────────────┼───────────
+    total   │             │ 64×56×56   │      9,536
+
+    Raises ValueError for a report without shapes: torchinfo makes one if it gets no input.
+    """
+    whole, *rest = report.summary_list
+    if not whole.output_size:
+        raise ValueError("this report has no shapes; give torchinfo the input, as in summary(model, (1, 3, 224, 224))")
+    rows, counted = [], 0
+    for info in rest:
+        if info.depth > report.formatting.max_depth or (info.children and info.depth < report.formatting.max_depth):
+            continue
+        name, above = info.var_name, info.parent_info
+        while above is not None and above.depth > 0:
+            name, above = f"{above.var_name}.{name}", above.parent_info
+        counted += 0 if info.is_recursive else info.num_params
+        parameters = "as above" if info.is_recursive and info.num_params else f"{info.num_params:,}"
+        rows.append((name, info.class_name, shape_text(tuple(info.output_size[1:])), parameters))
+    total = ("total", "", shape_text(tuple(whole.output_size[1:])), f"{report.total_params:,}")
+    missing = report.total_params - counted
+    remarks = [f"{missing:,} parameters stand in no row of their own"] if missing else []
+    return Table(
+        f"{whole.class_name}, as torchinfo lists it",
+        ["room", "module", "output", "parameters"],
+        rows,
+        total,
+        words=3,
+        remarks=remarks,
+    )
 
 
 def remarks_of(steps: Sequence[Step]) -> list[str]:
@@ -355,13 +402,14 @@ class _Outline:
         self.rooms: list[str] = []
         self.sizes: list[str] = []
         self.cells: list[Cell] = []
-        aside = graph.on_shortcuts(steps)
         for part in graph.parts(steps):
             role, end = part.role, steps[part.stop - 1]
             if part.blocks:
                 # As in the paper, the stride of the first block is not written here; the sizes show it.
-                places = range(part.blocks[0].start, part.blocks[0].stop)
-                weighted = [steps[n] for n in places if graph.is_layer(steps[n]) and n not in aside]
+                first = part.blocks[0]
+                aside = first.shortcut.way if first.shortcut else ()
+                places = [place for place in range(first.start, first.stop) if place not in aside]
+                weighted = [steps[place] for place in places if graph.is_layer(steps[place])]
                 convolutions = tuple(_convolution(step).partition(", stride")[0] for step in weighted)
                 name = f"conv{int(role.removeprefix('layer')) + 1}_x ({role})"
                 self._add(name, role, end.output[1:], Stack(convolutions, len(part.blocks)))

@@ -36,6 +36,8 @@ __all__ = [
 ]
 
 #: Where the scripts and the style are.
+#:
+#: :meta hide-value:
 ASSETS = Path(__file__).parent
 #: What each tag needs, in this order, as classic scripts.
 SCRIPTS: dict[str, tuple[str, ...]] = {

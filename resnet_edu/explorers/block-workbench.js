@@ -92,7 +92,7 @@
         const operation = name in START ? [name, START[name]] : name;
         return h("span", { class: `piece${name.startsWith("conv") ? " conv" : ""}`, "data-piece": name, onpointerdown: (event) => this.grab(event, { operation }) }, PIECES[name]);
       }));
-      this.bench = h("div", { class: "bench" }, this.tray, this.paths, h("div", { class: "drawing" }, (this.picture = svg("svg", {}))));
+      this.bench = h("div", { class: "bench" }, this.tray, this.paths, h("div", { class: "drawing" }, (this.picture = svg("svg", { role: "img", "aria-label": "The block, drawn when you come near." }))));
       this.bench.addEventListener("pointermove", (event) => this.drag(event));
       this.bench.addEventListener("pointerup", () => this.drop());
       this.bench.addEventListener("pointercancel", () => this.drop(false));
@@ -106,14 +106,14 @@
       this.ask = choice(`First predict: will it learn, with less than ${LEARNED} % training error?`, [["yes", "It learns"], ["no", "It does not"]],
         (prediction) => this.update({ prediction }));
       this.go = button("Train", () => (this.running ? this.stop() : this.train()), true);
-      this.curves = svg("svg", { role: "img" });
+      this.curves = svg("svg", { role: "img", "aria-label": "Nothing has trained yet." });
       this.outcome = h("p", { class: "say" });
       this.keeper = RE.keeper((words) => this.tell(words));
       this.code = h("pre", { tabindex: 0 });
       this.table = h("div", { class: "board" });
       this.group = h("input", { type: "text", maxlength: 60, autocomplete: "off" });
       this.challenges = h("ul", { class: "challenges" });
-      this.panel = h("div", { class: "panel" }, h("h3", {}, "Training error"), this.curves);
+      this.panel = h("div", { class: "panel" }, h("p", { class: "name" }, "Training error"), this.curves);
       card.append(
         h("div", { class: "controls" }, this.presets, Object.values(this.controls).map(({ node }) => node)),
         h("div", { class: "body" },

@@ -93,8 +93,8 @@
         depths: button("Every depth", () => this.race(EVERY_DEPTH.map((depth) => ({ ...this.state, depth })))),
       };
       const panel = (name, title) => {
-        const picture = svg("svg", { role: "img" });
-        return { picture, node: h("div", { class: `panel ${name}` }, h("h3", {}, title), picture) };
+        const picture = svg("svg", { role: "img", "aria-label": "Nothing has trained yet." });
+        return { picture, node: h("div", { class: `panel ${name}` }, h("p", { class: "name" }, title), picture) };
       };
       this.curves = panel("curves", "Training error");
       this.profile = panel("profile", "Gradient in every convolution");

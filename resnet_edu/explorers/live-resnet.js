@@ -29,7 +29,7 @@ canvas { image-rendering: pixelated; }
 .answer { font-size: 1.05em; margin: 0 0 .5rem; min-height: 1.5em; }
 .blocks { display: grid; gap: .9rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 310px), 1fr)); }
 .block { border: 1px solid var(--rule); border-top: 4px solid var(--line); border-radius: 10px; padding: .6rem .8rem .8rem; min-width: 0; }
-.block h4 { margin: 0 0 .4rem; font-size: 14px; font-weight: 650; }
+.block .name { margin: 0 0 .4rem; font-size: 14px; font-weight: 650; }
 .block figure { margin: 0 0 .35rem; display: grid; grid-template-columns: 4.6rem minmax(0, 1fr); gap: .6rem; align-items: center; }
 .block figure canvas { width: 100%; height: auto; border: 1px solid var(--rule); border-radius: 4px; }
 .block .row { gap: .5rem .8rem; margin-top: .5rem; }
@@ -288,7 +288,7 @@ canvas { image-rendering: pixelated; }
         const result = h("p", { class: "result" });
         const layer = name.split(".")[0];
         const node = h("section", { class: "block", style: `--line:${RE.line(layer)}`, "aria-label": name },
-          h("h4", {}, name), rows.map((row) => row.node), h("div", { class: "row" }, branch.node, shortcut.node, out.node, zero.node), result);
+          h("p", { class: "name" }, name), rows.map((row) => row.node), h("div", { class: "row" }, branch.node, shortcut.node, out.node, zero.node), result);
         return { name, rows, branch, shortcut, out, zero, result, node };
       });
       this.grid.replaceChildren(...this.rooms.map(({ node }) => node));

@@ -234,7 +234,22 @@
       this.commit(verdict.right);
       this.reply(verdict.right ? "Right." : "Not yet.", verdict.says, verdict.right ? "predict-right" : "predict-not-yet");
       if (verdict.right) this.openAnswer();
-      memory.set(this.id, { given, right: verdict.right });
+      const kept = memory.get(this.id);
+      // Whether the first answer was right, which the page of the reader's progress asks about again.
+      const first = typeof kept?.given === "string" ? kept.first ?? kept.right : verdict.right;
+      this.remember({ given, right: verdict.right, first, asked: this.words() });
+    }
+
+    /** A question is known by its place on the page, and may move when the page is written again: not so its words. */
+    words() {
+      let sum = 0;
+      for (const letter of this.prompt.textContent.replace(/\s+/g, " ")) sum = (Math.imul(sum, 31) + letter.codePointAt(0)) >>> 0;
+      return sum.toString(36);
+    }
+
+    remember(value) {
+      memory.set(this.id, value);
+      this.dispatchEvent(new CustomEvent("answered", { bubbles: true }));
     }
 
     checkNumber(given) {
@@ -366,8 +381,12 @@
     /* ---- the next visit ------------------------------------------------------------------------- */
 
     /** Put back the answer of the last visit, without its feedback: nothing on the page may move. */
-    restore({ given, right }) {
-      if (typeof given !== "string") return;
+    restore({ given, right, asked }) {
+      if (asked && asked !== this.words()) memory.set(this.id, null); // another question stood here
+      else if (typeof given === "string") this.putBack(given, right);
+    }
+
+    putBack(given, right) {
       const parts = given.split(" ");
       if (this.kind === "number") {
         this.input.value = given;
@@ -384,10 +403,11 @@
     }
 
     reset() {
-      memory.set(this.id, null);
+      const again = memory.get(this.id)?.first === false;
+      this.remember(again ? { first: false, asked: this.words() } : null);
       delete this.dataset.state;
       this.status.textContent = "";
-      this.reply("", ["Forgotten."], "predict-quiet");
+      this.reply("", [again ? "Cleared. It stays in your review until you answer it right at once." : "Forgotten."], "predict-quiet");
       this.showButton.setAttribute("aria-disabled", "true");
       this.hints.forEach((hint) => (hint.hidden = true));
       if (this.hintButton) {

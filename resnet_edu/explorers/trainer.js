@@ -136,7 +136,7 @@
 .rule { stroke: var(--rule); }
 svg .label { font-weight: 650; paint-order: stroke; stroke: var(--page); stroke-width: 4px; stroke-linejoin: round; }
 .panel { min-width: 0; }
-.panel h3 { font-size: 14px; font-weight: 650; margin: 0 0 .25rem; }
+.panel .name { font-size: 14px; font-weight: 650; margin: 0 0 .25rem; }
 .panel svg { display: block; max-width: 100%; }
 .button.main:hover:not(:disabled) { background: color-mix(in srgb, var(--ink) 82%, var(--page)); }
 .row { display: flex; flex-wrap: wrap; gap: .5rem .75rem; align-items: center; }

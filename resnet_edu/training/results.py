@@ -9,6 +9,8 @@ from typing import Any
 
 from resnet_edu.drawing.tables import Table
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 @dataclass(frozen=True)
 class Results:
@@ -86,6 +88,14 @@ class Results:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:,.0f}" if 1000 <= abs(value) < 1_000_000 else f"{value:.3g}"
-    return "" if value is None else str(value)
+    """A cell: three digits of a float, all that stand before its point, and powers of ten as prose writes them.
+
+    >>> [_text(value) for value in (28.5432, 1698.4, 7_054_321.0, 3.14e-17, None)]
+    ['28.5', '1,698', '7,054,321', '3.14·10⁻¹⁷', '']
+    """
+    if not isinstance(value, float):
+        return "" if value is None else str(value)
+    if 999.5 <= abs(value) < 1e12:
+        return f"{value:,.0f}"
+    digits, _, power = f"{value:.3g}".partition("e")
+    return f"{digits}·10{str(int(power)).translate(_RAISED)}" if power else digits

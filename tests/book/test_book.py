@@ -260,6 +260,8 @@ print("doubled", double(21), os.environ["RESNET_EDU_BOOK"])
 from resnet_edu.counting import steps
 
 print("the package says", steps.MARK)
+with open("runs.txt", "a") as runs:
+    runs.write("once\n")
 ```
 """
 
@@ -381,6 +383,10 @@ def test_a_forks_pages_carry_the_forks_address_without_an_edit(trial, monkeypatc
     assert 'rel="canonical" href="https://ada.github.io/fork/book/01_trial.html"' in page
     assert 'href="https://github.com/ada/fork"' in page
     assert "YOUR_NAME" not in page
+
+
+def test_cells_run_once_ahead_of_their_page(built):
+    assert (built.folder / "book/runs.txt").read_text(encoding="utf-8") == "once\n"
 
 
 def test_no_page_names_a_host_that_a_browser_would_ask(built):

@@ -66,8 +66,8 @@ def test_page_fits_is_silent_and_accessible(browser, path, width, mode):
         outside = [url for url in visit.requests if not re.match(r"file:|data:|blob:", url)]
         assert outside == []
         assert visit.errors == []
-        found = Axe().run(visit.page)
-        assert found.violations_count == 0, found.generate_report()
+        violations = Axe().run(visit.page).response["violations"]
+        assert [(rule["id"], node["html"][:160]) for rule in violations for node in rule["nodes"]] == []
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -117,8 +117,8 @@ def test_each_page_names_its_notebook_and_describes_itself():
     for path in PAGES:
         text = (HTML / path).read_text(encoding="utf-8")
         notebook = Path(path).with_suffix(".ipynb").as_posix()
-        assert (ROOT / notebook).exists()
-        assert f"https://colab.research.google.com/github/{repository}/blob/{branch}/{notebook}" in text
+        door = f"https://colab.research.google.com/github/{repository}/blob/{branch}/{notebook}"
+        assert (door in text) == (ROOT / notebook).exists()
         descriptions.add(re.search(r'<meta content="([^"]+)" name="description"', text)[1])
     assert len(descriptions) == len(PAGES)
 
@@ -142,7 +142,7 @@ NUMBERS = [int(re.match(r"book/(\d+)", path)[1]) for path in CHAPTERS]
 def test_a_chapter_shows_its_number_wherever_its_title_stands(browser):
     questions = {}
     for path, number in zip(CHAPTERS, NUMBERS, strict=True):
-        with Visit(browser, path) as visit:
+        with Visit(browser, path, scripts=False) as visit:  # a script covers what gives an answer away
             title = visit.page.locator("article h1").inner_text()
             assert title.startswith(f"{number}. ")
             assert visit.page.title().startswith(f"{number}. ")
@@ -256,7 +256,8 @@ def test_one_grid_and_one_type(browser, path):
     with Visit(browser, path) as visit:
         page = visit.page
         rem = 16
-        prose = page.eval_on_selector_all("article section > p", "all => all.map(e => e.clientWidth)")
+        # Not by a locator, which would look into the figures too.
+        prose = page.evaluate("[...document.querySelectorAll('article section > p')].map(e => e.clientWidth)")
         assert max(prose) <= 40 * rem
         for pre in page.locator("article div.highlight pre").all()[:6]:
             assert (

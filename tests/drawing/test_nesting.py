@@ -51,3 +51,48 @@ def test_each_box_lies_inside_the_one_before_and_all_fit_a_phone(name):
 def test_an_unknown_name_is_refused():
     with pytest.raises(ValueError, match="nearest is 34"):
         nesting.draw("resnet35")
+
+
+def test_boxes_lie_evenly_in_each_other_with_two_lines_of_text_at_the_top_of_each():
+    svg = nesting.draw("resnet34").svg
+    width, height = size_of(svg)
+    root = ElementTree.fromstring(svg)
+    boxes = [{key: float(box.get(key)) for key in ("x", "y", "width", "height")} for box in root.iter(f"{SVG}rect")]
+    texts = [(float(text.get("x")), float(text.get("y"))) for text in root.iter(f"{SVG}text")]
+    # Half of a line 2.5 wide lies outside of its box, and stays inside the picture.
+    assert (boxes[0]["x"], boxes[0]["y"], boxes[0]["x"] + boxes[0]["width"]) == (1, 1, width - 1)
+    for outer, inner in pairwise(boxes):
+        sides = (
+            inner["x"] - outer["x"],
+            outer["x"] + outer["width"] - inner["x"] - inner["width"],
+            outer["y"] + outer["height"] - inner["y"] - inner["height"],
+        )
+        assert sides == pytest.approx((11, 11, 11))
+        assert inner["y"] - outer["y"] == 48
+    innermost = boxes[-1]
+    assert innermost["height"] == pytest.approx(48 + 10 - 2)
+    for box, first, second in zip(boxes, texts[::2], texts[1::2], strict=False):
+        assert first == (box["x"] + 10, box["y"] + 19)
+        assert second == (box["x"] + 10, box["y"] + 36)
+    # Two lines below the boxes, in the middle.
+    bottom = boxes[0]["y"] + boxes[0]["height"] + 1
+    assert texts[8:] == [(width / 2, bottom + 19), (width / 2, bottom + 38)]
+    assert height == bottom + 48
+
+
+@pytest.mark.parametrize(
+    ("layers", "told"),
+    [
+        ((1, 1), ["2 layers", "layer1, 1 block ", "layer1.0, "]),
+        ((1, 3, 2), ["3 layers", "layer2, 3 blocks ", "layer2.1, "]),
+    ],
+)
+def test_the_layer_with_most_blocks_is_opened_and_its_second_block(layers, told):
+    alt = nesting.draw(Recipe(layers=layers, widths=(8,) * len(layers))).alt
+    assert all(words in alt for words in told)
+    assert "a stem, " in alt
+    assert f"{nesting.draw('resnet18').alt.count('2 convolutions')}" == "1"
+
+
+def test_changes_go_into_the_recipe():
+    assert "ResNet-10," in nesting.draw("resnet18", layers=(1, 1, 1, 1)).alt

@@ -4,12 +4,8 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from resnet_edu.counting import arithmetic
-from resnet_edu.counting.models import name_of, steps_of
-from resnet_edu.counting.recipes import recipe
 from resnet_edu.drawing import diagrams, volumes
-from resnet_edu.drawing.pictures import PHONE, Picture, journey, size_of
-from resnet_edu.resnet import ResNet
-from resnet_edu.zoo import build
+from resnet_edu.drawing.pictures import PHONE, Picture, journey, opening, size_of
 
 SMALL = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 6" width="8" height="6"><path d="M0 0h8"/></svg>'
 WIDE = SMALL.replace('width="8"', 'width="900"')
@@ -90,33 +86,6 @@ def test_every_network_fits_a_phone(name, level):
         assert size_of(picture.svg)[0] <= 760
 
 
-def test_steps_come_from_whatever_can_be_drawn():
-    image = (3, 64, 64)
-    expected = arithmetic.steps("resnet18", image)
-    assert steps_of("resnet18", image) == expected
-    assert steps_of(recipe("resnet18"), image) == expected
-    assert steps_of(expected) == expected
-    assert steps_of(tuple(expected)) == expected
-    assert steps_of(build("resnet18"), image) == expected
-
-
-@pytest.mark.parametrize("thing", [None, 18, [], [1, 2], {"layers": 2}])
-def test_what_is_no_model_cannot_be_drawn(thing):
-    with pytest.raises(TypeError, match=r"expected a name, a Recipe, a list of Steps or an nn\.Module"):
-        steps_of(thing)
-
-
-def test_changes_go_with_a_name():
-    with pytest.raises(TypeError, match="num_classes: changes go with a name"):
-        steps_of(arithmetic.steps("resnet18"), num_classes=10)
-
-
-def test_captions_know_the_depth_of_a_changed_recipe():
-    assert name_of("resnet34", layers=(1, 1, 1, 1)) == "ResNet-10"
-    assert name_of(arithmetic.steps("resnet18")) == "The network"
-    assert name_of(build("cifar20")) == ResNet.__name__
-
-
 def test_the_journey_tells_every_size():
     words = journey(arithmetic.steps("resnet34", (3, 225, 161)))
     assert "layer1 keeps 57×41 pixels a side and 64 channels in 3 blocks" in words
@@ -128,3 +97,21 @@ def test_the_journey_tells_every_size():
 def test_the_journey_does_not_take_every_pooling_for_a_classifier():
     pooled = [step for step in arithmetic.steps("resnet18") if step.room != "fc" and step.room != "flatten"]
     assert journey(pooled).endswith("the head turns 512×7×7 into 512×1×1.")
+
+
+def test_an_opening_has_the_size_twice():
+    assert size_of(opening(640, 480.5) + "</svg>") == (640, 480.5)
+    assert 'viewBox="0 0 640 480.5"' in opening(640, 480.5)
+
+
+@pytest.mark.parametrize(("width", "scrolls"), [(421, False), (422, True)])
+def test_a_picture_scrolls_from_the_width_at_which_it_cannot_shrink_enough(width, scrolls):
+    """85 % of 421 are 357.9 pixels, of 422 they are 358.7; a phone has 358."""
+    html = Picture(SMALL.replace('width="8"', f'width="{width}"'), "A line.")._repr_html_()
+    assert ("tabindex" in html) == scrolls
+
+
+def test_the_journey_says_what_does_not_halve():
+    steps = arithmetic.steps("resnet18", (3, 64, 64))
+    words = journey([step._replace(output=(128, 9, 9)) if step.room.startswith("layer2") else step for step in steps])
+    assert "layer2 takes 16 pixels a side to 9 and goes from 64 to 128 channels in 2 blocks" in words

@@ -1,10 +1,12 @@
 """Plots are part of the page: its type, its colors, names at the lines, and nothing of the numbers is lost."""
 
+import io
 import itertools
 import re
 from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 
 from resnet_edu.drawing import palette, plots
 from resnet_edu.drawing.pictures import PHONE, size_of
@@ -129,3 +131,128 @@ def test_a_plain_figure_of_matplotlib_will_do():
     root = ElementTree.fromstring(picture.svg)
     assert next(iter(root)).get("fill") == "currentColor"
     assert "#000000" not in picture.svg
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "size"),
+    [
+        ((), {}, (480, 280)),
+        ((2, 1), {}, (480, 280)),
+        ((1, 2), {}, (680, 280)),
+        ((1, 3), {"height": 240}, (680, 240)),
+        ((1, 1), {"width": 300}, (300, 280)),
+    ],
+)
+def test_panels_have_the_size_that_a_page_has_room_for(shape, options, size):
+    figure, _ = plots.panels(*shape, **options)
+    assert figure.get_size_inches() * 72 == pytest.approx(size)
+    assert figure.axes[0].get_gridspec().get_geometry() == (shape or (1, 1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "height"),
+    [((1, 1), 280), ((1, 2), 2 * 0.85 * 280), ((1, 3), 3 * 0.85 * 280), ((2, 1), 280), ((2, 2), 280)],
+)
+def test_a_phone_gets_the_height_of_every_panel(shape, height):
+    figure, _ = plots.panels(*shape)
+    assert size_of(plots.picture(figure, "Empty.").narrow) == pytest.approx((PHONE, height))
+    below = (shape[1], 1) if shape[0] == 1 else shape
+    assert {axes.get_gridspec().get_geometry() for axes in figure.axes} == {below}
+
+
+def test_a_figure_as_narrow_as_a_phone_has_one_arrangement():
+    assert plots.picture(plots.panels(width=PHONE)[0], "Empty.").narrow is None
+    assert plots.picture(plots.panels(width=PHONE + 1)[0], "Empty.").narrow is not None
+
+
+def test_panels_beside_a_bar_of_colors_stay_side_by_side_on_a_phone():
+    figure, axes = plots.panels(1, 2)
+    figure.colorbar(axes[0].imshow([[0, 1]]), ax=axes[1])
+    assert size_of(plots.picture(figure, "Two panels.").narrow) == pytest.approx((PHONE, 280))
+
+
+def test_a_panel_has_two_spines_pale_lines_across_and_type_of_one_size():
+    figure, axes = plots.panels()
+    axes.plot([0, 100], [-5, 5], label="it")
+    axes.set(xlabel="x", ylabel="y")
+    figure.draw_without_rendering()
+    spines = {name: spine for name, spine in axes.spines.items() if spine.get_visible()}
+    assert spines.keys() == {"left", "bottom"}
+    assert {spine.get_linewidth() for spine in spines.values()} == {1}
+    assert axes.get_xlim() == pytest.approx((-2, 102))
+    across, up = axes.get_ygridlines(), axes.get_xgridlines()
+    assert {(line.get_visible(), line.get_alpha(), line.get_linewidth()) for line in across} == {(True, 0.3, 1)}
+    assert not any(line.get_visible() for line in up)
+    assert axes.get_axisbelow() is True
+    written = [axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels()]
+    assert {one.get_fontsize() for one in written} == {13}
+
+
+def test_a_name_stands_7_pixels_beside_its_end_and_names_15_apart_around_one_end():
+    def offsets(*ends):
+        figure = drawn(*ends, width=300)
+        plots.picture(figure, "Lines.")
+        names = figure.axes[0].texts
+        assert [name.get_text() for name in names] == [f"line {n}" for n in range(len(ends))]
+        assert [name.xy for name in names] == [(1.0, float(end)) for end in ends]
+        assert {name.get_fontsize() for name in names} == {13}
+        colors = [line.get_color() for line in figure.axes[0].lines]
+        assert [name.get_color() for name in names] == colors
+        return [name.xyann for name in names]
+
+    assert offsets(40) == [pytest.approx((7, 0))]
+    assert offsets(10, 90) == [pytest.approx((7, 0))] * 2
+    assert offsets(50, 50) == [pytest.approx((7, -7.5)), pytest.approx((7, 7.5))]
+    assert offsets(50, 50, 50) == [pytest.approx((7, shift)) for shift in (-15, 0, 15)]
+
+
+def test_a_line_without_a_name_gets_none():
+    figure, axes = plots.panels()
+    axes.plot([0, 1], [0, 1])
+    plots.picture(figure, "A line.")
+    assert not axes.texts
+
+
+def test_curves_begin_at_zero_count_whole_epochs_and_say_each_thing_once():
+    picture = plots.picture(plots.draw(HISTORY), "A run.")
+    for svg in (picture.svg, picture.narrow):
+        shown = words(svg)
+        assert [shown.count(text) for text in ("error, %", "learning rate", "training", "test", "epoch")] == [
+            1,
+            1,
+            1,
+            1,
+            2,
+        ]
+        assert "--re-page" not in svg  # no paper below it
+    for epochs, apart in ((2, 1), (42, 10), (80, 20)):  # at most five steps from one number to the next
+        figure = plots.draw(
+            [dict(HISTORY[0], epoch=n, train_error=90 + n, test_error=95) for n in range(1, epochs + 1)]
+        )
+        figure.draw_without_rendering()
+        for axes in figure.axes:
+            assert axes.get_ylim()[0] == 0
+            assert set(axes.get_xticks()[1:] - axes.get_xticks()[:-1]) == {apart}
+    error = plots.draw(HISTORY).axes[0]
+    assert error.get_gridspec().get_width_ratios() == (3, 2)
+
+
+def test_a_file_of_curves_has_150_dots_an_inch_and_names_at_the_lines():
+    with Image.open(io.BytesIO(plots.render(HISTORY))) as image:
+        assert image.size == (680 * 150 // 72, 280 * 150 // 72)
+    assert "<!-- training -->" in plots.render(HISTORY, "svg").decode()
+
+
+def test_a_title_is_written_once_and_bold():
+    svg = plots.picture(drawn(10), "A line.").svg
+    assert words(svg).count("the title") == 1
+    (title,) = [node for node in ElementTree.fromstring(svg).iter() if node.text == "the title"]
+    assert "bold" in title.get("style") or "700" in title.get("style")
+
+
+def test_only_a_scale_of_powers_is_written_in_powers():
+    figure, axes = plots.panels()
+    axes.plot([1, 1000], [0.001, 0.012])
+    axes.set(xscale="log", xticks=[1, 12, 1000], xticklabels=["1", "12", "1000"], yticks=[0.001, 0.012])
+    shown = words(plots.picture(figure, "A line.").svg)
+    assert {"10⁰", "12", "10³", "0.001", "0.012"} <= set(shown)

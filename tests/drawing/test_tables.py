@@ -4,13 +4,16 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torchinfo import summary
 
 from resnet_edu.counting import arithmetic
 from resnet_edu.counting.graph import by_block, by_layer
-from resnet_edu.counting.recipes import Recipe
+from resnet_edu.counting.recipes import Recipe, recipe
+from resnet_edu.counting.steps import Step
 from resnet_edu.drawing import palette, tables
 from resnet_edu.zoo import build
 
@@ -66,7 +69,7 @@ def test_text_and_html_say_the_same():
 def test_html_can_be_read_aloud_and_scrolled_by_keyboard():
     root = html(tables.table("resnet18", level="layer"))
     box = root.find("div")
-    assert (box.get("role"), box.get("tabindex")) == ("region", "0")
+    assert (box.get("role"), box.get("tabindex")) == ("group", "0")
     assert box.get("aria-label") == words(root.find(".//caption"))
     assert [cell.get("scope") for cell in root.find(".//thead/tr")] == ["col"] * 6
     for row in [*root.find(".//tbody"), *root.find(".//tfoot")]:
@@ -191,9 +194,12 @@ def test_the_depth_in_the_name_is_the_depth_in_the_steps():
 
 
 def test_projections_do_not_count_for_the_depth():
-    rows = tables.compare(["resnet18"], shortcut="C").rows
-    assert rows[0][2] == "18"
-    assert rows[0][3] > tables.compare(["resnet18"]).rows[0][3]
+    (projected,) = tables.compare(["resnet18"], shortcut="C").rows
+    (plain,) = tables.compare(["resnet18"]).rows
+    assert projected[2] == plain[2] == "18"
+    # Type C projects in the blocks that keep their shape, too: a weight of c×c with a batch norm in each.
+    added = sum(c * c + 2 * c for c in (64, 64, 128, 256, 512))
+    assert int(projected[3].replace(",", "")) == int(plain[3].replace(",", "")) + added
 
 
 @pytest.mark.parametrize(
@@ -241,3 +247,148 @@ def test_a_small_table_in_html_is_exactly_this():
         if element.tag in ("table", "thead", "tbody", "tfoot", "tr"):
             assert not (element.text or "").strip()
         assert not (element.tail or "").strip()
+
+
+# What torchinfo says
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "cifar_plain20"])
+def test_torchinfos_rows_are_all_modules_that_are_called_with_their_own_parameters(name):
+    model = build(recipe(name))
+    *rows, total = cells(str(tables.torchinfo(summary(model, (2, 3, 64, 64), depth=9, verbose=0))))
+    leaves = {place: m for place, m in model.named_modules() if not any(m.children())}
+    assert {row[0] for row in rows} == set(leaves)
+    assert all(row[1] == type(leaves[row[0]]).__name__ for row in rows)
+    assert all(int(row[3].replace(",", "")) == sum(p.numel() for p in leaves[row[0]].parameters()) for row in rows)
+    assert int(total[3].replace(",", "")) == sum(p.numel() for p in model.parameters())
+    assert rows[0][2] == "×".join(map(str, model.conv1(torch.rand(1, 3, 64, 64)).shape[1:]))
+
+
+def test_to_a_depth_torchinfos_rows_are_whole_rooms():
+    model = build(recipe("resnet18"))
+    *rows, total = cells(str(tables.torchinfo(summary(model, (1, 3, 64, 64), depth=1, verbose=0))))
+    assert [row[0] for row in rows] == [name for name, _ in model.named_children()]
+    assert sum(int(row[3].replace(",", "")) for row in rows) == int(total[3].replace(",", "")) == 11_689_512
+
+
+class Reused(nn.Module):
+    """One linear layer, called twice, and a scale that belongs to no part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(3))
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(self.layer(x) * self.scale)
+
+
+def test_what_torchinfo_counts_once_or_in_no_row_is_said():
+    text = str(tables.torchinfo(summary(Reused(), (1, 3), verbose=0)))
+    rows = cells(text)
+    assert [row[3] for row in rows[:3]] == ["12", "as above", "15"]
+    assert text.splitlines()[-1] == "3 parameters stand in no row of their own"
+
+
+def test_a_report_without_shapes_is_refused():
+    with pytest.raises(ValueError, match=r"summary\(model, \(1, 3, 224, 224\)\)"):
+        tables.torchinfo(summary(Reused(), verbose=0))
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (999, "999"),
+        (1_000, "1.0 k"),
+        (999_949, "999.9 k"),
+        (999_950, "1.0 M"),
+        (999_949_999, "999.9 M"),
+        (999_950_000, "1.000 G"),
+        (2_500_000_000_000, "2500.000 G"),
+        (5_250_000_000_001, "5250.000 G"),
+    ],
+)
+def test_the_unit_changes_where_the_number_would_get_a_fourth_digit(count, text):
+    assert tables.units(count) == text
+
+
+def test_words_stand_to_the_left_and_numbers_to_the_right_in_text_and_in_html():
+    rows = [("stem", "7×7", "9"), ("a long name", "a long word", "10")]
+    table = tables.Table("Caption", ["room", "what", "number"], rows, ("total", "", "19"), words=2)
+    assert str(table).splitlines() == [
+        "Caption",
+        "room        │ what        │ number",
+        "────────────┼─────────────┼───────",
+        "stem        │ 7×7         │      9",
+        "a long name │ a long word │     10",
+        "────────────┼─────────────┼───────",
+        "total       │             │     19",
+    ]
+    for row in html(table).iter("tr"):
+        assert [cell.get("class") for cell in row] == ["re-words", "re-words", None]
+    assert html(table).find("div").get("class") == "re-table"
+    assert not [cell for cell in html(table).iter("td") if cell.get("colspan") or len(cell)]
+    # Merged, cells stand in the middle, but for the first of each row.
+    merged = tables.Table("Caption", ["room", "what", "number"], rows, ("total", "5", "5"), words=3, merge=True)
+    for row in html(merged).iter("tr"):
+        assert [cell.get("class") for cell in row] == ["re-words", "re-middle", "re-middle"]  # totals are not merged
+    assert html(merged).find("div").get("class") == "re-table re-tight"
+
+
+def test_remarks_stand_below_the_rows():
+    table = tables.Table("Caption", ["room"], [("stem",)], remarks=("one <b>", "two"))
+    assert str(table).splitlines()[-3:] == ["stem", "one <b>", "two"]
+    assert [words(p) for p in html(table).iter("p")] == ["one <b>", "two"]
+
+
+def test_a_stack_has_brackets_as_high_as_it_is():
+    drawn = [str(tables.Stack(("3×3, 64",) * height, 2)).splitlines() for height in (1, 2, 3, 4)]
+    assert ["".join(line[0] for line in lines) for lines in drawn] == ["[", "⎡⎣", "⎡⎢⎣", "⎡⎢⎢⎣"]
+    assert [[line[10] for line in lines] for lines in drawn] == [["]"], ["⎤", "⎦"], [*"⎤⎥⎦"], [*"⎤⎥⎥⎦"]]
+    rows = str(tables.Table("t", ["a", "b"], [("x", tables.Stack(("3×3, 64",) * 2, 2))], words=2)).splitlines()
+    assert rows[3:] == ["x │ ⎡ 3×3, 64 ⎤", "  │ ⎣ 3×3, 64 ⎦ ×2"]
+
+
+def test_the_total_counts_the_operations():
+    steps = arithmetic.steps("resnet18")
+    assert cells(str(tables.table(steps[:1])))[-1][1] == "1 operation"
+    assert cells(str(tables.table(steps[:2])))[-1][1] == "2 operations"
+    assert cells(str(tables.table(steps)))[-1][1] == f"{len(steps)} operations"
+    assert cells(str(tables.table(steps, level="layer")))[-1][1] == "3×224×224"
+
+
+def test_a_title_takes_the_place_of_the_name():
+    assert str(tables.table("resnet18", 64, "block", title="Mine")).startswith(
+        "Mine for one image of 3×64×64, block by"
+    )
+    assert str(tables.table("resnet18", 64)).startswith("ResNet-18 for one image of 3×64×64, operation by operation")
+    shown = tables.compare(["resnet18", "resnet34"], titles=("One", "Two"))
+    assert [row[0] for row in shown.rows] == ["One", "Two"]
+    assert "One" in str(shown).splitlines()[3]
+    assert str(shown).splitlines()[0] == "Networks side by side, for one image of 3×224×224"
+
+
+def test_what_nobody_counted_is_called_so():
+    known, unknown = (
+        Step("a", "conv 3×3", (3, 8, 8), (4, 8, 8), 108, 6_912, 3),
+        Step("b", "LSTM", (4,), (4,), 9, 0, 3),
+    )
+    unknown = unknown._replace(counted=False)
+    both = cells(str(tables.table([known, unknown])).partition("\nthe multiply")[0])
+    assert [row[4] for row in both] == ["6.9 k", "not counted", "more than 6.9 k"]
+    assert cells(str(tables.table([unknown])).partition("\nthe multiply")[0])[-1][4] == "not counted"
+    assert str(tables.table([known, unknown, unknown])).endswith("\nthe multiply-adds of LSTM are not counted")
+    assert "not counted" not in str(tables.table([known]))
+    assert tables.compare([[known, unknown]], titles=["it"]).remarks == [
+        "it: the multiply-adds of LSTM are not counted"
+    ]
+
+
+def test_flops_are_written_in_thousands_millions_and_so_on():
+    def flops(**changes):
+        return tables.paper(["cifar8"], (3, 32, 32), **changes).rows[-2][-1]
+
+    adds = sum(step.multiply_adds for step in arithmetic.steps("cifar8", (3, 32, 32)))
+    assert flops() == f"{adds / 1e6:.2f}×10⁶"
+    small = sum(step.multiply_adds for step in arithmetic.steps("cifar8", (3, 32, 32), widths=(1, 1, 1)))
+    assert flops(widths=(1, 1, 1)) == f"{small / 1e3:.2f}×10³"

@@ -1,4 +1,5 @@
 // Runs the built book's own search outside a browser: queries in JSON on stdin, for each the pages found, best first.
+// A query may be a pair, [words, entry]: then the index is without that entry.
 "use strict";
 const fs = require("fs");
 const path = require("path");
@@ -18,7 +19,13 @@ run(path.join(folder, "search.js"));
 run(path.join(process.argv[2], "searchindex.js"));
 
 context.queries = fs.readFileSync(0, "utf8");
-console.log(vm.runInContext(`JSON.stringify(JSON.parse(queries).map((query) => {
+console.log(vm.runInContext(`JSON.stringify(JSON.parse(queries).map((asked) => {
+  const [query, entry] = [asked].flat();
+  const entries = Search._index.indexentries;
+  Search._index.indexentries = Object.fromEntries(Object.entries(entries).filter(([name]) => name !== entry));
+  if (entry && Object.keys(entries).length === Object.keys(Search._index.indexentries).length)
+    throw new Error("no entry of the index is called " + entry);
   const found = Search._performSearch(...Search._parseQuery(query)).reverse();
+  Search._index.indexentries = entries;
   return [...new Set(found.map((result) => result[0]))];
 }))`, context));

@@ -1,0 +1,224 @@
+"""Points for one submission: the learner's numbers against the reference's, in a process that never ran their code."""
+
+import math
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from grading import secrets, walls, wire
+from grading.submission import Submission
+
+HELPERS = (Path(__file__).parent / "helpers.py").read_text(encoding="utf-8")
+#: Beginnings again after a process was ended, without what ended it.
+AGAIN = 4
+#: Single precision, in another order of sums.
+RELATIVE, ABSOLUTE = 1e-3, 1e-4
+
+REASONS = {
+    "clock": "It did not come back in time: something waits or sleeps.",
+    "time": "It computed longer than allowed. Look for a loop that never ends.",
+    "flood": "It sent far more numbers than asked for.",
+    "crash": "Python itself was ended here ({detail}).",
+    "left": "The process was left here (`exit`, `os._exit`), and with it what would have come.",
+}
+
+
+@dataclass
+class Part:
+    """One part of a question: its points, and whether the numbers agree."""
+
+    points: int
+    right: bool = False
+    said: str = "missing"  # "right", "differs", "shape", "missing"
+
+
+@dataclass
+class Grade:
+    """What the grader found: the parts of each question, and words for the feedback page."""
+
+    parts: dict[str, dict[str, Part]]
+    words: dict[str, list[str]] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+
+    def points(self, question: str) -> int:
+        """Points of a question."""
+        return sum(part.points for part in self.parts[question].values() if part.right)
+
+    @property
+    def total(self) -> int:
+        """Points of the lab."""
+        return sum(self.points(question) for question in self.parts)
+
+
+class Key:
+    """A lab's key with secrets drawn for one run, and what the reference makes of them."""
+
+    def __init__(self, key: Mapping[str, Any], seed: str) -> None:
+        self.lab, self.title, self.mark = key["lab"], key["title"], key["mark"]
+        self.questions: list[Mapping[str, Any]] = key["questions"]
+        given: dict[str, Any] = {"__name__": "reference"}
+        exec(compile(key["reference"], "reference", "exec"), given)
+        self.secrets: dict[str, dict[str, Any]] = {}
+        self.expected: dict[str, dict[str, Tensor]] = {}
+        for question in self.questions:
+            name = question["name"]
+            space: dict[str, Any] = dict(given)
+            exec(HELPERS, space)
+            exec(question["secrets"], space)
+            drawn = space["secrets"](secrets.Draw(f"{seed} {name}")) if question["secrets"] else {}
+            self.secrets[name] = drawn
+            exec(question["probe"], space)
+            torch.manual_seed(0)
+            parts = space["probe"](types.SimpleNamespace(**given), types.SimpleNamespace(**_copied(drawn)))
+            self.expected[name] = {part: torch.as_tensor(value).detach().clone() for part, value in parts}
+            if self.expected[name].keys() != question["points"].keys():
+                raise ValueError(
+                    f"the question {name!r} gives points for {list(question['points'])}, its probe yields "
+                    f"{list(self.expected[name])}"
+                )
+
+    def blank(self) -> Grade:
+        """No points."""
+        return Grade({q["name"]: {part: Part(points) for part, points in q["points"].items()} for q in self.questions})
+
+    @property
+    def most(self) -> int:
+        """Points that can be had."""
+        return sum(sum(question["points"].values()) for question in self.questions)
+
+
+def _copied(value: Any) -> Any:
+    """Secrets again, so that a probe that writes into them changes nobody else's."""
+    if isinstance(value, Tensor):
+        return value.clone()
+    if isinstance(value, dict):
+        return {name: _copied(one) for name, one in value.items()}
+    return [_copied(one) for one in value] if isinstance(value, list) else value
+
+
+def grade(key: Key, handed: Submission, wall: walls.Wall, bounds: walls.Limits = walls.Limits()) -> Grade:  # noqa: B008
+    """Run a submission behind the wall and compare what comes out."""
+    result = key.blank()
+    if handed.lab and handed.lab != key.lab:
+        result.remarks.append(f"This is the notebook of another lab, not of {key.lab}.")
+    elif handed.mark and handed.mark != key.mark:
+        result.remarks.append("This notebook was made for another class: its numbers are not those asked for here.")
+    left = {question["name"]: question for question in key.questions}
+    skipped: set[str] = set()
+    noise = 0
+    seconds = bounds.budget
+    for _ in range(AGAIN):
+        ended = _run(key, handed, list(left.values()), skipped, wall, bounds, seconds)
+        heard, noise = ended.heard, noise + ended.heard.noise
+        for (name, part), value in heard.values.items():
+            if name not in left or part not in result.parts[name]:
+                noise += 1
+                continue
+            said = compare(key.expected[name][part], value)
+            result.parts[name][part].right, result.parts[name][part].said = said == "right", said
+        for where, text in heard.errors.items():
+            if where == "withheld":
+                result.remarks.append(f"Tried to import {text}, which is not there.")
+            else:
+                _say(result, where, text)
+        if ended.how == "done":
+            break
+        if ended.how == "flood":
+            noise += 1
+        reason = REASONS[ended.how].format(detail=ended.detail)
+        if not heard.at:
+            raise walls.NoWallError(f"The process behind the wall did not begin: {heard.errors.get('start', reason)}")
+        _say(result, heard.at, reason)
+        if heard.at in left:
+            reached = [question["name"] for question in left.values()]
+            for name in reached[: reached.index(heard.at) + 1]:
+                del left[name]
+        elif heard.at in {name for name, _ in handed.cells} - skipped:
+            skipped.add(heard.at)
+        else:
+            break
+        if not left:
+            break
+    if noise:
+        result.remarks.append("Something wrote onto the way back that nobody had asked for. It counts for nothing.")
+    for question in key.questions:
+        if all(part.said == "missing" for part in result.parts[question["name"]].values()):
+            result.words.setdefault(question["name"], ["No numbers came back."])
+    return result
+
+
+class SelfTestError(Exception):
+    """The grader does not give full marks to its own solution, so it may grade nobody."""
+
+
+def prove(key: Key, raw: Mapping[str, Any], wall: walls.Wall, bounds: walls.Limits = walls.Limits()) -> None:  # noqa: B008
+    """The reference, sent through the wall like a submission, has to get all points. Raises SelfTestError."""
+    found = grade(key, Submission((("cell.1", raw["reference"]),), key.lab, key.mark), wall, bounds)
+    if found.total < key.most:
+        raise SelfTestError(
+            f"Behind the wall `{wall.kind}` the lab's own solution gets {found.total} of {key.most} points, so nobody "
+            f"is graded. {found.words} {' '.join(found.remarks)}"
+        )
+
+
+def _run(
+    key: Key,
+    handed: Submission,
+    questions: list[Mapping[str, Any]],
+    skipped: set[str],
+    wall: walls.Wall,
+    bounds: walls.Limits,
+    seconds: float,
+) -> walls.Ended:
+    with walls.folder("learner.py", "limits.py", "wire.py") as place:
+        job = {
+            "cells": [list(cell) for cell in handed.cells if cell[0] not in skipped],
+            "tasks": [
+                {
+                    "question": question["name"],
+                    "probe": question["probe"],
+                    "helpers": HELPERS,
+                    "secrets": key.secrets[question["name"]],
+                }
+                for question in questions
+            ],
+            "memory": bounds.memory,
+            "budget": seconds,
+            "stage": bounds.stage,
+            "file": bounds.file,
+            "doors": walls.limits.known_machine(),
+        }
+        torch.save(job, place / "job.pt")
+        (place / "job.pt").chmod(0o644)
+        return walls.run(wall, place, "learner.py", bounds)
+
+
+def _say(result: Grade, where: str, text: str) -> None:
+    name = f"cell {where.removeprefix('cell.')}" if where.startswith("cell.") else where
+    words = result.words.setdefault(name, [])
+    if text not in words:
+        words.append(text)
+
+
+def compare(expected: Tensor, value: wire.Value) -> str:
+    """Whether the numbers are the reference's: "right", "differs" or "shape".
+
+    >>> compare(torch.tensor(56), wire.Value("int64", (), (56).to_bytes(8, "little")))
+    'right'
+    """
+    if value.shape != tuple(expected.shape):
+        return "shape"
+    kind = {"float32": torch.float32, "float64": torch.float64, "int64": torch.int64}[value.type]
+    theirs = torch.frombuffer(bytearray(value.data), dtype=kind) if value.data else torch.zeros(0)
+    theirs, ours = theirs.double(), expected.double().flatten()
+    if not bool(torch.isfinite(theirs).all()):
+        return "differs"
+    # Whole numbers are counted, so they are right or wrong.
+    scale = float(ours.abs().max()) if ours.numel() else 0.0
+    near = 0.0 if not expected.is_floating_point() else RELATIVE * ours.abs() + ABSOLUTE * max(scale, math.ulp(0.0))
+    return "right" if bool(((theirs - ours).abs() <= near).all()) else "differs"

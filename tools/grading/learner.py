@@ -1,0 +1,154 @@
+"""Runs in the learner's process: their cells first, then each question's probe, whose numbers go out.
+
+    python -S learner.py FOLDER SITE
+
+FOLDER holds `job.pt`: cells, probes, secret weights and inputs, limits. SITE is where torch lies. Nothing in this
+process is to be believed, and nothing in it decides about points. It has no reference, and neither `resnet_edu` nor
+`torchvision` is to be had here.
+"""
+
+import builtins
+import contextlib
+import io
+import os
+import re
+import signal
+import sys
+import types
+from pathlib import Path
+
+import limits
+import wire
+
+HERE = Path(__file__).parent  # `limits` and `wire` lie beside this file, in a folder of their own
+
+#: What a learner may not have here. In a shut-in process it is not on the disk either.
+WITHHELD = ("resnet_edu", "torchvision", "timm", "fvcore", "torchview")
+
+
+class Withheld:
+    """Says at an import what is withheld and why, and tells the grader, for the feedback."""
+
+    def __init__(self, say) -> None:
+        self.say = say
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        """Part of Python's import: refuse these names, leave all others to the next finder."""
+        if name.partition(".")[0] in WITHHELD:
+            self.say(wire.error("withheld", name.partition(".")[0]))
+            raise ModuleNotFoundError(
+                f"{name} is not to be had while your work is graded: write it yourself", name=name
+            )
+
+
+class Nowhere(io.TextIOBase):
+    """Where prints go."""
+
+    def write(self, text: str) -> int:
+        """Forget it."""
+        return len(text)
+
+
+def main(folder: Path, site: str) -> None:
+    """Do the job, then end without running anything that the learner has left behind."""
+    out = os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nothing, number)
+
+    def say(line: bytes) -> None:
+        while line:
+            line = line[os.write(out, line) :]
+
+    try:
+        job = prepared(folder, site, say)
+    except BaseException as error:
+        say(wire.error("start", told(error)))
+        os._exit(1)
+    given = run_cells(job, say)
+    for task in job["tasks"]:
+        answer(task, given, job["stage"], say)
+    say(b"end\n")
+    os._exit(0)
+
+
+def prepared(folder: Path, site: str, say) -> dict:
+    """Load torch and the job, then close the doors."""
+    sys.path.append(site)
+    import torch
+
+    torch.set_num_threads(1)
+    torch.set_num_threads = torch.set_num_interop_threads = lambda *_: None  # a second thread is not to be had
+    job = torch.load(folder / "job.pt", weights_only=True)
+    sys.path[:] = [path for path in sys.path if path != str(HERE)]
+    sys.meta_path.insert(0, Withheld(say))
+    sys.stdout = sys.stderr = Nowhere()
+    signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+    limits.bound(job["memory"], job["budget"], job["file"])
+    if job["doors"]:
+        limits.close_doors()
+    return job
+
+
+def run_cells(job: dict, say) -> dict:
+    """Run the learner's cells, each under its limit, and return what they define."""
+    module = types.ModuleType("__main__")
+    sys.modules["__main__"] = module
+    given = module.__dict__
+    given["__builtins__"] = builtins
+    for name, source in job["cells"]:
+        say(f"at {name}\n".encode())
+        limits.stage(job["stage"])
+        try:
+            exec(compile(source, name, "exec"), given)
+        except BaseException as error:
+            say(wire.error(name, told(error)))
+    return given
+
+
+def answer(task: dict, given: dict, seconds: float, say) -> None:
+    """Run one probe with what the learner has defined, and send each part as soon as it is there."""
+    import torch
+
+    name = task["question"]
+    say(f"at {name}\n".encode())
+    limits.stage(seconds)
+    try:
+        torch.manual_seed(0)
+        space: dict = {"__name__": "probe"}
+        exec(compile(task["helpers"], "helpers", "exec"), space)
+        exec(compile(task["probe"], "probe", "exec"), space)
+        for part, value in space["probe"](types.SimpleNamespace(**given), types.SimpleNamespace(**task["secrets"])):
+            say(encoded(name, part, value))
+    except BaseException as error:
+        say(wire.error(name, told(error)))
+
+
+def encoded(question: str, part: str, value) -> bytes:
+    """Numbers as a line: a tensor, or a number, or a list of numbers."""
+    import torch
+
+    if value is None:
+        raise ValueError(f"`{part}` has no value yet")
+    tensor = torch.as_tensor(value).detach().cpu().contiguous()
+    kind = {torch.float32: "float32", torch.float64: "float64", torch.int64: "int64"}.get(tensor.dtype)
+    if kind is None:
+        tensor, kind = (tensor.double(), "float64") if tensor.is_floating_point() else (tensor.long(), "int64")
+    return wire.value(question, part, kind, tuple(tensor.shape), tensor.numpy().tobytes())
+
+
+def told(error: BaseException) -> str:
+    """An error in a line, without addresses, which differ from run to run."""
+    words = "(no words)"
+    with contextlib.suppress(BaseException):
+        words = str(error)
+    trace, line = error.__traceback__, ""
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename.startswith("cell"):
+            line = f" ({trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno})"
+        trace = trace.tb_next
+    return re.sub(r"0x[0-9a-f]{6,}", "0x…", f"{type(error).__name__}: {words}{line}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
