@@ -248,8 +248,8 @@ thead th { color: var(--muted); }
           show(networks);
           tell("Forgotten.");
         })]
-        : networks.flatMap(([words, network, about]) => [button(`Keep ${words}`, keep(network, about)),
-          button("Save it as a file", () => RE.download(`${about.words.replace(/[^\w]+/g, "-")}.json`, "application/json", networkText(network, about)))])));
+        : networks.map(([words, network, about]) => h("div", { class: "row" }, button(`Keep ${words}`, keep(network, about)),
+          button("Save it as a file", () => RE.download(`${about.words.replace(/[^\w]+/g, "-")}.json`, "application/json", networkText(network, about)))))));
       set(node, { hidden: !networks.length });
     };
     return {
