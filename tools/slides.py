@@ -20,6 +20,9 @@ from pathlib import Path
 
 from bs4 import BeautifulSoup, NavigableString, Tag
 
+from resnet_edu import explorers
+from resnet_edu.drawing import palette
+
 ROOT = Path(__file__).parent.parent
 HERE = Path(__file__).parent / "slides"
 #: How many sentences a slide without a figure has.
@@ -195,7 +198,11 @@ def make(html: Path, out: Path) -> list[Path]:
     shutil.rmtree(out, ignore_errors=True)
     (out / "assets").mkdir(parents=True)
     shutil.copytree(html / "_static/explorers", out / "assets/explorers")
-    for file in (html / "_static/palette.css", HERE / "deck.css", HERE / "deck.js"):
+    # The published pages have their styles in one sheet, so these come from the package.
+    (out / "assets/palette.css").write_text(palette.css(), encoding="utf-8")
+    for name in explorers.STYLES:
+        shutil.copy(explorers.ASSETS / name, out / "assets/explorers")
+    for file in (HERE / "deck.css", HERE / "deck.js"):
         shutil.copy(file, out / "assets")
     advice = lessons(html / "book/teach.html")
     written = []

@@ -164,6 +164,15 @@ STYLES = """() => {
 }"""
 
 
+def at_rest(page):
+    """The look of each element, once scripts have left it alone for a while."""
+    before, now = None, page.evaluate(STYLES)
+    while now != before:
+        page.wait_for_timeout(250)
+        before, now = now, page.evaluate(STYLES)
+    return now
+
+
 @pytest.mark.parametrize(("path", "width", "mode"), [("book/index.html", 390, "dark"), ("search.html", 1440, "light")])
 def test_every_element_looks_as_sphinx_meant_it(chromium, path, width, mode):
     """As it stands, and with the menus that scripts open."""
@@ -174,13 +183,13 @@ def test_every_element_looks_as_sphinx_meant_it(chromium, path, width, mode):
         )
         page = context.new_page()
         page.goto((folder / path).as_uri(), wait_until="load")
-        styles = page.evaluate(STYLES)
-        page.add_style_tag(content="* { transition: none !important }")
+        page.add_style_tag(content="* { transition: none !important; animation: none !important }")
+        styles = at_rest(page)
         page.locator(".bd-header-article .primary-toggle").click()
-        styles += page.evaluate(STYLES)
+        styles += at_rest(page)
         page.keyboard.press("Escape")
         page.keyboard.press("Control+k")
-        styles += page.evaluate(STYLES)
+        styles += at_rest(page)
         seen.append(styles)
         context.close()
     before, after = seen
