@@ -503,7 +503,8 @@ class _Canvas:
                 node = self.graph.node(text, part.role, "filled" if step.multiply_adds else "outline", group=group)
             for source in sources:
                 if shortcut := self.ways.get((place, source)):
-                    self.graph.edge(self.at[source], node, "", shortcut.kind, weight=0, tailport="s", headport="e")
+                    # Operations stand beside each other here, and only dot's own curve knows its way around them.
+                    self.graph.edge(self.at[source], node, "", shortcut.kind, weight=0, id="curve")
                     self.drawn.append(shortcut)
                 else:
                     self.line(source, node)
@@ -599,7 +600,6 @@ def _painted(graph: _Graph, raw: str) -> str:
     width, height = map(float, re.findall(r'viewBox="[\d.]+ [\d.]+ ([\d.]+) ([\d.]+)"', raw)[0])
     body = raw[raw.index("<g ") :]
     body = re.sub(r"<title>.*?</title>\n?|<!--.*?-->\n?", "", body, flags=re.DOTALL)
-    body = re.sub(r' (id|font-family)="[^"]*"', "", body)
     rights = [width]
 
     def cornered(match: re.Match[str]) -> str:
@@ -607,7 +607,8 @@ def _painted(graph: _Graph, raw: str) -> str:
         rights.append(right)
         return edge
 
-    body = re.sub(r'<g class="edge re.*?</g>', cornered, body, flags=re.DOTALL)
+    body = re.sub(r'<g id="edge\d+" class="edge re.*?</g>', cornered, body, flags=re.DOTALL)
+    body = re.sub(r' (id|font-family)="[^"]*"', "", body)
     width = max(rights)
     paints = {code: css for css, code in graph.css.items()}
 

@@ -388,6 +388,8 @@ def test_a_shortcut_inside_of_a_block_has_its_own_line(count, widens):
         assert shortcuts(svg) == Counter(["identity"] * drawn + [inner] * drawn)
         assert pluses(svg) == 2 * drawn
         assert shown.count("conv 1×1, 8") == (drawn if widens else 0)
+        ways = [edge.find(f"{SVG}path") for edge in edges(svg) if "-line" in edge.find(f"{SVG}path").get("style")]
+        assert all("C" in way.get("d") for way in ways), "only dot's curve goes around what stands beside each other"
     assert folded == (6 if count == 9 else 0)
     assert "no line" not in diagram.alt
     kinds = {"identity": count, "projection": count} if widens else {"identity": 2 * count}
