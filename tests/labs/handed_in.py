@@ -97,7 +97,6 @@ HARMLESS = {
     "exit": "raise SystemExit",
     "no-python": "this is no Python",
     "magic": "%matplotlib inline\n!pip install torchvision",
-    "flood": FLOOD,
 }
 #: What the block does, which costs its own points and nothing else.
 SPOILED = {
@@ -192,6 +191,8 @@ class Kinds:
         found = {f"hostile-{kind}": self.harmless(kind) for kind in HARMLESS}
         found |= {f"hostile-{kind}": self.spoiled(kind) for kind in SPOILED}
         found |= {f"hostile-{kind}": self.worthless(kind) for kind in WORTHLESS}
+        # It lies about where it is, over and over, and so loses what it has right.
+        found["hostile-flood"] = Handed(_text(self.perfect(FLOOD)), 0)
         found |= {f"hostile-{kind}": one for kind, one in UNREADABLE.items()}
         found |= {f"partial-{kind}-{n}": one for n in (1, 2) for kind, one in some.items()}
         found |= {f"empty-{n}": Handed(_text(self.made({})), 0) for n in range(1, 5)}
