@@ -464,8 +464,13 @@ def page(app: Sphinx, name: str, template: str, context: dict, doctree: nodes.do
     for script in ("outline.js", "progress.js", *(script for script, mark in parts.items() if mark in body)):
         app.add_js_file(script, loading_method="defer")
     found = [tag for tag in explorers.SCRIPTS if f"<{tag}" in body]
-    for script in dict.fromkeys(script for tag in found for script in explorers.SCRIPTS[tag]):
-        app.add_js_file(f"explorers/{script}", loading_method="defer")
+    # Questions cover their answers before anybody reads them. Figures wait for the reader.
+    if "predict-question" in found:
+        app.add_js_file("explorers/predict-question.js", loading_method="defer")
+    figures = {tag: [served(context, script) for script in explorers.SCRIPTS[tag]] for tag in found}
+    figures.pop("predict-question", None)
+    if figures:
+        app.add_js_file("near.js", loading_method="defer", **{"data-figures": json.dumps(figures)})
     if found:
         for style in explorers.STYLES:
             app.add_css_file(f"explorers/{style}")
@@ -490,6 +495,13 @@ def page(app: Sphinx, name: str, template: str, context: dict, doctree: nodes.do
                 file = type(file)(file.filename, priority=file.priority, **{**file.attributes, "defer": "defer"})
             kept.append(file)
         context[kind] = kept
+
+
+def served(context: dict, script: str) -> str:
+    """Where a page finds an explorer's script, with a mark that changes when the script does."""
+    from resnet_edu import explorers
+
+    return f"{context['pathto'](f'_static/explorers/{script}', 1)}?v={digest(explorers.ASSETS / script)[:8]}"
 
 
 def colab(context: dict) -> str:
