@@ -6,8 +6,8 @@ from typing import Any
 
 from benchmarks.measure import Row
 from resnet_edu import checks
+from resnet_edu.checks.contracts import CONTRACTS
 from resnet_edu.checks.source import Edits
-from resnet_edu.checks.table import contract_of
 
 #: One mistake and two by their edits, and one that no list has.
 _MISTAKES: dict[str, tuple[Edits, Edits, Edits]] = {
@@ -19,7 +19,7 @@ _MISTAKES: dict[str, tuple[Edits, Edits, Edits]] = {
 def rows() -> Iterator[Row]:
     """Networks have twice the time of blocks."""
     for check, (one, other, unknown) in _MISTAKES.items():
-        contract, factor = contract_of(check), 1 + (check == "cifar_resnet")
+        contract, factor = CONTRACTS[check], 1 + (check == "cifar_resnet")
         for what, code, most in (
             ("a right answer", contract.made(), 1),
             ("one mistake", contract.made(one), 1),

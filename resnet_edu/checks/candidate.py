@@ -7,6 +7,7 @@ is left in the order of use. So the order in which a learner's code runs does no
 
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -80,6 +81,7 @@ class Run:
     found: set[int] = field(default_factory=set)
     made: list[Made] = field(default_factory=list)
     missing: int = 0
+    left: int = 0  # the line that made the first tensor that the learner's code does not make
     error: BaseException | None = None
     failed: Failed | None = None
     pairing: dict[int, Unit] = field(default_factory=dict)
@@ -97,9 +99,18 @@ class Run:
 class Stand(TorchFunctionMode):
     """Within it, a candidate's layers work with the learner's weights."""
 
-    def __init__(self, seen: Seen, run: Run, memory: Memory | None, prefer: int = 0, located: bool = False) -> None:
+    def __init__(
+        self,
+        seen: Seen,
+        run: Run,
+        memory: Memory | None = None,
+        prefer: int = 0,
+        located: bool = False,
+        patience: int = PATIENCE,
+    ) -> None:
         super().__init__()
         self.seen, self.run, self.memory, self.prefer, self.located = seen, run, memory, prefer, located
+        self.patience = patience
         self.watched, self.row = True, 0
         self.called: set[int] = set()
         self.statistics: dict[int, Tensor] | None = None
@@ -134,13 +145,15 @@ class Stand(TorchFunctionMode):
         if name in {"detach", "clone", "__get__"}:
             return
         found = self.seen.prints.find(out) if self.seen.prints is not None else None
+        if found is None and not self.run.left:
+            self.run.left = self._line()
         if self.located:
             line, place = self._place()
             self.run.made.append(Made(line, name, out, found, place))
         if found is None:
             self.run.missing += 1
             self.row += 1
-            if self.row > PATIENCE and not self.located:
+            if self.row > self.patience and not self.located:
                 raise GivenUpError
         else:
             self.row = 0
@@ -226,7 +239,7 @@ class Stand(TorchFunctionMode):
             return self.run.pairing[id(own)], again
         used = {id(unit) for unit in self.run.pairing.values()}
         left = [u for u in self.seen.units if id(u) not in used and _fits(kind, u, own, rest)]
-        alike = [u for u in left if u.taken is not None and compare.same(u.taken, x)]
+        alike = [u for u in left if u.taken is not None and self._same(u.taken, x)]
         self.run.ambiguous |= len(alike or left) > 1
         taken = {id(t) for u in self.run.pairing.values() for t in u.settings.get("loose", ())}
         loose = [one for one in self.seen.loose if id(one.tensor) not in taken]
@@ -240,6 +253,14 @@ class Stand(TorchFunctionMode):
             raise NoWeightsError(kind, tuple(own.shape), *self._place())
         self.run.pairing[id(own)] = unit
         return unit, False
+
+    def _same(self, taken: Tensor, x: Tensor) -> bool:
+        """Whether a layer of the learner's was given these numbers; what a step of theirs made is compared once."""
+        prints = self.seen.prints
+        step = prints.find(x) if prints is not None else None
+        if step is None or prints is None:
+            return compare.same(taken, x)
+        return taken.shape == x.shape and prints.find(taken) == step
 
 
 def _key(values: Any) -> Any:
@@ -340,6 +361,7 @@ def hold(
     memories: Sequence[Memory | None],
     prefer: int = 0,
     located: bool = False,
+    patience: int = PATIENCE,
 ) -> Run:
     """Build a candidate, run it under the learner's weights, and say what differs first (None: nothing)."""
     run = Run()
@@ -352,7 +374,7 @@ def hold(
     if not isinstance(module, nn.Module):
         return run
     module.eval()
-    stand = Stand(seen, run, memories[0], prefer, located)
+    stand = Stand(seen, run, memories[0], prefer, located, patience)
     try:
         with _no_grad():
             for number, x in enumerate(seen.inputs):
@@ -367,12 +389,19 @@ def hold(
                     run.differs = found
                     return run
     except Exception as error:
+        run.left = run.left or _line_of(error)
         run.error = error.with_traceback(None)  # which would hold every tensor on the way
         error.__context__ = None
         run.differs = None if _fails_alike(run, seen) else "trouble" if seen.trouble is not None else "output"
         return run
     run.differs = _in_training(module, run, seen)
     return run
+
+
+def _line_of(error: BaseException) -> int:
+    """The last line of a reference that an error passed through."""
+    lines = [frame.lineno or 0 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE]
+    return lines[-1] if lines else 0
 
 
 def _differs(run: Run, seen: Seen, number: int, given: Tensor) -> str | None:
@@ -402,7 +431,7 @@ def _in_training(module: nn.Module, run: Run, seen: Seen) -> str | None:
     if seen.trouble is None and not isinstance(seen.trained, Tensor):
         return None
     module.train()
-    stand = Stand(seen, run, None)
+    stand = Stand(seen, run)
     stand.watched, stand.statistics = False, {}
     try:
         with _enable_grad():

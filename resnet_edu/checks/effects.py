@@ -5,10 +5,8 @@ that change different things are made once each and joined; those that meet are 
 directly, whatever the numbers: a copy that was changed in place of the model, a setting that was lost.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any
 
 import torch
@@ -17,7 +15,8 @@ from torch import Tensor, nn
 from resnet_edu.checks import compare, errors, words
 from resnet_edu.checks.learner import LearnerError, attempt
 from resnet_edu.checks.naming import their_names
-from resnet_edu.checks.source import Contract, Edits, Mistake, NotHereError
+from resnet_edu.checks.search import fewest
+from resnet_edu.checks.source import Contract, Edits, Mistake, NotHereError, ways
 from resnet_edu.checks.verdict import Verdict, failed, listed, passed
 
 #: What a call left behind, by name; an error is "the call". Names with a ! stand beside the comparison.
@@ -30,17 +29,16 @@ Told = tuple[str | None, str]
 SECONDS = 2.0
 
 
-@dataclass(frozen=True)
-class Effect:
-    """How a function is judged by what it leaves behind."""
+@dataclass(frozen=True, kw_only=True)
+class Effect(Contract):
+    """A contract of a function that is judged by what it leaves behind."""
 
-    contract: Contract
     #: Each makes the arguments anew; its name says when a difference shows.
     scenes: Mapping[str, Callable[[], tuple[Any, ...]]]
     #: Calls a function on a scene's arguments and collects what it left behind.
-    outcome: Callable[[Callable[..., Any], tuple[Any, ...]], Outcome]
+    outcome: Callable[[Callable[..., Any], tuple[Any, ...]], Outcome] = lambda function, arguments: {}
     #: What to look at where no known mistake explains the difference.
-    advice: str
+    advice: str = ""
     #: The mistakes that are seen directly and need no comparison.
     direct: frozenset[str] = frozenset()
     #: What is seen directly in the outcomes.
@@ -54,14 +52,9 @@ class Effect:
     #: Where the numbers are random: what is wrong with a model, by name or in a sentence, given its state before.
     measured: Callable[[nn.Module, Mapping[str, Tensor]], list[str]] | None = None
 
-    @property
-    def name(self) -> str:
-        """What is to be written."""
-        return self.contract.name
-
-    def made(self, scene: str, *edits: Edits) -> Outcome:
+    def left_behind(self, scene: str, *edits: Edits) -> Outcome:
         """What the reference with these edits leaves behind. Raises NotHereError where they cannot be made."""
-        function = self.contract.made(*edits)
+        function = self.made(*edits)
         try:
             return self.outcome(function, self.scenes[scene]())
         except Exception as error:
@@ -82,7 +75,7 @@ class Trials:
     @property
     def known(self) -> tuple[Mistake, ...]:
         """The known mistakes."""
-        return self.effect.contract.mistakes
+        return self.effect.mistakes
 
     def told(self, name: str) -> str:
         """What to say of a known mistake, in the learner's words."""
@@ -90,19 +83,19 @@ class Trials:
 
     def say(self, text: str) -> str:
         """A message in the learner's words."""
-        return their_names(self.effect.contract.signature, self.theirs)(text)
+        return their_names(self.effect.signature, self.theirs)(text)
 
     def stopped(self, trouble: LearnerError, text: str) -> str:
         """An error in these words, with the line."""
         line = words.at(words.where(trouble.error))
         start = "The forward pass of " if trouble.doing == "forward" else ""
-        return f"{start}`{self.effect.contract.signature}` stopped with an error. {self.say(text)}{line}"
+        return f"{start}`{self.effect.signature}` stopped with an error. {self.say(text)}{line}"
 
 
 def judge_effect(effect: Effect, theirs: Any) -> Verdict:
     """The verdict on a learner's function."""
     torch.manual_seed(0)
-    wrong = words.not_callable(theirs, effect.contract.signature)
+    wrong = words.not_callable(theirs, effect.signature)
     if wrong is not None:
         return failed(wrong, "not-a-function")
     trials = Trials(effect, theirs)
@@ -125,9 +118,9 @@ def judge_effect(effect: Effect, theirs: Any) -> Verdict:
         if one[0] not in effect.direct:
             return told_of([*told, one])
         told += [one] if one[0] not in {name for name, _ in told} else []
-    different = [scene for scene in trials.got if not _alike(trials.got[scene], effect.made(scene))]
+    different = [scene for scene in trials.got if not _alike(trials.got[scene], effect.left_behind(scene))]
     if not different:
-        return told_of(told) if told else passed(effect.contract.passed)
+        return told_of(told) if told else passed(effect.passed)
     scene = different[0]
     if trials.got[scene].get("result") == "nothing":
         return failed("It returned nothing. Write the missing part, and end with `return`.", "not-written")
@@ -140,7 +133,7 @@ def judge_effect(effect: Effect, theirs: Any) -> Verdict:
     more = effect.unknown(trials, scene) if effect.unknown is not None else []
     if more:
         return told_of([*told, *more], f"\nIt shows {scene}.")
-    apart = _apart(trials.got[scene], effect.made(scene))
+    apart = _apart(trials.got[scene], effect.left_behind(scene))
     if told:
         return told_of(told, f"\nApart from that it differs first {scene}: {apart}.")
     return failed(f"I do not recognize this one. It differs first {scene}: {apart}. {trials.say(effect.advice)}")
@@ -159,7 +152,7 @@ def _judge_measured(effect: Effect, trials: Trials) -> Verdict:
     assert effect.measured is not None
     names += effect.measured(model if changed is None else changed, before)
     if not names:
-        return passed(effect.contract.passed)
+        return passed(effect.passed)
     known = {mistake.name for mistake in trials.known}
     # What is no known name is a sentence of its own.
     return told_of([(name, trials.told(name)) if name in known else (None, name) for name in names])
@@ -167,41 +160,31 @@ def _judge_measured(effect: Effect, trials: Trials) -> Verdict:
 
 def _explaining(trials: Trials, scene: str) -> Sequence[Mistake]:
     """The mistakes whose reference leaves behind what the learner's function does, as few as possible."""
-    effect, start = trials.effect, time.process_time()
-    ways = [(one, way) for one in trials.known if one.name not in effect.direct for way in one.ways]
+    effect = trials.effect
+    known = [(one, way) for one, way in ways(trials.known) if one.name not in effect.direct]
     scenes = sorted(trials.got, key=lambda one: one != scene)  # the one that differs decides most
 
-    def explains(*edits: Edits) -> bool:
+    def explains(edits: Sequence[Edits]) -> bool:
         try:
-            return all(_alike(trials.got[one], effect.made(one, *edits)) for one in scenes)
+            return all(_alike(trials.got[one], effect.left_behind(one, *edits)) for one in scenes)
         except NotHereError:
             return False
 
-    for mistake, way in ways:
-        if explains(way):
-            return [mistake]
-    joined = _joined(trials, ways, scenes)
-    if joined:
-        return joined
-    for count in (2, 3):
-        for some in combinations(ways, count):
-            if time.process_time() - start > SECONDS:
-                return []
-            names = {mistake.name for mistake, _ in some}
-            edits = [way for _, way in some]
-            if len(names) == count and explains(*edits):
-                return [mistake for mistake, _ in some]
-    return []
+    return (
+        fewest(effect, known, explains, counts=(1,))
+        or _joined(trials, known, scenes)
+        or fewest(effect, known, explains, counts=(2, 3), seconds=SECONDS)
+    )
 
 
 def _joined(trials: Trials, ways: Sequence[tuple[Mistake, Edits]], scenes: Sequence[str]) -> list[Mistake]:
     """Mistakes that change different things, and together all that the learner's function has changed."""
-    right = {scene: trials.effect.made(scene) for scene in scenes}
+    right = {scene: trials.effect.left_behind(scene) for scene in scenes}
     left = {(scene, key) for scene in scenes for key in _changed(trials.got[scene], right[scene])}
     fitting: list[tuple[set[tuple[str, str]], Mistake]] = []
     for mistake, way in ways:
         try:
-            made = {scene: trials.effect.made(scene, way) for scene in scenes}
+            made = {scene: trials.effect.left_behind(scene, way) for scene in scenes}
         except NotHereError:
             continue
         mine = {(scene, key) for scene in scenes for key in _changed(made[scene], right[scene])}
@@ -241,7 +224,7 @@ def _is_refusal(error: BaseException) -> bool:
 
 def error_told(trials: Trials, trouble: LearnerError, scene: str = "") -> Told:
     """An error of a learner's function in words."""
-    signature = trials.effect.contract.signature
+    signature = trials.effect.signature
     known = trials.effect.error(trials, trouble) if trials.effect.error is not None else None
     known = known or _common_error(trials, trouble)
     if known is None:

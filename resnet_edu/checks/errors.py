@@ -1,6 +1,8 @@
 """An error inside a learner's code, in words: what it means, what mends it, and the line."""
 
+import builtins
 import re
+from collections.abc import Iterator, Mapping
 
 from resnet_edu.checks.learner import LearnerError
 from resnet_edu.checks.words import at, shape, unequal, where
@@ -10,193 +12,142 @@ IN_PLACE = (
     "It changes a parameter in place while autograd keeps the record. Wrap the change in `with torch.no_grad():`, or "
     "use a function of `nn.init`, which does that itself."
 )
-# What Python says of `super.__init__()`.
-_BARE_SUPER = "descriptor '__init__' of 'super' object"
+_DOING = {
+    "construct": "`{call}` could not be built.",
+    "forward": "The forward pass of `{call}` stopped with an error.",
+    "train": "The forward pass of `{call}` in training mode stopped with an error.",
+    "backward": "The backward pass through `{call}` stopped with an error.",
+    "call": "`{call}` stopped with an error.",
+}
+#: The first that fits is told: the name of the mistake (- if none), the kind of error, what Python or torch says, and
+#: below it our words. {1} is the first group of the pattern; a row speaks only where all that it mentions is known.
+_KNOWN = r"""
+exits: SystemExit:
+    It asked Python to exit. Take out `sys.exit()` or `exit()`: a function returns, it does not leave.
+too-much-memory: MemoryError:
+too-much-memory: BaseException: can't allocate memory|not enough memory
+    It asked for far more memory than this task can need. Look at the sizes of the tensors you make.
+endless-recursion: RecursionError:
+    It calls itself without end: it has no base case, or no call ever reaches it.{forward}
+waits-for-input: EOFError: input\(\)
+    It waits for `input()`, which a check cannot answer. Take the value as an argument.
+list-returned: NotImplementedError: ModuleList|ModuleDict
+    A list of modules cannot be called. Return `nn.Sequential(*blocks)`, which runs them in a row.
+not-written: NotImplementedError: missing the required "forward"
+    The class has no `forward(self, x)` yet: a module needs one to be called.
+not-written: NotImplementedError:
+    Something is not written yet: `NotImplementedError` was raised.
+super-init-missing: BaseException: before Module.__init__\(\) call|has no attribute '_modules'
+super-init-missing: BaseException: descriptor '__init__' of 'super' object
+    The first line of `__init__` must be `super().__init__()`, with both pairs of brackets, before any layer is set.
+wrong-arguments: TypeError: Probe\.__init__\(\).*(?:positional|unexpected keyword)
+    The `block` that you are given takes `(in_channels, channels, stride)`. It makes its own shortcut, so hand over
+    these three.
+wrong-arguments: TypeError: positional argument|required positional|unexpected keyword|takes no arguments|missing \d+
+    It is called as `{called}`, by position, and Python says: {text}. Compare your arguments with that.
+-: TypeError: positional argument|required positional|unexpected keyword|takes no arguments|missing \d+
+    Python says: {text}. Compare the call with the arguments that the function takes.
+list-not-unpacked: BaseException: is not a Module subclass
+    A list was given where modules are expected. Unpack it with a star: `nn.Sequential(*blocks)`.
+not-written: TypeError: ellipsis|NoneType
+not-written: AttributeError: 'ellipsis'|'NoneType'
+    A part is not written yet, or returns nothing: {text}.
+attribute-missing: AttributeError:  object has no attribute\s
+    {text}. Was it set in `__init__`, and spelled the same?
+name-missing: NameError:
+    {text}. Was it defined, imported, and spelled the same?
+in-place-under-autograd: BaseException: leaf Variable that requires grad
+    {in_place}
+overwritten-for-backward: BaseException: modified by an inplace operation
+    An in-place operation has overwritten numbers that the backward pass needs. Replace `+=` or `inplace=True` by an
+    operation that makes a new tensor, such as `out = out + x`.
+-: BaseException: Expected more than 1 value per channel
+    A batch norm in training mode got one single value per channel, which has no variance. The map is 1×1 and the batch
+    1: look for what shrinks the map so far.
+other-normalization: BaseException: expected 2D or 3D input|expected 5D input
+    A map has four dimensions, (N, C, H, W): use `nn.BatchNorm2d`.
+other-normalization: BaseException: normalized_shape
+    Your code uses layer norm, this network uses batch norm (`nn.BatchNorm2d`): mean and variance are taken over the
+    batch and the map, for each channel.
+channels-do-not-fit: BaseException: expected weight to be at least 1 at dimension 0
+    A convolution was made with 0 channels. Look at how you compute their number.
+channels-do-not-fit: BaseException: expected input\[(.*?)\] to have (\d+) channels, but got (\d+) channels
+    A convolution was made for {2} channels and got {3}, in a tensor of shape ({1}). Its first argument must be the
+    number of channels that arrive.{cure}
+channels-do-not-fit: BaseException: (?:running_mean|weight) should contain (\d+) elements not (\d+)
+    A batch norm was made for {2} channels and got {1}. Give it the number of channels that leave the convolution before
+    it.
+features-do-not-fit: BaseException: mat1 and mat2 shapes cannot be multiplied \((\d+)x(\d+) and (\d+)x(\d+)\)
+    The linear layer takes {3} features and got {2} in each of {1} rows. {features}
+shapes-do-not-fit: BaseException: must match the size of tensor b
+    Two tensors that should be added have different shapes, {a} and {b}: {unequal}.{cure}
+shapes-do-not-fit: BaseException: Sizes of tensors must match
+    `torch.cat` needs tensors that agree in every other dimension, got {given}.{cure}
+map-too-small: BaseException: Output size is too small
+    A pool's window is larger than the map that arrives{map}. A window of fixed size fits images of one size only: take
+    the average over whatever arrives, `nn.AdaptiveAvgPool2d(1)`.{cure}
+map-too-small: BaseException: Kernel size can't be greater
+    The map has become smaller than the kernel. Something before it shrinks too much.{cure}
+-: BaseException:
+    Python says: {kind}: {line}
+"""
 
 
 def is_dtype_error(error: BaseException) -> bool:
     """Whether torch complains that two types of numbers meet."""
-    text = str(error)
-    return isinstance(error, RuntimeError) and bool(
-        re.search(
-            r"dtype|expected scalar type|should be the same|Input type|type .* but|ScalarType|Float and|Double and",
-            text,
-        )
-    )
+    pattern = r"dtype|expected scalar type|should be the same|Input type|type .* but|ScalarType|Float and|Double and"
+    return isinstance(error, RuntimeError) and re.search(pattern, str(error)) is not None
 
 
-def raised(
-    trouble: LearnerError,
-    call: str,
-    signature: str,
-    cure: str = "",
-) -> tuple[str, ...]:
+def raised(trouble: LearnerError, call: str, signature: str, cure: str = "") -> tuple[str, ...]:
     """An error inside the learner's code, in words, with the line and the names of the mistake if it is known."""
-    error = trouble.error
-    doing = {
-        "construct": f"`{call}` could not be built.",
-        "forward": f"The forward pass of `{call}` stopped with an error.",
-        "train": f"The forward pass of `{call}` in training mode stopped with an error.",
-        "backward": f"The backward pass through `{call}` stopped with an error.",
-        "call": f"`{call}` stopped with an error.",
-    }[trouble.doing]
-    text, *names = _in_words(error, signature, trouble, cure)
-    return (f"{doing} {text}{at(where(error))}", *names)
+    text, names, values = str(trouble.error), tuple[str, ...](), _values(trouble, signature, cure)
+    for name, kind, pattern, words in _rows():
+        found = re.search(pattern, text) if isinstance(trouble.error, kind) else None
+        if found is None:
+            continue
+        try:
+            told = words.format(found[0], *found.groups(), **values)
+        except KeyError:  # it speaks of what is not known here
+            continue
+        names = () if name == "-" else (name,)
+        break
+    return (f"{_DOING[trouble.doing].format(call=call)} {told}{at(where(trouble.error))}", *names)
 
 
-def _in_words(error: BaseException, signature: str, trouble: LearnerError, cure: str) -> tuple[str, ...]:
-    text = str(error)
-    if isinstance(error, SystemExit):
-        return (
-            "It asked Python to exit. Take out `sys.exit()` or `exit()`: a function returns, it does not leave.",
-            "exits",
-        )
-    if isinstance(error, MemoryError) or "can't allocate memory" in text or "not enough memory" in text:
-        return (
-            "It asked for far more memory than this task can need. Look at the sizes of the tensors you make.",
-            "too-much-memory",
-        )
-    if isinstance(error, RecursionError):
-        return (
-            "It calls itself without end: it has no base case, or no call ever reaches it."
-            + ("" if trouble.doing == "call" else " Does `forward` call `self(x)`?"),
-            "endless-recursion",
-        )
-    if isinstance(error, EOFError) and "input()" in text:
-        return (
-            "It waits for `input()`, which a check cannot answer. Take the value as an argument.",
-            "waits-for-input",
-        )
-    if isinstance(error, NotImplementedError):
-        if "ModuleList" in text or "ModuleDict" in text:
-            return (
-                "A list of modules cannot be called. Return `nn.Sequential(*blocks)`, which runs them in a row.",
-                "list-returned",
-            )
-        if 'missing the required "forward"' in text:
-            return ("The class has no `forward(self, x)` yet: a module needs one to be called.", "not-written")
-        return ("Something is not written yet: `NotImplementedError` was raised.", "not-written")
-    if "before Module.__init__() call" in text or "has no attribute '_modules'" in text or _BARE_SUPER in text:
-        return (
-            "The first line of `__init__` must be `super().__init__()`, with both pairs of brackets, before any layer "
-            "is set.",
-            "super-init-missing",
-        )
-    if isinstance(error, TypeError) and re.search(
-        r"(positional argument|required positional|unexpected keyword|takes no arguments|missing \d+ required)", text
-    ):
-        if "Probe.__init__()" in text:
-            return (
-                "The `block` that you are given takes `(in_channels, channels, stride)`. It makes its own shortcut, so "
-                "hand over these three.",
-                "wrong-arguments",
-            )
-        if trouble.doing == "construct" and where(error) is None:
-            return (
-                f"It is called as `{signature}`, by position, and Python says: {text}. Compare your arguments with "
-                "that.",
-                "wrong-arguments",
-            )
-        return (f"Python says: {text}. Compare the call with the arguments that the function takes.",)
-    if "is not a Module subclass" in text:
-        return (
-            "A list was given where modules are expected. Unpack it with a star: `nn.Sequential(*blocks)`.",
-            "list-not-unpacked",
-        )
-    if isinstance(error, TypeError) and ("ellipsis" in text or "NoneType" in text):
-        return (f"A part is not written yet, or returns nothing: {text}.", "not-written")
-    if isinstance(error, AttributeError) and ("'ellipsis'" in text or "'NoneType'" in text):
-        return (f"A part is not written yet, or returns nothing: {text}.", "not-written")
-    if isinstance(error, AttributeError) and " object has no attribute " in text:
-        return (f"{text}. Was it set in `__init__`, and spelled the same?", "attribute-missing")
-    if isinstance(error, NameError):
-        return (f"{text}. Was it defined, imported, and spelled the same?", "name-missing")
-    known = _shapes_in_words(text, trouble, cure)
-    return (
-        known
-        if known is not None
-        else (f"Python says: {type(error).__name__}: {text.splitlines()[0] if text else ''}",)
-    )
+def _rows() -> Iterator[tuple[str, type[BaseException], str, str]]:
+    """The table above, row by row."""
+    for heads, words in re.findall(r"((?:^\S.*\n)+)((?:^    .*\n)+)", _KNOWN, re.MULTILINE):
+        for head in heads.splitlines():
+            name, kind, pattern = head.split(":", 2)
+            yield name, getattr(builtins, kind.strip()), pattern[1:], " ".join(words.split())
 
 
-def _shapes_in_words(text: str, trouble: LearnerError, cure: str) -> tuple[str, ...] | None:
+def _values(trouble: LearnerError, signature: str, cure: str) -> Mapping[str, str]:
+    """What the words of an error may speak of."""
+    text = str(trouble.error)
     given = trouble.failed.given if trouble.failed is not None else ()
-    cure = f"\n{cure}" if cure else ""
-    if "leaf Variable that requires grad" in text:
-        return (IN_PLACE, "in-place-under-autograd")
-    if "modified by an inplace operation" in text:
-        return (
-            "An in-place operation has overwritten numbers that the backward pass needs. Replace `+=` or "
-            "`inplace=True` by an operation that makes a new tensor, such as `out = out + x`.",
-            "overwritten-for-backward",
-        )
-    if "Expected more than 1 value per channel" in text:
-        return (
-            "A batch norm in training mode got one single value per channel, which has no variance. The map is 1×1 "
-            "and the batch 1: look for what shrinks the map so far.",
-        )
-    if "expected 2D or 3D input" in text or "expected 5D input" in text:
-        return ("A map has four dimensions, (N, C, H, W): use `nn.BatchNorm2d`.", "other-normalization")
-    if "normalized_shape" in text:
-        return (
-            "Your code uses layer norm, this network uses batch norm (`nn.BatchNorm2d`): mean and variance are taken "
-            "over the batch and the map, for each channel.",
-            "other-normalization",
-        )
-    if "expected weight to be at least 1 at dimension 0" in text:
-        return ("A convolution was made with 0 channels. Look at how you compute their number.", "channels-do-not-fit")
-    found = re.search(r"expected input\[(.*?)\] to have (\d+) channels, but got (\d+) channels", text)
-    if found:
-        return (
-            f"A convolution was made for {found[2]} channels and got {found[3]}, in a tensor of shape ({found[1]}). "
-            f"Its first argument must be the number of channels that arrive.{cure}",
-            "channels-do-not-fit",
-        )
-    found = re.search(r"(?:running_mean|weight) should contain (\d+) elements not (\d+)", text)
-    if found:
-        return (
-            f"A batch norm was made for {found[2]} channels and got {found[1]}. Give it the number of channels that "
-            "leave the convolution before it.",
-            "channels-do-not-fit",
-        )
-    found = re.search(r"mat1 and mat2 shapes cannot be multiplied \((\d+)x(\d+) and (\d+)x(\d+)\)", text)
-    if found:
-        return (
-            f"The linear layer takes {found[3]} features and got {found[2]} in each of {found[1]} rows. "
-            + _features(int(found[1]), int(found[2]), trouble),
-            "features-do-not-fit",
-        )
-    if "must match the size of tensor b" in text and len(given) >= 2:
-        a, b = given[0], given[1]
-        return (
-            f"Two tensors that should be added have different shapes, {shape(a)} and {shape(b)}: "
-            f"{unequal(a, b)}.{cure}",
-            "shapes-do-not-fit",
-        )
-    if "Sizes of tensors must match" in text:
-        return (
-            "`torch.cat` needs tensors that agree in every other dimension, got "
-            f"{' and '.join(shape(g) for g in given)}.{cure}",
-            "shapes-do-not-fit",
-        )
-    if "Output size is too small" in text:
-        size = f", which is {shape(given[0][2:])} here" if given and len(given[0]) == 4 else ""
-        return (
-            f"A pool's window is larger than the map that arrives{size}. A window of fixed size fits images of one "
-            f"size only: take the average over whatever arrives, `nn.AdaptiveAvgPool2d(1)`.{cure}",
-            "map-too-small",
-        )
-    if "Kernel size can't be greater" in text:
-        return (
-            f"The map has become smaller than the kernel. Something before it shrinks too much.{cure}",
-            "map-too-small",
-        )
-    return None
+    values = {
+        "text": text,
+        "kind": type(trouble.error).__name__,
+        "line": text.splitlines()[0] if text else "",
+        "forward": "" if trouble.doing == "call" else " Does `forward` call `self(x)`?",
+        "in_place": IN_PLACE,
+        "cure": f"\n{cure}" if cure else "",
+        "given": " and ".join(map(shape, given)),
+        "map": f", which is {shape(given[0][2:])} here" if given and len(given[0]) == 4 else "",
+        "features": _features(trouble),
+    }
+    if trouble.doing == "construct" and where(trouble.error) is None:
+        values["called"] = signature
+    if len(given) >= 2:
+        values |= {"a": shape(given[0]), "b": shape(given[1]), "unequal": unequal(given[0], given[1])}
+    return values
 
 
-def _features(rows: int, got: int, trouble: LearnerError) -> str:
+def _features(trouble: LearnerError) -> str:
     inputs = trouble.failed.inputs if trouble.failed is not None else []
-    if inputs and inputs[0].dim() == 2 and rows == inputs[0].shape[0] and got in trouble.channels:
+    if inputs and inputs[0].dim() == 2 and inputs[0].shape[1] in trouble.channels:
         return (
             "One number arrives for each channel: either the layer should take so many, or one before it was left out."
         )

@@ -3,15 +3,15 @@
 import copy
 import math
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import Any
 
 from resnet_edu.checks import errors, words
 from resnet_edu.checks.learner import LearnerError, attempt
 from resnet_edu.checks.naming import their_names
-from resnet_edu.checks.source import Contract, Edits, Mistake, NotHereError
+from resnet_edu.checks.search import fewest
+from resnet_edu.checks.source import Contract, Edits, Mistake, NotHereError, ways
 from resnet_edu.checks.verdict import Verdict, failed, listed, passed
 
 #: With fewer values than this beside an error, a formula that fits them may fit by chance.
@@ -65,10 +65,10 @@ def _verdict(
     if not wrong and got.lists == right.lists:
         return _whole(formula, got)
     slips = _explaining(formula, known, cases, got)
-    if slips is None and trouble:
+    if not slips and trouble:
         return failed(*trouble)
     ending = _ending(formula, cases, got, right, wrong)
-    if slips is None:
+    if not slips:
         return failed(*_unknown(formula, cases, got, right, wrong, ending))
     told = [slip.message for slip in slips] + list(trouble[:1])
     names = [slip.name for slip in slips] + list(trouble[1:])
@@ -152,27 +152,16 @@ def _lists(before: Sequence[Sequence[Any]], after: Sequence[Sequence[Any]]) -> s
     return "emptied" if not any(new for _, new in pairs) else "changed"
 
 
-def _explaining(
-    formula: Contract, known: Sequence[Mistake], cases: Sequence[int], got: _Called
-) -> tuple[Mistake, ...] | None:
+def _explaining(formula: Contract, known: Sequence[Mistake], cases: Sequence[int], got: _Called) -> list[Mistake]:
     """The mistakes whose formula returns what the learner's does, as few as possible."""
-    for count in (1, 2, 3):
-        for mistakes in combinations(known, count):
-            for edits in _ways(mistakes):
-                try:
-                    function = formula.made(*edits)
-                except NotHereError:
-                    continue
-                if _alike(got, _called(function, [formula.cases[number].args for number in cases])):
-                    return mistakes
-    return None
 
+    def explains(edits: Sequence[Edits]) -> bool:
+        try:
+            return _alike(got, _called(formula.made(*edits), [formula.cases[number].args for number in cases]))
+        except NotHereError:
+            return False
 
-def _ways(mistakes: Sequence[Mistake]) -> Iterator[tuple[Edits, ...]]:
-    """The edits of several mistakes, in each order."""
-    yield tuple(mistake.ways[0] for mistake in mistakes)
-    if len(mistakes) > 1:
-        yield tuple(mistake.ways[0] for mistake in reversed(mistakes))
+    return fewest(formula, list(ways(known)), explains)
 
 
 def _called(function: Callable[..., Any], cases: Sequence[Sequence[Any]]) -> _Called:

@@ -1,5 +1,7 @@
 """What references speak of beside torch: small blocks for layers and networks, and batch norms of one mode."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,6 +14,7 @@ class Probe(nn.Module):
 
     expansion = 1
     kernel = 3
+    groups = 1  # at most
 
     def __init__(
         self, in_channels: int, channels: int | None = None, stride: int = 1, *, out_channels: int | None = None
@@ -20,8 +23,9 @@ class Probe(nn.Module):
         width = channels if channels is not None else out_channels
         if width is None:
             raise TypeError("a block takes in_channels, channels and stride")
-        kernel = self.kernel
-        self.conv = nn.Conv2d(in_channels, width * self.expansion, kernel, stride, kernel // 2, bias=False)
+        out, kernel = width * self.expansion, self.kernel
+        groups = math.gcd(in_channels, out, self.groups)
+        self.conv = nn.Conv2d(in_channels, out, kernel, stride, kernel // 2, groups=groups, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.relu(self.conv(x))
@@ -36,9 +40,10 @@ class WideProbe(Probe):
 
 
 class SmallProbe(Probe):
-    """The same with a kernel of 1, for whole networks."""
+    """The same with a kernel of 1 and few weights, for whole networks."""
 
     kernel = 1
+    groups = 16
 
 
 class SmallWideProbe(SmallProbe):

@@ -7,6 +7,7 @@ elsewhere. What comes back over a pipe is JSON, never an object. Where the syste
 
 import contextlib
 import faulthandler
+import gc
 import io
 import json
 import os
@@ -25,7 +26,7 @@ import torch
 CPU_SECONDS = 1.2
 CLOCK_SECONDS = 6.0
 #: When the parent stops waiting, whatever the child does.
-LAST_SECONDS = 90.0
+LAST_SECONDS = 300.0
 #: What the child may allocate beyond what the notebook already holds.
 MEMORY = 3 << 30
 #: How much of what a learner's code prints is kept.
@@ -165,6 +166,7 @@ def _be_child(work: Callable[[], dict[str, Any]], write: int) -> None:
     answer: dict[str, Any] = {"result": None, "fault": "unfinished", "detail": ""}
     try:
         torch.set_num_threads(1)  # first: OpenMP's threads did not survive the fork
+        gc.freeze()  # what the notebook holds is not looked through again: each look would copy its memory
         faulthandler.disable()  # a crash in the child is a result, not a report for the notebook
         os.setsid()
         for timer in (signal.SIGPROF, signal.SIGALRM):

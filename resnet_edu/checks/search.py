@@ -4,12 +4,14 @@ One mistake is tried after the other. Of several, each explains a part: those th
 with all others. Where some explain one call and not the next, more are looked for in that one.
 """
 
+import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, combinations
 from typing import Any
 
-from resnet_edu.checks.candidate import Memory, Run, hold, memories
+from resnet_edu.checks.candidate import PATIENCE, Memory, Run, hold, memories
 from resnet_edu.checks.learner import Seen
 from resnet_edu.checks.source import Contract, Edits, Mistake, NotHereError, changes_in_place, ways
 
@@ -46,6 +48,8 @@ class Search:
     memories: dict[tuple[int, int], list[Memory | None]] = field(default_factory=dict)
     made: dict[str, Any] = field(default_factory=dict)
     room: list[int] = field(default_factory=lambda: [NUMBERS])
+    #: The cases in which the plain reference is right in eval mode, and wrong in training or about its input.
+    beyond: frozenset[int] = frozenset()
     start: float = field(default_factory=time.process_time)
 
     def plain(self) -> list[Candidate]:
@@ -82,7 +86,8 @@ class Search:
         kept = self.memories[case, prefer]
         if changes_in_place(candidate.text):
             kept = [None] * len(seen.inputs)
-        return hold(make, self.contract.cases[case].args, seen, kept, prefer, located)
+        patience = 0 if case in self.beyond and not located else PATIENCE
+        return hold(make, self.contract.cases[case].args, seen, kept, prefer, located, patience)
 
     def located(self, candidate: Candidate, case: int) -> Run:
         """The same, with the line of each tensor."""
@@ -101,22 +106,37 @@ class Search:
             if not mistake.calls or mistake.calls & called
         ]
 
-    def with_one_more(self, candidate: Candidate, known: Sequence[tuple[Mistake, Edits]]) -> Iterator[Candidate]:
-        """A candidate with each mistake that it has not, made last or first."""
-        for mistake, way in known:
+    def with_one_more(
+        self, before: Sequence[tuple[Candidate, int]], known: Sequence[tuple[Mistake, Edits]]
+    ) -> Iterator[tuple[Candidate, int]]:
+        """Each candidate with each mistake that it has not, made last or first; beside it the case to try it on.
+
+        The likeliest come first: those that change the line where the candidate leaves the learner's code.
+        """
+        reached = [self.contract.source.reached(way) for _, way in known]
+        rounds = sorted(
+            (_unlikely(at, self._left(candidate, case)), place, number)
+            for place, (candidate, case) in enumerate(before)
+            for number, at in enumerate(reached)
+        )
+        texts: set[tuple[str, int]] = set()
+        for _, place, number in rounds:
+            (candidate, case), (mistake, way) = before[place], known[number]
             if mistake.name in candidate.names:
                 continue
-            texts = []
-            for edits in ((*candidate.edits, way), (way, *candidate.edits)):
+            for edits in ((*candidate.edits, way), (way, *candidate.edits))[: 1 + bool(candidate.edits)]:
                 try:
                     text = self.contract.source.edited(*edits)
                 except NotHereError:
                     continue
-                if text != candidate.text and text not in texts:
-                    texts.append(text)
-                    yield Candidate((*candidate.mistakes, mistake), edits, text)
-                if not candidate.edits:
-                    break
+                if text != candidate.text and (text, case) not in texts:
+                    texts.add((text, case))
+                    yield Candidate((*candidate.mistakes, mistake), edits, text), case
+
+    def _left(self, candidate: Candidate, case: int) -> int:
+        """The line where a candidate leaves the learner's code: the last one where only what is returned differs."""
+        run = self.run(candidate, case)
+        return run.left or (len(self.contract.source.lines) if run.differs == "output" else 0)
 
     def out_of_time(self) -> bool:
         """Whether no new round begins."""
@@ -131,27 +151,21 @@ class Search:
         focus = order[0]
         known = self.known()
         plain = self.plain()
+        outcomes = {case: {self.run(one, case).differs for one in plain} for case in order}
+        self.beyond = frozenset(case for case in order if not outcomes[case] & {None, "output", "trouble"})
         beam: list[Candidate] = plain
         nearest = max(plain, key=lambda one: self.run(one, focus).score)
         parts: list[Candidate] = []  # they explain the case in focus, and not yet all
         for count in range(1, most + 1):
             tried: list[Candidate] = []
-            seen_texts: set[str] = set()
-            extended = [(one, self._next(one, order)) for one in parts[:4]] if count > 1 else []
-            rounds = [*extended, *((one, focus) for one in beam)]
-            for before, case in rounds:
+            before = [(one, self._next(one, order)) for one in parts[:4]] + [(one, focus) for one in beam]
+            for one, case in self.with_one_more(before, known):
                 if count > 1 and self.out_of_time():
                     break
-                for one in self.with_one_more(before, known):
-                    if one.text in seen_texts:
-                        continue
-                    seen_texts.add(one.text)
-                    if count > 1 and self.out_of_time():
-                        break
-                    if self.run(one, case).differs is None and self.explains(one, order):
-                        return Found(one, True)
-                    if case == focus:
-                        tried.append(one)
+                if self.run(one, case).differs is None and self.explains(one, order):
+                    return Found(one, True)
+                if case == focus:
+                    tried.append(one)
             if count == 1:
                 for one in tried:
                     if len(wrong) < len(order) and self.explains(one, wrong):
@@ -171,6 +185,41 @@ class Search:
 
     def _next(self, candidate: Candidate, order: Sequence[int]) -> int:
         return next((case for case in order if self.run(candidate, case).differs is not None), order[0])
+
+
+def fewest(
+    contract: Contract,
+    known: Sequence[tuple[Mistake, Edits]],
+    explains: Callable[[Sequence[Edits]], bool],
+    counts: Sequence[int] = (1, 2, 3),
+    seconds: float = math.inf,
+) -> list[Mistake]:
+    """The mistakes, as few as possible, that explain all where they are made in one order or the other."""
+    start = time.process_time()
+    for some in chain.from_iterable(combinations(known, count) for count in counts):
+        if time.process_time() - start > seconds:
+            break
+        if len({mistake.name for mistake, _ in some}) < len(some):
+            continue
+        edits = [way for _, way in some]
+        texts: set[str] = set()
+        for order in (edits, edits[::-1]):
+            try:
+                text = contract.source.edited(*order)
+            except NotHereError:
+                continue
+            if text not in texts and explains(order):
+                return [mistake for mistake, _ in some]
+            texts.add(text)
+    return []
+
+
+def _unlikely(reached: set[int], left: int) -> int:
+    """How far a mistake's lines are from the one where the learner's code parts: a later one explains nothing."""
+    if not left or left in reached:
+        return 0
+    before = [line for line in reached if line < left]
+    return 1 if not reached else 1 + left - max(before) if before else 1000
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ def double(x):
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from itertools import chain
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import torch
@@ -57,6 +56,30 @@ class Source:
         """What a message calls a line, counted from 1, with the numbers that it knows."""
         return self.lines[line - 1][2].format_map(place) if 0 < line <= len(self.lines) else ""
 
+    def reached(self, edits: Edits) -> set[int]:
+        """The lines with words that edits change, themselves or by a name that they set on a line without.
+
+        >>> text = Source("kept = 1  #: keep\\n\\ny = f(x)  #: run | a call\\ny = y + kept  #: add | a sum")
+        >>> text.reached({"run": ""}), text.reached({"keep": "1 → 2"})
+        ({3}, {4})
+        """
+        names: set[str] = set()
+        found: set[int] = set()
+        below = False  # an `if` or a `for` reaches the next line
+        for number, (code, labels, words) in enumerate(self.lines, start=1):
+            here = [edits[label] for label in labels if label in edits]
+            hit = bool(here) or below or not names.isdisjoint(self._mentioned[number - 1])
+            if hit and words:
+                found.add(number)
+            elif hit:
+                names |= {name for text in (code, *here) for name in _set_names(text)}
+            below = hit and not words and code.lstrip().startswith(("if ", "for "))
+        return found
+
+    @cached_property
+    def _mentioned(self) -> list[set[str]]:
+        return [set(re.findall(r"\w+", code)) for code, _, _ in self.lines]
+
     def edited(self, *edits: Edits) -> str:
         """The text after these edits, one after the other, with as many lines as before.
 
@@ -72,6 +95,14 @@ class Source:
                 for number in places:
                     lines[number] = after[number]
         return "\n".join(lines)
+
+
+def _set_names(code: str) -> set[str]:
+    """The names that a line gives a value, or appends to."""
+    lefts = [piece.partition(" = ")[0] for piece in code.split("; ") if " = " in piece]
+    return {name for left in (*lefts, *re.findall(r"(\w+)\.append\(", code)) for name in re.findall(r"\w+", left)} - {
+        "self"
+    }
 
 
 def _line(line: str, new: str) -> str:
@@ -102,8 +133,10 @@ def slip(name: str, message: str, *ways: Edits, calls: str = "", remark: bool = 
     return Mistake(name, message, ways or (edits,), remark, frozenset(calls.split()))
 
 
-def known(text: str) -> list[Mistake]:
+def known(text: str, **values: Sequence[object]) -> list[Mistake]:
     """Known mistakes as text: a line with the name and the edits, other ways to make it, and below what to say.
+
+    With ``size=(5, 7)`` the text is read once for each size, which stands where it says ``$size``.
 
     >>> [mistake] = known('''
     ... relu-missing: relu: -
@@ -113,8 +146,11 @@ def known(text: str) -> list[Mistake]:
     >>> mistake.ways[1]["last"], mistake.message
     ('{}; x = x + 0', 'There is no ReLU after the batch norm.')
     """
+    if values:
+        rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+        return [mistake for row in rows for mistake in known(re.sub(r"\$(\w+)", partial(_value, row), text))]
     found: list[tuple[str, list[dict[str, str]], list[str]]] = []
-    for line in text.strip().split("\n"):
+    for line in filter(None, text.split("\n")):
         if line.startswith(" "):
             found[-1][2].append(line.strip())
             continue
@@ -128,6 +164,10 @@ def known(text: str) -> list[Mistake]:
         else:
             found.append((name, [way], []))
     return [Mistake(name, " ".join(words), tuple(some)) for name, some, words in found]
+
+
+def _value(row: Mapping[str, object], found: re.Match[str]) -> str:
+    return str(row[found[1]])
 
 
 @dataclass(frozen=True)
@@ -146,7 +186,7 @@ class Contract:
     signature: str
     cases: tuple[Case, ...]
     reference: str
-    known: tuple[Mistake | Sequence[Mistake], ...]
+    known: tuple[str | Mistake | Sequence[Mistake], ...]
     passed: str
     #: Other right answers, as edits of the reference.
     variants: tuple[Edits, ...] = ({},)
@@ -165,7 +205,10 @@ class Contract:
     @cached_property
     def mistakes(self) -> tuple[Mistake, ...]:
         """Every known mistake."""
-        return tuple(chain.from_iterable([one] if isinstance(one, Mistake) else one for one in self.known))
+        found: list[Mistake] = []
+        for one in self.known:
+            found += known(one) if isinstance(one, str) else [one] if isinstance(one, Mistake) else one
+        return tuple(found)
 
     @cached_property
     def source(self) -> Source:

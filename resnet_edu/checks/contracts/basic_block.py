@@ -1,4 +1,14 @@
-"""The basic block: two 3×3 convolutions, and a shortcut that is the identity exactly where the shapes match."""
+"""``BasicBlock(in_channels, out_channels, stride=1)``: the shortcut is the identity exactly where shapes match.
+
+No convolution has a bias.
+
+>>> from resnet_edu import checks
+>>> from resnet_edu.blocks import BasicBlock
+>>> checks.basic_block(BasicBlock).passed
+True
+>>> checks.basic_block(lambda *shape: BasicBlock(*shape, shortcut="C")).mistake
+'projection-always'
+"""
 
 from resnet_edu.checks.contracts.shared import activations, addition, bias, norms
 from resnet_edu.checks.source import Case, Contract, Mistake, known, slip
@@ -31,20 +41,16 @@ class BasicBlock(nn.Module):
         return out
 """
 
-_BOTH_FIRST = {"bn1": "(out) → (F.relu(out))", "relu1": "", "bn2": "(out) → (F.relu(out))"}
-_FITTED = {"proj": "in_channels → out_channels ;; stride=stride → stride=1"}
-
-RELUS = known(
-    """
+RELU_TEXT = """
 relu-before-addition: add: out + → F.relu(out) + | relu: -
     The last ReLU runs before the addition. Then F(x) can never be negative, and the block can only add. Add the
-    shortcut to the output of the second batch norm first, and apply the ReLU to the sum.
+    shortcut to the output of the $last batch norm first, and apply the ReLU to the sum.
 relu-on-both-ends: add: out + way → F.relu(out) + F.relu(way) | relu: -
     F(x) and the shortcut each pass a ReLU before the addition. Add first, and apply one ReLU to the sum.
 final-relu-missing: relu: -
     The ReLU after the addition is missing. Apply it to the sum, as the last thing the block does.
 relu-before-and-after-addition: add: out + → F.relu(out) +
-    There is one ReLU too many: between the second batch norm and the addition. F(x) must be free to be
+    There is one ReLU too many: between the $last batch norm and the addition. F(x) must be free to be
     negative, so only the sum passes a ReLU.
 relu-on-shortcut: add: + way → + F.relu(way)
     The shortcut passes a ReLU of its own before the addition. It should arrive unchanged (or only projected):
@@ -66,16 +72,20 @@ all-relus-missing: relu1: - | relu: -
     There is no ReLU at all, so the block is a linear map, however many convolutions it has. Put one after each
     batch norm but the last, and one after the addition.
 """
-)
-NORMS = known(
-    """
-batch-norm-after-addition: bn2: - | add: {}; out = self.bn2(out)
-    The second batch norm comes after the addition, so it rescales the shortcut too. Normalize F(x), then add
-    the untouched shortcut.
+RELUS = known(RELU_TEXT, last=["second"])
+NORM_TEXT = """
+batch-norm-after-addition: $norm: - | add: {}; out = self.$norm(out)
+    The $last batch norm comes after the addition, so it rescales the shortcut too. Normalize F(x), then add the
+    untouched shortcut.
 first-batch-norm-missing: bn1: -
     There is no batch norm after the first convolution. Every convolution is followed by one.
 second-batch-norm-missing: bn2: -
     There is no batch norm after the second convolution. Every convolution is followed by one.
+"""
+NORMS = [
+    *known(NORM_TEXT, norm=["bn2"], last=["second"]),
+    *known(
+        """
 batch-norms-missing: bn1: - | bn2: - | bnproj: -
     There is no batch norm. Every convolution of the block is followed by one.
 batch-norm-without-scale: norm1: ) → , affine=False)
@@ -91,7 +101,8 @@ batch-norm-shared: bnproj: projbn → bn2
     One batch norm serves the main path and the projection. Each convolution's output has its own mean and
     variance, and needs a batch norm of its own.
 """
-)
+    ),
+]
 STRIDES = known(
     """
 stride-in-second-convolution: conv1: stride=stride → stride=1 | conv2: stride=1 → stride=stride
@@ -113,6 +124,12 @@ stride-missing-in-main-path: conv1: stride=stride → stride=1
 """
 )
 EXTRA = "out.shape[1] - way.shape[1]"
+OF_RESIDUAL = """
+projection-of-residual: runproj: (way) → (out)
+or: $relu: {}; mid = out | runproj: (way) → (mid)
+    The projection is applied to what the convolutions made, not to the block's input. Keep the input before the
+    first convolution, and project that.
+"""
 PROJECTIONS = (
     *known(
         """
@@ -133,27 +150,17 @@ projection-padded: proj: padding=0 → padding=1
     differ. A 1×1 kernel needs `padding=0`.
 """
     ),
-    *(
-        slip(
-            "projection-after-pooling",
-            text,
-            *(
-                {"proj": "stride=stride → stride=1", "runproj": f"(way) → (F.{pool}(way, self.stride{ceil}))"}
-                for ceil in ("", ", ceil_mode=True")
-            ),
-        )
-        for pool, text in (
-            (
-                "avg_pool2d",
-                "The shortcut pools first and projects then. That is a later variant (ResNet-D); here the "
-                "projection itself takes the stride.",
-            ),
-            (
-                "max_pool2d",
-                "The shortcut pools first and projects then. Here the projection itself takes the stride, "
-                "nothing is pooled.",
-            ),
-        )
+    *known(
+        """
+projection-after-pooling: proj: stride=stride → stride=1 | runproj: (way) → (F.$pool(way, self.stride))
+or: proj: stride=stride → stride=1 | runproj: (way) → (F.$pool(way, self.stride, ceil_mode=True))
+    The shortcut pools first and projects then. $more
+""",
+        pool=("avg_pool2d", "max_pool2d"),
+        more=(
+            "That is a later variant (ResNet-D); here the projection itself takes the stride.",
+            "Here the projection itself takes the stride, nothing is pooled.",
+        ),
     ),
     *known(
         """
@@ -165,91 +172,85 @@ or: runproj: way = F.pad(way[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0,
 | bnproj: -
     The shortcut skips pixels and fills new channels with zeros, which is option A. Here it is option B, a
     projection: a 1×1 convolution with the same stride, and a batch norm.
-projection-of-residual: runproj: (way) → (out)
-or: relu1: {}; mid = out | runproj: (way) → (mid)
-    The projection is applied to what the convolutions made, not to the block's input. Keep the input before the
-    first convolution, and project that.
 """
     ),
+    *known(OF_RESIDUAL, relu=["relu1"]),
 )
-CONDITIONS = known(
-    """
-projection-missing: when: stride != 1 or in_channels != out_channels → False
+_CONDITIONS = """
+projection-missing: when: stride != 1 or in_channels != $leaving → False
     The input is added as it is, although its shape is not that of the convolutions' output. Where the stride is
     not 1 or the channels differ, bring it to the same shape: a 1×1 convolution with the same stride, and a
     batch norm.
-projection-only-for-stride: when:  or in_channels != out_channels →
+projection-only-for-stride: when:  or in_channels != $leaving →
     The shortcut is projected only where the stride is not 1. With stride 1 and another number of channels the
-    two ends do not match either: test `stride != 1 or in_channels != out_channels`.
+    two ends do not match either: test `stride != 1 or in_channels != $told`.
 projection-only-for-channels: when: stride != 1 or →
     The shortcut is projected only where the channels differ. With stride 2 and equal channels the sizes do not
-    match either: test `stride != 1 or in_channels != out_channels`.
-projection-always: when: stride != 1 or in_channels != out_channels → True
+    match either: test `stride != 1 or in_channels != $told`.
+projection-always: when: stride != 1 or in_channels != $leaving → True
     The shortcut is projected even where the shapes match. There it must be the identity: nothing to learn,
     nothing in the gradient's way. Project only where the stride is not 1 or the channels differ.
 """
-)
-INPUT_LOST = known(
-    """
+
+
+def conditions(leaving: str, told: str) -> list[Mistake]:
+    """When the shortcut is projected: the channels that leave, by their name in the reference and as they are told."""
+    return known(_CONDITIONS, leaving=[leaving], told=[told])
+
+
+CONDITIONS = conditions("out_channels", "out_channels")
+LOST = """
 input-lost: add: + way → + out | runproj: - | bnproj: -
-or: keep: - | bn2: {}; way = out
+or: keep: - | $last: {}; way = out
     F(x) is added to itself: the name of the input was given to what the convolutions made. Keep the input
     first, `shortcut = x`, and add that.
 """
+INPUT_LOST = known(LOST, last=["bn2"])
+LATE = known(
+    """
+shortcut-starts-late: keep: - | $label: {}; way = out
+or: keep: - | $label: {}; way = out | proj: in_channels → out_channels ;; stride=stride → stride=1
+    The shortcut does not start at the block's input but behind the first $layer. Keep the input before anything
+    happens to it, `shortcut = x` as the first line, and add that.
+""",
+    label=("relu1", "bn1", "run1"),
+    layer=("ReLU", "batch norm", "convolution"),
 )
-LATE = tuple(
-    slip("shortcut-starts-late", text, *({"keep": "", label: "{}; way = out", **more} for more in ({}, _FITTED)))
-    for label, text in (
-        (
-            "relu1",
-            "The shortcut does not start at the block's input but behind the first ReLU. Keep the input "
-            "before anything happens to it, `shortcut = x` as the first line, and add that.",
-        ),
-        (
-            "bn1",
-            "The shortcut does not start at the block's input but behind the first batch norm. Keep the "
-            "input before anything happens to it, `shortcut = x` as the first line, and add that.",
-        ),
-        (
-            "run1",
-            "The shortcut does not start at the block's input but behind the first convolution. Keep the "
-            "input before anything happens to it, `shortcut = x` as the first line, and add that.",
-        ),
-    )
-)
-_SIZES = {size: f"kernel_size=3 → kernel_size={size} ;; padding=1 → padding={size // 2}" for size in (1, 5, 7)}
-_DILATED = "padding=1 → padding=2, dilation=2"
 CONVOLUTIONS = (
     *known(
         """
-padding-missing: conv1: padding=1 → padding=0
-    The first convolution has no padding, so a 3×3 kernel takes two pixels from each side's length and the two
+padding-missing: $label: padding=1 → padding=0
+    The $which convolution has no padding, so a 3×3 kernel takes two pixels from each side's length and the two
     ends of the addition cannot match. Give it `padding=1`: (H + 2·1 − 3)/1 + 1 = H.
-padding-missing: conv2: padding=1 → padding=0
-    The second convolution has no padding, so a 3×3 kernel takes two pixels from each side's length and the two
-    ends of the addition cannot match. Give it `padding=1`: (H + 2·1 − 3)/1 + 1 = H.
+""",
+        label=("conv1", "conv2"),
+        which=("first", "second"),
+    ),
+    *known(
+        """
 padding-missing: conv1: padding=1 → padding=0 | conv2: padding=1 → padding=0
     The 3×3 convolutions have no padding, so each takes two pixels from the height and the width, and the two
     ends of the addition cannot match. Give both `padding=1`: (H + 2·1 − 3)/1 + 1 = H.
 """
     ),
-    *(
-        slip(
-            "wrong-kernel-size",
-            f"The {which} convolution has a {size}×{size} kernel, this block uses 3×3 there.",
-            {label: edit},
-        )
-        for label, which in (("conv1", "first"), ("conv2", "second"))
-        for size, edit in _SIZES.items()
+    *known(
+        """
+wrong-kernel-size: $label: kernel_size=3 → kernel_size=$size ;; padding=1 → padding=$half
+    The $which convolution has a $size×$size kernel, this block uses 3×3 there.
+""",
+        label=("conv1",) * 3 + ("conv2",) * 3,
+        which=("first",) * 3 + ("second",) * 3,
+        size=(1, 5, 7) * 2,
+        half=(0, 2, 3) * 2,
     ),
-    *(
-        slip(
-            "wrong-kernel-size",
-            f"The convolutions have {size}×{size} kernels, this block uses 3×3.",
-            conv1=edit,
-            conv2=edit,
-        )
-        for size, edit in _SIZES.items()
+    *known(
+        """
+wrong-kernel-size: conv1: kernel_size=3 → kernel_size=$size ;; padding=1 → padding=$half
+| conv2: kernel_size=3 → kernel_size=$size ;; padding=1 → padding=$half
+    The convolutions have $size×$size kernels, this block uses 3×3.
+""",
+        size=(1, 5, 7),
+        half=(0, 2, 3),
     ),
     *known(
         """

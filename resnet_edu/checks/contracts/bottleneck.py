@@ -1,10 +1,18 @@
-"""The bottleneck: 1×1, 3×3, 1×1 to four times the channels, with the stride in the 3×3 or in the first 1×1."""
+"""``Bottleneck(in_channels, channels, stride=1)``: 1×1, 3×3, 1×1 to ``4·channels``.
+
+The stride may sit in the 3×3 (torchvision) or in the first 1×1 (the paper). No convolution has a bias.
+
+>>> from resnet_edu import checks
+>>> from resnet_edu.blocks import Bottleneck
+>>> checks.bottleneck(lambda *shape: Bottleneck(*shape, stride_in="1x1")).passed
+True
+"""
 
 from dataclasses import replace
 
 from resnet_edu.checks.contracts import basic_block as basic
 from resnet_edu.checks.contracts.shared import activations, addition, bias, norms
-from resnet_edu.checks.source import Contract, known, slip
+from resnet_edu.checks.source import Contract, known
 
 REFERENCE = """
 class Bottleneck(nn.Module):
@@ -41,22 +49,13 @@ class Bottleneck(nn.Module):
         return out
 """
 
-_INNER = {"bn1": "(out) → (F.relu(out))", "relu1": "", "bn2": "(out) → (F.relu(out))", "relu2": ""}
-_FIRST = {**_INNER, "bn3": "(out) → (F.relu(out))"}
 _ALIKE = ("relu-on-both-ends", "final-relu-missing", "relu-on-shortcut", "relu-before-block")
+_NUMBERED = ("relu-before-addition", "relu-before-and-after-addition", "first-relu-missing")
 _RELUS = (
     *(mistake for mistake in basic.RELUS if mistake.name in _ALIKE),
+    *(mistake for mistake in known(basic.RELU_TEXT, last=["third"]) if mistake.name in _NUMBERED),
     *known(
         """
-relu-before-addition: add: out + → F.relu(out) + | relu: -
-    The last ReLU runs before the addition. Then F(x) can never be negative, and the block can only add. Add the
-    shortcut to the output of the third batch norm first, and apply the ReLU to the sum.
-relu-before-and-after-addition: add: out + → F.relu(out) +
-    There is one ReLU too many: between the third batch norm and the addition. F(x) must be free to be negative,
-    so only the sum passes a ReLU.
-first-relu-missing: relu1: -
-    There is no ReLU between the first batch norm and the second convolution. Without it two convolutions in a
-    row collapse into a single linear step. Put one there.
 second-relu-missing: relu2: -
     There is no ReLU between the second batch norm and the third convolution. Without it two convolutions in a
     row collapse into a single linear step. Put one there.
@@ -78,35 +77,25 @@ all-relus-missing: relu1: - | relu2: - | relu: -
     ),
 )
 _NORMS = (
+    *known(basic.NORM_TEXT, norm=["bn3"], last=["third"]),
     *known(
         """
-batch-norm-after-addition: bn3: - | add: {}; out = self.bn3(out)
-    The third batch norm comes after the addition, so it rescales the shortcut too. Normalize F(x), then add the
-    untouched shortcut.
-first-batch-norm-missing: bn1: -
-    There is no batch norm after the first convolution. Every convolution is followed by one.
-second-batch-norm-missing: bn2: -
-    There is no batch norm after the second convolution. Every convolution is followed by one.
 third-batch-norm-missing: bn3: -
     There is no batch norm after the third convolution. Every convolution is followed by one.
 """
     ),
-    *(
-        slip("batch-norm-without-scale", text, dict.fromkeys(labels, ") → , affine=False)"))
-        for text, *labels in (
-            ("The first batch norm has no scale and shift to learn. Leave out `affine=False`.", "norm1"),
-            ("The second batch norm has no scale and shift to learn. Leave out `affine=False`.", "norm2"),
-            ("The third batch norm has no scale and shift to learn. Leave out `affine=False`.", "norm3"),
-            (
-                "The batch norms of the main path have no scale and shift to learn. Leave out `affine=False`.",
-                "norm1",
-                "norm2",
-                "norm3",
-            ),
-        )
+    *known(
+        """
+batch-norm-without-scale: $label: ) → , affine=False)
+    The $which batch norm has no scale and shift to learn. Leave out `affine=False`.
+""",
+        label=("norm1", "norm2", "norm3"),
+        which=("first", "second", "third"),
     ),
     *known(
         """
+batch-norm-without-scale: norm1: ) → , affine=False) | norm2: ) → , affine=False) | norm3: ) → , affine=False)
+    The batch norms of the main path have no scale and shift to learn. Leave out `affine=False`.
 batch-norms-missing: bn1: - | bn2: - | bn3: - | bnproj: -
     There is no batch norm. Every convolution of the block is followed by one.
 batch-norm-shared: bn2: bn2 → bn1 | bn3: bn3 → bn1
@@ -121,7 +110,6 @@ batch-norm-shared: bnproj: projbn → bn3
 """
     ),
 )
-_ONE = {"stride": "first, last = 1, 1"}
 _STRIDES = known(
     """
 stride-in-last-convolution: stride: first, last = 1, 1 | conv3: stride=1 → stride=stride
@@ -163,39 +151,6 @@ expansion-forgotten-in-condition: when: leaving → channels
     leave: test `stride != 1 or in_channels != 4 * channels`.
 """
 )
-_CONDITIONS = known(
-    """
-projection-missing: when: stride != 1 or in_channels != leaving → False
-    The input is added as it is, although its shape is not that of the convolutions' output. Where the stride is
-    not 1 or the channels differ, bring it to the same shape: a 1×1 convolution with the same stride, and a
-    batch norm.
-projection-only-for-stride: when:  or in_channels != leaving →
-    The shortcut is projected only where the stride is not 1. With stride 1 and another number of channels the
-    two ends do not match either: test `stride != 1 or in_channels != 4 * channels`.
-projection-only-for-channels: when: stride != 1 or →
-    The shortcut is projected only where the channels differ. With stride 2 and equal channels the sizes do not
-    match either: test `stride != 1 or in_channels != 4 * channels`.
-projection-always: when: stride != 1 or in_channels != leaving → True
-    The shortcut is projected even where the shapes match. There it must be the identity: nothing to learn,
-    nothing in the gradient's way. Project only where the stride is not 1 or the channels differ.
-"""
-)
-_PROJECTIONS = (
-    *basic.PROJECTIONS[:-1],
-    *known(
-        """
-projection-of-residual: runproj: (way) → (out)
-or: relu2: {}; mid = out | runproj: (way) → (mid)
-    The projection is applied to what the convolutions made, not to the block's input. Keep the input before the
-    first convolution, and project that.
-input-lost: add: + way → + out | runproj: - | bnproj: -
-or: keep: - | bn3: {}; way = out
-    F(x) is added to itself: the name of the input was given to what the convolutions made. Keep the input
-    first, `shortcut = x`, and add that.
-"""
-    ),
-)
-_DILATED = "padding=1 → padding=2, dilation=2"
 _CONVOLUTIONS = (
     *known(
         """
@@ -205,12 +160,9 @@ padding-missing: conv2: padding=1 → padding=0
 """
     ),
     *(
-        slip(
-            "wrong-kernel-size",
-            f"The second convolution has a {size}×{size} kernel, this block uses 3×3 there.",
-            conv2=f"kernel_size=3 → kernel_size={size} ;; padding=1 → padding={size // 2}",
-        )
-        for size in (1, 5, 7)
+        mistake
+        for mistake in basic.CONVOLUTIONS
+        if mistake.name == "wrong-kernel-size" and [*mistake.ways[0]] == ["conv2"]
     ),
     *known(
         """
@@ -238,13 +190,14 @@ CONTRACT = Contract(
     REFERENCE,
     (
         addition(),
-        _PROJECTIONS[-1],
+        known(basic.LOST, last=["bn3"]),
         _RELUS,
         _NORMS,
         _STRIDES,
         _WIDTHS,
-        _PROJECTIONS[:-1],
-        _CONDITIONS,
+        [mistake for mistake in basic.PROJECTIONS if mistake.name != "projection-of-residual"],
+        known(basic.OF_RESIDUAL, relu=["relu2"]),
+        basic.conditions("leaving", "4 * channels"),
         [
             replace(mistake, ways=(mistake.ways[0], {**mistake.ways[1], "proj": "in_channels → width"}))
             for mistake in basic.LATE

@@ -1,11 +1,21 @@
-"""CIFAR's network: 6n + 2 layers of 16, 32 and 64 channels, option A."""
+"""``cifar_resnet(depth, num_classes=10)``: 6n + 2 layers of 16, 32 and 64 channels, option A.
+
+It takes images of any size, square or not square. Its convolutions have no bias.
+
+>>> from resnet_edu import checks
+>>> from resnet_edu import cifar_resnet
+>>> checks.cifar_resnet(cifar_resnet).passed
+True
+>>> checks.cifar_resnet(lambda *sizes: cifar_resnet(*sizes, shortcut="B")).mistake
+'projection-not-zeros'
+"""
 
 from dataclasses import replace
 
 from resnet_edu.checks.contracts import basic_block as basic
 from resnet_edu.checks.contracts import head, zero_pad_shortcut
 from resnet_edu.checks.contracts.shared import activations, addition, bias, norms
-from resnet_edu.checks.source import Case, Contract, known, slip
+from resnet_edu.checks.source import Case, Contract
 
 REFERENCE = f"""
 class Block(nn.Module):
@@ -73,8 +83,7 @@ CONTRACT = Contract(
     ),
     REFERENCE,
     (
-        known(
-            """
+        """
 imagenet-stem: stemconv: kernel_size=3, stride=1, padding=1 → kernel_size=7, stride=2, padding=3
 | stemrelu: {}; x = F.max_pool2d(x, 3, 2, 1)
     The stem is the one for 224-pixel images: 7×7 with stride 2 and a max-pool. It leaves a 32×32 image 8×8.
@@ -95,71 +104,48 @@ projection-not-zeros: sizes: {}; self.proj = nn.Conv2d(in_channels, out_channels
 or: sizes: {}; self.proj = nn.Conv2d(in_channels, out_channels, 1, stride) | skip: way = self.proj(way) | zeros: -
     The shortcuts are projections, option B. The paper's network for CIFAR uses option A: skip pixels and pad
     channels with zeros, so that it has exactly as many weights as the plain one.
-"""
-        ),
-        *(
-            slip("wrong-number-of-blocks", text, count=f"{{}}; n = {count}")
-            for count, text in (
-                (
-                    "2 * n",
-                    "Each layer has twice as many blocks as it should. The depth counts convolutions: a block has "
-                    "two, there are three layers, so n = (depth − 2) / 6.",
-                ),
-                ("n + 1", "Each layer has one block too many. With 6n + 2 layers, n = (depth − 2) / 6: 20 gives 3."),
-                (
-                    "max(1, n - 1)",
-                    "Each layer has one block too few. With 6n + 2 layers, n = (depth − 2) / 6: 20 gives 3.",
-                ),
-                (
-                    "3 * n",
-                    "Each layer has three times the blocks it should. The depth is shared by three layers: n = "
-                    "(depth − 2) / 6.",
-                ),
-                ("depth", "Each layer has `depth` blocks. With 6n + 2 layers, n = (depth − 2) / 6: 20 gives 3."),
-            )
-        ),
-        known(
-            """
+""",
+        """
+wrong-number-of-blocks: count: {}; n = 2 * n
+    Each layer has twice as many blocks as it should. The depth counts convolutions: a block has two, there are
+    three layers, so n = (depth − 2) / 6.
+wrong-number-of-blocks: count: {}; n = n + 1
+    Each layer has one block too many. With 6n + 2 layers, n = (depth − 2) / 6: 20 gives 3.
+wrong-number-of-blocks: count: {}; n = max(1, n - 1)
+    Each layer has one block too few. With 6n + 2 layers, n = (depth − 2) / 6: 20 gives 3.
+wrong-number-of-blocks: count: {}; n = 3 * n
+    Each layer has three times the blocks it should. The depth is shared by three layers: n = (depth − 2) / 6.
+wrong-number-of-blocks: count: {}; n = depth
+    Each layer has `depth` blocks. With 6n + 2 layers, n = (depth − 2) / 6: 20 gives 3.
 stride-in-layer1: plan: (1, 2, 2) → (2, 2, 2)
     The first layer has stride 2 as well. It keeps 32×32: strides 1, 2, 2.
 strides-missing: plan: (1, 2, 2) → (1, 1, 1)
     No layer shrinks the map. The second and the third have stride 2: 32, 16, 8.
-"""
-        ),
-        *(
-            slip("wrong-widths", text, plan=f"(16, 32, 64) → {widths}")
-            for widths, text in (
-                ((64, 128, 256), "The widths are ImageNet's, 64, 128, 256. This network is narrow: 16, 32, 64."),
-                ((16, 16, 16), "All layers have 16 channels. They double wherever the map is halved: 16, 32, 64."),
-                ((32, 64, 128), "The widths are 32, 64, 128. This network is narrower: 16, 32, 64."),
-            )
-        ),
-        known(
-            """
+wrong-widths: plan: (16, 32, 64) → (64, 128, 256)
+    The widths are ImageNet's, 64, 128, 256. This network is narrow: 16, 32, 64.
+wrong-widths: plan: (16, 32, 64) → (16, 16, 16)
+    All layers have 16 channels. They double wherever the map is halved: 16, 32, 64.
+wrong-widths: plan: (16, 32, 64) → (32, 64, 128)
+    The widths are 32, 64, 128. This network is narrower: 16, 32, 64.
 num-classes-ignored: fc: num_classes → 10
     The network always ends in 10 scores. Pass `num_classes` to the linear layer.
 num-classes-ignored: fc: num_classes → 100
     The network always ends in 100 scores. Pass `num_classes` to the linear layer.
-"""
-        ),
+""",
         head.MISTAKES,
         addition(projected=False),
-        known(
-            """
+        """
 shortcut-twice: add: + way → + way * (1 if self.projected else 2)
     The shortcut is computed and added twice, F(x) + 2x. Once is enough: look for a `+=` and a `+` that both do
     it.
-"""
-        ),
+""",
         # The blocks' inputs have passed a ReLU here, so one more on the shortcut changes nothing.
         [mistake for mistake in basic.RELUS if mistake.name not in _ELSEWHERE],
         [mistake for mistake in basic.NORMS if mistake.name in _NORMS],
-        known(
-            """
+        """
 batch-norm-without-scale: norm1: ) → , affine=False)
     The first batch norm has no scale and shift to learn. Leave out `affine=False`.
-"""
-        ),
+""",
         zero_pad_shortcut.SHORTCUT,
         # Late, the shortcut has the right shape and may need no zeros.
         [

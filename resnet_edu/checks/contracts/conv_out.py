@@ -1,6 +1,13 @@
-"""The pixels that leave a convolution."""
+"""``conv_out(size, kernel, stride=1, padding=0, dilation=1)``: the pixels that leave a convolution.
 
-from resnet_edu.checks.source import Case, Contract, known
+>>> def conv_out(size, kernel, stride=1, padding=0, dilation=1):
+...     return (size + padding - dilation * (kernel - 1) - 1) // stride + 1
+>>> from resnet_edu import checks
+>>> checks.conv_out(conv_out).mistake
+'padding-once'
+"""
+
+from resnet_edu.checks.source import Case, Contract
 
 REFERENCE = """
 def conv_out(size, kernel, stride=1, padding=0, dilation=1):
@@ -31,8 +38,7 @@ CONTRACT = Contract(
     tuple(Case(case) for case in _CASES),
     REFERENCE,
     (
-        known(
-            """
+        """
 one-missing: end:  + 1 →
     The `+ 1` at the end is missing: the kernel's first position counts too, before any step.
 padding-once: sides: 2 → 1
@@ -70,8 +76,7 @@ only-the-kernel-divided: steps: span // → span + reach - reach //
 padding-overwritten: sides: {}; padding = (kernel - 1) // 2
     The padding is always (kernel − 1) // 2, whatever is handed over. That is a usual choice, not the only one:
     use `padding`.
-"""
-        ),
+""",
     ),
     "Right in every case, with odd sizes, padding, stride and dilation.",
 )

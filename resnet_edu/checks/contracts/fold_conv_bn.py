@@ -1,4 +1,9 @@
-"""A batch norm's work moved into the convolution before it."""
+"""``fold_conv_bn(conv, bn)``: one new convolution that computes ``bn(conv(x))`` in eval mode.
+
+>>> from resnet_edu import checks
+>>> checks.fold_conv_bn(lambda conv, bn: conv).mistake
+'nothing-folded'
+"""
 
 import copy
 from collections.abc import Callable
@@ -10,7 +15,6 @@ from torch import Tensor, nn
 from resnet_edu.checks import compare, words
 from resnet_edu.checks.effects import Effect, Outcome, Told, Trials, randomized, same
 from resnet_edu.checks.learner import LearnerError, attempt
-from resnet_edu.checks.source import Contract, known
 
 REFERENCE = """
 @torch.no_grad()
@@ -142,7 +146,7 @@ def _error(trials: Trials, trouble: LearnerError) -> Told | None:
 
 def _unknown(trials: Trials, scene: str) -> list[Told]:
     """Whether weight and bias were written at all, by a second call, and which of the two is right."""
-    effect, got, right = trials.effect, trials.got[scene], trials.effect.made(scene)
+    effect, got, right = trials.effect, trials.got[scene], trials.effect.left_behind(scene)
     arguments = effect.scenes[scene]()
     try:
         again = attempt("call", lambda: effect.outcome(trials.theirs, arguments))
@@ -170,13 +174,12 @@ def _lost(*names: str) -> dict[str, str]:
 
 _FIRST = "; ".join(f"folded.{name} = (folded.{name}[0],) * 2" for name in _SETTINGS[:3])
 
-CONTRACT = Contract(
+CONTRACT = Effect(
     "fold_conv_bn(conv, bn)",
     (),
     REFERENCE,
     (
-        known(
-            """
+        """
 eps-forgotten: spread:  + bn.eps →
     The `eps` is forgotten: the batch norm divides by √(σ² + ε), so that it never divides by 0.
 eps-outside-root: spread: torch.sqrt(var + bn.eps) → torch.sqrt(var) + bn.eps
@@ -249,22 +252,18 @@ bias-is-none: bias: bias = conv.bias + 0
 tuple-returned: end: return weight, shift
     It returned a tuple. One convolution is expected: put the weight and the bias into a new `nn.Conv2d`, and
     return that.
-"""
-        ),
+""",
     ),
     "Your convolution computes what both computed, and the originals are untouched.",
     names={"copy": copy},
-)
-EFFECT = Effect(
-    CONTRACT,
-    {
+    scenes={
         "with a convolution without bias": _scene(False, stride=2, padding=1),
         "with a convolution that has a bias": _scene(True, padding=2, dilation=2),
         _GROUPED: _scene(True, padding=1, groups=2),
         _RECTANGULAR: _scene(False, kernel=(3, 5), stride=(2, 1), padding=(1, 4), dilation=(1, 2)),
     },
-    _outcome,
-    "Write s = γ / √(σ² + ε), then weight ← s·weight and bias ← s·(bias − μ) + β, and compare line by line.",
+    outcome=_outcome,
+    advice="Write s = γ / √(σ² + ε), then weight ← s·weight and bias ← s·(bias − μ) + β, and compare line by line.",
     direct=frozenset(
         {"settings-lost", "only-first-of-the-pair", "bias-is-none", "bias-not-written", "weight-not-written"}
         | {f"{name}-lost" for name in _SETTINGS}

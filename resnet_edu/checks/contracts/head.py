@@ -1,4 +1,13 @@
-"""The head: average over the map, flatten, one linear layer, no softmax."""
+"""``Head(in_features, num_classes)``: average over the map, flatten, one linear layer, no softmax.
+
+It takes maps of any size, square or not.
+
+>>> from resnet_edu import checks
+>>> from torch import nn
+>>> from resnet_edu.head import Head
+>>> checks.head(lambda features, classes: nn.Sequential(Head(features, classes), nn.Softmax(1))).mistake
+'softmax-inside'
+"""
 
 from resnet_edu.checks.source import Case, Contract, known
 
@@ -85,12 +94,10 @@ CONTRACT = Contract(
     REFERENCE,
     (
         MISTAKES,
-        known(
-            """
+        """
 relu-before-linear: flatten: {}; x = F.relu(x)
     There is a ReLU before the linear layer. The last block has had its own: average, flatten, linear.
-"""
-        ),
+""",
     ),
     "Your head computes what the reference computes, for maps of any size.",
 )

@@ -1,4 +1,14 @@
-"""The basic block that keeps the shape, so that its shortcut is always the bare input."""
+"""``IdentityBlock(channels)``: two 3×3 convolutions and the input added unchanged.
+
+No convolution has a bias.
+
+>>> from resnet_edu import checks
+>>> from resnet_edu.blocks import BasicBlock, PlainBlock
+>>> checks.identity_block(lambda channels: BasicBlock(channels, channels)).passed
+True
+>>> checks.identity_block(lambda channels: PlainBlock(channels, channels)).mistake
+'shortcut-never-added'
+"""
 
 from resnet_edu.checks.contracts import basic_block as basic
 from resnet_edu.checks.contracts.shared import addition

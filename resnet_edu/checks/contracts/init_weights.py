@@ -1,9 +1,19 @@
-"""How weights start: random, so their spread is measured."""
+"""``init_weights(model)``: in place, convolutions from N(0, 2/fan_out), batch norms to 1 and 0.
+
+Everything else, such as a linear layer, keeps its start.
+
+>>> from resnet_edu import checks
+>>> from resnet_edu.initialization import kaiming_normal_, kaiming_uniform_
+>>> checks.init_weights(kaiming_normal_).passed
+True
+>>> "uniform-not-normal" in checks.init_weights(kaiming_uniform_).mistakes
+True
+"""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +22,7 @@ from resnet_edu.checks import compare
 from resnet_edu.checks.effects import Effect, Told, Trials
 from resnet_edu.checks.errors import IN_PLACE
 from resnet_edu.checks.learner import LearnerError, attempt
-from resnet_edu.checks.source import Contract, known, slip
+from resnet_edu.checks.source import slip
 
 REFERENCE = """
 def init_weights(model):
@@ -39,38 +49,16 @@ def write(weight, bias, number):
 """
 
 
-@dataclass(frozen=True)
-class _Fans:
-    """What a convolution's spread may depend on."""
-
-    into: int
-    out: int
-    channels: int  # that leave
-    side: int
-
-    @classmethod
-    def of(cls, weight: Tensor) -> "_Fans":
-        area = weight[0, 0].numel()
-        return cls(weight[0].numel(), weight.shape[0] * area, weight.shape[0], weight.shape[-1])
-
-    @property
-    def right(self) -> float:
-        """The spread that is asked for."""
-        return (2 / self.out) ** 0.5
+#: The spread that is asked for. What a learner may write in its place stands in the known mistakes.
+_RIGHT = "spread = (2 / out) ** 0.5"
 
 
-#: What a learner's spread may be in place of √(2/fan_out).
-_SPREADS: dict[str, Callable[[_Fans], float]] = {
-    "fan-in-not-fan-out": lambda fan: (2 / fan.into) ** 0.5,
-    "xavier-not-kaiming": lambda fan: (2 / (fan.into + fan.out)) ** 0.5,
-    "relu-gain-forgotten": lambda fan: (1 / fan.out) ** 0.5,
-    "fan-in-and-gain-forgotten": lambda fan: (1 / fan.into) ** 0.5,
-    "spread-is-variance": lambda fan: 2 / fan.out,
-    "kernel-area-forgotten": lambda fan: (2 / fan.channels) ** 0.5,
-    "kernel-side-once": lambda fan: (2 / (fan.channels * fan.side)) ** 0.5,
-    "pytorchs-own-spread": lambda fan: (1 / (3 * fan.into)) ** 0.5,
-    "fixed-spread": lambda fan: 0.01,
-}
+def _spread(line: str, weight: Tensor) -> float:
+    """The spread that a line of the reference gives to a convolution."""
+    area = weight[0, 0].numel()
+    names: dict[str, Any] = {"into": weight[0].numel(), "out": weight.shape[0] * area}
+    exec(line, names | {"channels": weight.shape[0], "side": weight.shape[-1]}, names)
+    return float(names["spread"])
 
 
 def _model(bias: bool = False) -> nn.Module:
@@ -153,14 +141,16 @@ def _convolutions(weights: Sequence[Tensor]) -> list[str]:
     found = []
     if any(a.shape == b.shape and compare.same(a, b) for a, b in combinations(weights, 2)):
         found.append("same-numbers")
-    fans = [_Fans.of(w) for w in weights]
-    right = [fan.right for fan in fans]
+    right = [_spread(_RIGHT, w) for w in weights]
     if any(abs(float(w.mean())) > 0.2 * s for w, s in zip(weights, right, strict=True)):
         found.append("off-center")
     if all(_uniform(w) for w in weights):
         found.append("uniform-not-normal")
     if not _close(spreads, right):
-        known = (name for name, spread in _SPREADS.items() if _close(spreads, [spread(fan) for fan in fans]))
+        lines = {
+            mistake.name: line for mistake in CONTRACT.mistakes for line in [mistake.ways[0].get("spread")] if line
+        }
+        known = (name for name, line in lines.items() if _close(spreads, [_spread(line, w) for w in weights]))
         fixed = len(spreads) > 1 and _close(spreads, [spreads[0]] * len(spreads))
         measured = ", ".join(f"{s:.4f}" for s in spreads)
         wanted = ", ".join(f"{s:.4f}" for s in right)
@@ -204,13 +194,12 @@ def _batch_norms(norms: Sequence[nn.BatchNorm2d]) -> list[str]:
     return found
 
 
-CONTRACT = Contract(
+CONTRACT = Effect(
     "init_weights(model)",
     (),
     REFERENCE,
     (
-        known(
-            """
+        """
 fan-in-not-fan-out: spread: spread = (2 / into) ** 0.5
     The convolutions' standard deviation is √(2/fan_in). It should be √(2/fan_out), which keeps the gradient's
     size on its way back: pass `mode="fan_out"`.
@@ -278,13 +267,12 @@ copy-changed: model: model = copy.deepcopy(model) | end: return model
 bias-is-none: bias: nn.init.zeros_(conv.bias)
     A convolution in this model has no bias: its `bias` is None, and None cannot be set. Ask first, `if ….bias
     is not None`.
-"""
-        ),
+""",
         slip("in-place-under-autograd", IN_PLACE, draw=".data → "),
     ),
     "Convolutions start from N(0, 2/fan_out), batch norms from 1 and 0.",
     names={"copy": copy},
-)
-EFFECT = Effect(
-    CONTRACT, {"": lambda: (_model(),)}, lambda function, arguments: {}, "", error=_error, measured=measured
+    scenes={"": lambda: (_model(),)},
+    error=_error,
+    measured=measured,
 )

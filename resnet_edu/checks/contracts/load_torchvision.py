@@ -1,4 +1,9 @@
-"""torchvision's weights loaded by name: every name and shape the same, or an error."""
+"""``load_torchvision(model, state_dict)``: every name and shape the same, or an error.
+
+>>> from resnet_edu import checks
+>>> checks.load_torchvision(lambda model, state: model.load_state_dict(state, strict=False)).mistake
+'not-strict'
+"""
 
 import copy
 import re
@@ -21,7 +26,6 @@ from resnet_edu.checks.effects import (
     state_of,
 )
 from resnet_edu.checks.learner import LearnerError
-from resnet_edu.checks.source import Contract, known
 from resnet_edu.resnet import ResNet
 
 REFERENCE = """
@@ -128,13 +132,12 @@ _PARTNERS = {
 
 _LENIENT = {"missing": "if False:", "extra": "if False:"}
 
-CONTRACT = Contract(
+CONTRACT = Effect(
     "load_torchvision(model, state_dict)",
     (),
     REFERENCE,
     (
-        known(
-            """
+        """
 nothing-loaded: copy: for name, tensor in (): | missing: if False: | extra: if False: | shape: -
     The model's weights have not changed. Load the state dict into the model that was given.
 not-strict: missing: if False: | extra: if False:
@@ -178,15 +181,11 @@ copy-loaded: start: model = copy.deepcopy(model) | end: return model
 not-a-file: start: state_dict = torch.load(state_dict)
     There is no file to open: `state_dict` is a dict of tensors already. Leave out `torch.load`:
     `model.load_state_dict(state_dict)`.
-"""
-        ),
+""",
     ),
     "The weights go in by name, and whatever does not fit is an error.",
     names={"copy": copy},
-)
-EFFECT = Effect(
-    CONTRACT,
-    {
+    scenes={
         "with weights that fit": _loading("right"),
         "with the same weights in another order": _loading("shuffled"),
         "with a weight missing": _loading("missing"),
@@ -195,8 +194,8 @@ EFFECT = Effect(
         "with a weight of shape (1, 4, 3, 3) in place of (4, 4, 3, 3)": _loading("broadcast"),
         "with a weight of shape (8, 3) in place of (3, 8)": _loading("reshape"),
     },
-    _outcome,
-    "`model.load_state_dict(state_dict, strict=True)` does it in one line.",
+    outcome=_outcome,
+    advice="`model.load_state_dict(state_dict, strict=True)` does it in one line.",
     direct=frozenset({"copy-loaded", "not-a-file"}),
     seen=copies("copy-loaded"),
     refuses=True,

@@ -1,4 +1,15 @@
-"""A layer: blocks in a row, the first with the stride."""
+"""``make_layer(block, in_channels, channels, blocks, stride)``: blocks in a row, the first with the stride.
+
+``block(in_channels, channels, stride)`` makes ``channels * block.expansion`` channels.
+
+>>> from resnet_edu import checks
+>>> from torch import nn
+>>> def make_layer(block, in_channels, channels, blocks, stride):
+...     channels_in = [in_channels] + [channels * block.expansion] * (blocks - 1)
+...     return nn.Sequential(*(block(n, channels, stride) for n in channels_in))
+>>> checks.make_layer(make_layer).mistake
+'stride-in-every-block'
+"""
 
 from resnet_edu.checks.probes import Probe, WideProbe
 from resnet_edu.checks.source import Case, Contract, known
@@ -71,8 +82,7 @@ CONTRACT = Contract(
     REFERENCE,
     (
         STACKING,
-        known(
-            """
+        """
 stride-ignored: append: stride) → 1)
     The stride is ignored: the map keeps its size to the end. Pass `stride` to the first block of the layer.
 only-one-block: loop: blocks → 1
@@ -85,8 +95,7 @@ stride-tied-to-channels: append: stride) → stride if in_channels != channels *
 batch-norm-after-blocks: end: row.append(nn.BatchNorm2d(in_channels)); {}
     There is a batch norm behind the last block. A layer is its blocks in a row, nothing else: each block has
     its own.
-"""
-        ),
+""",
     ),
     "Your layer stacks the blocks as the reference does: the first changes the shape, the others keep it.",
 )

@@ -1,8 +1,16 @@
-"""The pre-activation block: batch norm and ReLU before each convolution, and nothing behind the addition."""
+"""``preactivation_block(in_channels, out_channels, stride=1)``: BN, ReLU, conv, twice (He et al. 2016).
+
+Where the shapes differ, a 1×1 convolution projects the pre-activated input. No convolution has a bias.
+
+>>> from resnet_edu import checks
+>>> from resnet_edu.blocks import BasicBlock
+>>> checks.preactivation_block(BasicBlock).mistake
+'post-activation-order'
+"""
 
 from resnet_edu.checks.contracts import basic_block as basic
 from resnet_edu.checks.contracts.shared import activations, addition, bias, norms
-from resnet_edu.checks.source import Contract, known, slip
+from resnet_edu.checks.source import Contract, slip
 
 REFERENCE = """
 class preactivation_block(nn.Module):
@@ -43,8 +51,7 @@ CONTRACT = Contract(
             else slip(mistake.name, mistake.message, add="", runproj="")
             for mistake in addition(projected=False)
         ],
-        known(
-            """
+        """
 shortcut-twice: add: + way → + way + (self.proj(first) if self.projected else way)
     The shortcut is computed and added twice, F(x) + 2x. Once is enough: look for a `+=` and a `+` that both do
     it.
@@ -111,17 +118,14 @@ or: start: {}; stride = 1
 stride-missing-in-main-path: conv1: stride=stride → stride=1
     The shortcut shrinks the map but the convolutions do not, so the two ends of the addition differ. Pass
     `stride` to the first convolution.
-"""
-        ),
+""",
         basic.CONVOLUTIONS[:3],
-        known(
-            """
+        """
 convolution-shared: run2: conv2 → conv1
     The same convolution is used twice, so both steps share one set of weights. Make two.
 batch-norm-shared: bn2: bn2 → bn1
     One batch norm is used twice. Each place has its own mean and variance, and needs a batch norm of its own.
-"""
-        ),
+""",
         bias(),
         norms(),
         activations("relu1", "relu2"),

@@ -1,10 +1,20 @@
-"""The basic block with a projection around it, whatever the shapes."""
+"""``ProjectionBlock(in_channels, out_channels, stride=2)``: two 3×3 convolutions and a projection around them.
+
+No convolution has a bias.
+
+>>> from resnet_edu import checks
+>>> from resnet_edu.blocks import BasicBlock, PlainBlock
+>>> checks.projection_block(lambda ins, outs, stride=2: BasicBlock(ins, outs, stride, shortcut="C")).passed
+True
+>>> checks.projection_block(lambda ins, outs, stride=2: PlainBlock(ins, outs, stride)).mistake
+'shortcut-never-added'
+"""
 
 from dataclasses import replace
 
 from resnet_edu.checks.contracts import basic_block as basic
 from resnet_edu.checks.contracts.shared import addition
-from resnet_edu.checks.source import Contract, Mistake, known
+from resnet_edu.checks.source import Contract, Mistake
 
 
 def _in_one_way(mistake: Mistake) -> Mistake:
@@ -23,14 +33,12 @@ CONTRACT = Contract(
         addition(),
         basic.LATE,
         [_in_one_way(mistake) for mistake in basic.PROJECTIONS],
-        known(
-            """
+        """
 projection-missing: when: True → False
     The input is added as it is, although its shape is not that of the convolutions' output. Where the stride is
     not 1 or the channels differ, bring it to the same shape: a 1×1 convolution with the same stride, and a
     batch norm.
-"""
-        ),
+""",
         [_in_one_way(mistake) for mistake in basic.INPUT_LOST],
         [mistake for mistake in basic.RELUS if mistake.name != "relu-on-shortcut"],
         basic.NORMS,

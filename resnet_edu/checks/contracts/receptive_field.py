@@ -1,6 +1,13 @@
-"""The side, in input pixels, of what one cell sees."""
+"""``receptive_field(layers)``: the side, in input pixels, of what one cell sees.
 
-from resnet_edu.checks.source import Case, Contract, known
+``layers`` is a list of ``(kernel, stride)`` or ``(kernel, stride, dilation)``, the first layer first.
+
+>>> from resnet_edu import checks
+>>> checks.receptive_field(lambda layers: sum(layer[0] for layer in layers)).mistake
+'kernels-summed'
+"""
+
+from resnet_edu.checks.source import Case, Contract
 
 REFERENCE = """
 def receptive_field(layers):
@@ -29,8 +36,7 @@ CONTRACT = Contract(
     tuple(Case((case,)) for case in _CASES),
     REFERENCE,
     (
-        known(
-            """
+        """
 stride-ignored: widen: jump → 1
     The strides are ignored. Behind a stride of 2 neighboring cells lie 2 input pixels apart, so each further
     kernel widens the view twice as fast.
@@ -86,8 +92,7 @@ third-number-not-taken: given: {}; layers = [(kernel, stride) for kernel, stride
 third-number-always-taken: given: {}; layers = [(kernel, stride, dilation) for kernel, stride, dilation in layers]
     A layer may have two numbers only, and its dilation is 1 then. Ask whether there is a third: `for kernel,
     stride, *rest in layers`.
-"""
-        ),
+""",
     ),
     "Right for plain, strided and dilated stacks.",
     errors={

@@ -1,4 +1,10 @@
-"""The whole network: stem, four layers of 64, 128, 256 and 512 channels, head."""
+"""``ResNet(block, layers, num_classes)``: stem, four layers of 64, 128, 256 and 512 channels, head.
+
+>>> from resnet_edu import checks
+>>> from resnet_edu import ResNet
+>>> checks.resnet(lambda block, layers, classes: ResNet(block, layers, classes, shortcut="none")).passed
+True
+"""
 
 from dataclasses import replace
 
@@ -46,8 +52,7 @@ CONTRACT = Contract(
     ),
     REFERENCE,
     (
-        known(
-            """
+        """
 stride-in-layer1: plan: (1, 2, 2, 2) → (2, 2, 2, 2)
     The first layer has stride 2 as well. The stem has shrunk the image fourfold already, so layer 1 keeps the
     size: strides 1, 2, 2, 2.
@@ -69,33 +74,23 @@ widths-all-equal: plan: (64, 128, 256, 512) → (64, 64, 64, 64)
     All layers have 64 channels. They double wherever the map is halved: 64, 128, 256, 512.
 layer-missing: plan: (64, 128, 256, 512) → (64, 128, 256)
     The fourth layer is missing. There are four, of 64, 128, 256 and 512 channels.
-"""
-        ),
-        *(
-            slip("layers-ignored", text, each=f"layers → {counts}")
-            for counts, text in (
-                (
-                    (2, 2, 2, 2),
-                    "Every layer has 2 blocks, whatever `layers` says. Take the number of blocks of each layer "
-                    "from there.",
-                ),
-                (
-                    (3, 4, 6, 3),
-                    "The layers have 3, 4, 6 and 3 blocks, whatever `layers` says. Take the numbers from there.",
-                ),
-                (
-                    (1, 1, 1, 1),
-                    "Every layer has 1 block, whatever `layers` says. Take the number of blocks of each layer "
-                    "from there.",
-                ),
-            )
-        ),
+""",
         known(
             """
+layers-ignored: each: layers → $counts
+    $told from there.
+""",
+            counts=((2, 2, 2, 2), (3, 4, 6, 3), (1, 1, 1, 1)),
+            told=(
+                "Every layer has 2 blocks, whatever `layers` says. Take the number of blocks of each layer",
+                "The layers have 3, 4, 6 and 3 blocks, whatever `layers` says. Take the numbers",
+                "Every layer has 1 block, whatever `layers` says. Take the number of blocks of each layer",
+            ),
+        ),
+        """
 layers-reversed: each: layers → layers[::-1]
     The numbers of blocks are used in reverse. The first number belongs to the first layer.
-"""
-        ),
+""",
         make_layer.STACKING,
         [_in_the("stem", mistake) for mistake in stem.MISTAKES],
         [_in_the("head", mistake) for mistake in head.MISTAKES],

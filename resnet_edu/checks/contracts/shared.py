@@ -2,24 +2,24 @@
 
 from itertools import product
 
-from resnet_edu.checks.source import Edits, Mistake, known, slip
+from resnet_edu.checks.source import Mistake, known, slip
 
-_NO_WAY = {"runproj": "", "bnproj": ""}
+_TWICE = """
+shortcut-twice: add: + way → + way + (self.projbn(self.proj(x)) if self.projected else way)
+    The shortcut is computed and added twice, F(x) + 2x. Once is enough: look for a `+=` and a `+` that both do
+    it.
+""".strip()
 
 
 def addition(projected: bool = True) -> list[Mistake]:
     """What can be wrong with the plus sign: a line ``out = out + way``, labelled ``add``."""
-    unprojected: Edits = _NO_WAY if projected else {}
-    twice = "self.projbn(self.proj(x)) if self.projected else way"
-    return [
-        slip(
-            "shortcut-never-added",
-            "The shortcut is never added: what comes out is F(x) alone, a plain block. Keep the input, "
-            "and add it to what the convolutions made: `out = out + shortcut`.",
-            {"add": "", **unprojected},
-        ),
-        *known(
-            """
+    unprojected = " | runproj: - | bnproj: -" if projected else ""
+    twice = _TWICE if projected else ""
+    return known(
+        f"""
+shortcut-never-added: add: -{unprojected}
+    The shortcut is never added: what comes out is F(x) alone, a plain block. Keep the input, and add it to what
+    the convolutions made: `out = out + shortcut`.
 shortcut-subtracted: add: out + → out -
     The shortcut is subtracted, F(x) − x. A residual block adds: F(x) + x.
 residual-subtracted: add: out + way → way - out
@@ -31,22 +31,7 @@ shortcut-averaged: add: out + way → (out + way) / 2
 shortcut-twice: add: + way → + 2 * way
     The shortcut is added twice, F(x) + 2x. Once is enough: look for a factor 2, or for a `+=` and a `+` that
     both do it.
-"""
-        ),
-        *(
-            [
-                slip(
-                    "shortcut-twice",
-                    "The shortcut is computed and added twice, F(x) + 2x. Once is enough: look for a `+=` and a "
-                    "`+` that both do it.",
-                    add=f"+ way → + way + ({twice})",
-                )
-            ]
-            if projected
-            else []
-        ),
-        *known(
-            """
+{twice}
 residual-twice: add: out + → 2 * out +
     F(x) is added twice, 2·F(x) + x. Once is enough: look for a `+=` and a `+` that both do it, or an addition
     to itself.
@@ -65,8 +50,7 @@ residual-detached: add: out + → out.detach() +
     The numbers are right, but no gradient reaches the convolutions, so they never learn. Take out `.detach()`,
     `.data` or `torch.no_grad()`.
 """
-        ),
-    ]
+    )
 
 
 def bias(label: str = "conv", remark: bool = False) -> Mistake:
@@ -83,45 +67,30 @@ def bias(label: str = "conv", remark: bool = False) -> Mistake:
 
 def norms(label: str = "norm") -> list[Mistake]:
     """What can be wrong with every batch norm."""
-    return [
-        slip(
-            "batch-norm-always-training",
-            "In eval mode the batch norm still uses the mean and variance of the batch, so the answer for "
-            "one image depends on its neighbors. Let the mode decide: `nn.BatchNorm2d` does so by itself, "
-            "`F.batch_norm` needs `training=self.training`.",
-            {label: "nn.BatchNorm2d → AlwaysTraining"},
-        ),
-        slip(
-            "batch-norm-always-eval",
-            "In training mode the batch norm still uses its stored mean and variance instead of the "
-            "batch's own, and never updates them. Let the mode decide: `nn.BatchNorm2d` does so by "
-            "itself, `F.batch_norm` needs `training=self.training`.",
-            {label: "nn.BatchNorm2d → AlwaysEval"},
-        ),
-        slip(
-            "batch-norm-without-statistics",
-            "The batch norm keeps no running mean and variance, so in eval mode it must use the batch at "
-            "hand. Leave out `track_running_stats=False`.",
-            {label: ") → , track_running_stats=False)"},
-        ),
-        slip(
-            "batch-norm-without-scale",
-            "The batch norm has no scale and shift to learn. Leave out `affine=False`.",
-            {label: ") → , affine=False)"},
-        ),
-        slip(
-            "batch-norm-eps",
-            "The batch norm's `eps` is not PyTorch's 1e-5, so the outputs differ slightly and published "
-            "weights would give other answers. Leave the default.",
-            {label: ") → , eps=THEIRS)"},
-        ),
-        slip(
-            "batch-norm-momentum",
-            "The batch norm's `momentum` is not PyTorch's 0.1. PyTorch weighs the new batch with it, "
-            "other libraries the old average: their 0.9 is our 0.1. Leave the default.",
-            {label: ") → , momentum=THEIRS)"},
-        ),
-    ]
+    return known(
+        """
+batch-norm-always-training: $label: nn.BatchNorm2d → AlwaysTraining
+    In eval mode the batch norm still uses the mean and variance of the batch, so the answer for one image
+    depends on its neighbors. Let the mode decide: `nn.BatchNorm2d` does so by itself, `F.batch_norm` needs
+    `training=self.training`.
+batch-norm-always-eval: $label: nn.BatchNorm2d → AlwaysEval
+    In training mode the batch norm still uses its stored mean and variance instead of the batch's own, and
+    never updates them. Let the mode decide: `nn.BatchNorm2d` does so by itself, `F.batch_norm` needs
+    `training=self.training`.
+batch-norm-without-statistics: $label: ) → , track_running_stats=False)
+    The batch norm keeps no running mean and variance, so in eval mode it must use the batch at hand. Leave out
+    `track_running_stats=False`.
+batch-norm-without-scale: $label: ) → , affine=False)
+    The batch norm has no scale and shift to learn. Leave out `affine=False`.
+batch-norm-eps: $label: ) → , eps=THEIRS)
+    The batch norm's `eps` is not PyTorch's 1e-5, so the outputs differ slightly and published weights would
+    give other answers. Leave the default.
+batch-norm-momentum: $label: ) → , momentum=THEIRS)
+    The batch norm's `momentum` is not PyTorch's 0.1. PyTorch weighs the new batch with it, other libraries the
+    old average: their 0.9 is our 0.1. Leave the default.
+""",
+        label=[label],
+    )
 
 
 _ACTIVATIONS = (

@@ -1,6 +1,15 @@
-"""Squeeze and excitation: each channel is weighed by what all channels are like on average (Hu et al. 2018)."""
+"""``squeeze_excitation_block(channels, reduction=16)``: a gate for each channel (Hu et al. 2018, Figure 2).
 
-from resnet_edu.checks.source import Case, Contract, known
+Average over the map, a linear layer to ``channels // reduction``, ReLU, one back to ``channels``, sigmoid; the
+map is multiplied by what comes out. 1×1 convolutions do as well as linear layers.
+
+>>> from resnet_edu import checks
+>>> from torch import nn
+>>> checks.squeeze_excitation_block(lambda channels, reduction=16: nn.Identity()).passed
+False
+"""
+
+from resnet_edu.checks.source import Case, Contract
 
 REFERENCE = """
 class squeeze_excitation_block(nn.Module):
@@ -30,8 +39,7 @@ CONTRACT = Contract(
     ),
     REFERENCE,
     (
-        known(
-            """
+        """
 squeeze-missing: squeeze: s = x.flatten(2).movedim(1, 2) | spread: s = s.movedim(1, 2).view_as(x)
     There is no average over the map, so the layers look at each pixel alone. Average each channel first:
     `x.mean((2, 3))`.
@@ -79,8 +87,7 @@ one-layer-only: down: hidden → channels | relu: - | runup: -
 gate-detached: weigh: * s → * s.detach()
     The numbers are right, but no gradient flows back through the gates, so they never learn. Take out
     `.detach()` or `torch.no_grad()`.
-"""
-        ),
+""",
     ),
     "Your block computes what the reference computes: a gate for each channel, from all channels.",
 )

@@ -1,7 +1,16 @@
-"""ImageNet's stem: convolution 7×7/2, batch norm, ReLU, max-pool 3×3/2."""
+"""``Stem()``: convolution 7×7/2 from 3 to 64 channels, batch norm, ReLU, max-pool 3×3/2.
+
+>>> from resnet_edu import checks
+>>> from torch import nn
+>>> from resnet_edu.stem import ImageNetStem
+>>> checks.stem(ImageNetStem).passed
+True
+>>> checks.stem(lambda: nn.Sequential(*list(ImageNetStem())[:3])).mistake
+'pool-missing'
+"""
 
 from resnet_edu.checks.contracts.shared import activations, bias, norms
-from resnet_edu.checks.source import Case, Contract, known, slip
+from resnet_edu.checks.source import Case, Contract, known
 
 LAYERS = """
         self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)  #: stemconv
@@ -34,23 +43,22 @@ padding-missing: stemconv: padding=3 → padding=0
     `padding=3`, which makes 112.
 """
     ),
-    *(
-        slip(
-            "wrong-padding",
-            f"The 7×7 convolution has `padding={padding}`. With 3 every second pixel is a center: ⌊(224 + 2·3 − 7)/2⌋ + "
-            "1 = 112.",
-            stemconv=f"padding=3 → padding={padding}",
-        )
-        for padding in (1, 2, 4)
+    *known(
+        """
+wrong-padding: stemconv: padding=3 → padding=$padding
+    The 7×7 convolution has `padding=$padding`. With 3 every second pixel is a center: ⌊(224 + 2·3 − 7)/2⌋ + 1 =
+    112.
+""",
+        padding=(1, 2, 4),
     ),
-    *(
-        slip(
-            "wrong-kernel-size",
-            f"The stem's convolution has a {kernel}×{kernel} kernel. Make it 7×7 with `padding=3`: it is the only "
-            "large one in the network.",
-            stemconv=f"kernel_size=7 → kernel_size={kernel} ;; padding=3 → padding={padding}",
-        )
-        for kernel, padding in ((3, 1), (3, 3), (5, 2), (5, 3), (11, 5))
+    *known(
+        """
+wrong-kernel-size: stemconv: kernel_size=7 → kernel_size=$kernel ;; padding=3 → padding=$padding
+    The stem's convolution has a $kernel×$kernel kernel. Make it 7×7 with `padding=3`: it is the only large one
+    in the network.
+""",
+        kernel=(3, 3, 5, 5, 11),
+        padding=(1, 3, 2, 3, 5),
     ),
     *known(
         """
@@ -88,22 +96,19 @@ pool-before-batch-norm: stembn: x = self.bn1(F.max_pool2d(x, kernel_size=3, stri
     smallest, so the order matters: convolution, batch norm, ReLU, max-pool.
 """
     ),
-    *(
-        slip(
-            "wrong-width",
-            f"The convolution makes {width} channels. Give it 64: that is what the first layer takes.",
-            stemconv=f"3, 64 → 3, {width}",
-            stemnorm=f"64 → {width}",
-        )
-        for width in (16, 32, 96, 128)
+    *known(
+        """
+wrong-width: stemconv: 3, 64 → 3, $width | stemnorm: 64 → $width
+    The convolution makes $width channels. Give it 64: that is what the first layer takes.
+""",
+        width=(16, 32, 96, 128),
     ),
-    *(
-        slip(
-            "padding-not-zero",
-            "The border is not padded with zeros: `padding_mode` is set. Leave the default.",
-            stemconv=f"bias=False → bias=False, padding_mode='{mode}'",
-        )
-        for mode in ("reflect", "replicate", "circular")
+    *known(
+        """
+padding-not-zero: stemconv: bias=False → bias=False, padding_mode='$mode'
+    The border is not padded with zeros: `padding_mode` is set. Leave the default.
+""",
+        mode=("reflect", "replicate", "circular"),
     ),
 )
 

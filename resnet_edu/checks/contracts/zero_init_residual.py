@@ -1,4 +1,9 @@
-"""γ of the last batch norm of each block set to 0."""
+"""``zero_init_residual(model)``: in place, γ of the last batch norm of each block to 0.
+
+>>> from resnet_edu import checks
+>>> checks.zero_init_residual(lambda model: None).mistake
+'nothing-changed'
+"""
 
 import copy
 from collections.abc import Callable
@@ -10,7 +15,7 @@ from resnet_edu.blocks import BasicBlock, Bottleneck
 from resnet_edu.checks import compare
 from resnet_edu.checks.effects import Effect, Outcome, changed_copy, copies, learning, randomized, state_of
 from resnet_edu.checks.errors import IN_PLACE
-from resnet_edu.checks.source import Contract, known, slip
+from resnet_edu.checks.source import slip
 from resnet_edu.resnet import ResNet
 
 REFERENCE = """
@@ -48,13 +53,12 @@ def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcom
     return found | learning(model)
 
 
-CONTRACT = Contract(
+CONTRACT = Effect(
     "zero_init_residual(model)",
     (),
     REFERENCE,
     (
-        known(
-            """
+        """
 nothing-changed: loop: in blocks → in ()
     The model that was handed over has not changed. Change it in place, for instance with
     `nn.init.zeros_(….weight)`.
@@ -106,18 +110,14 @@ projection-not-main-path: targets: norms[-1:] → (projection or norms[-1:])
 copy-changed: model: model = copy.deepcopy(model) | end: return model
     The model that was handed over is as it was: a copy was changed, and returned. Leave out the copy and change
     `model` itself.
-"""
-        ),
+""",
         slip("in-place-under-autograd", IN_PLACE, fill=".data → "),
     ),
     "Each block starts as its shortcut, and everything else is as before.",
     names={"BasicBlock": BasicBlock, "Bottleneck": Bottleneck, "copy": copy},
-)
-EFFECT = Effect(
-    CONTRACT,
-    {"in a network of basic blocks": _net(BasicBlock), "in a network of bottlenecks": _net(Bottleneck)},
-    _outcome,
-    "Only the `weight` of the last batch norm before each addition may change.",
+    scenes={"in a network of basic blocks": _net(BasicBlock), "in a network of bottlenecks": _net(Bottleneck)},
+    outcome=_outcome,
+    advice="Only the `weight` of the last batch norm before each addition may change.",
     direct=frozenset({"copy-changed", "in-place-under-autograd"}),
     seen=copies("copy-changed"),
 )

@@ -1,4 +1,10 @@
-"""Option A: a shortcut that skips pixels and fills new channels with zeros."""
+"""``ZeroPadShortcut(in_channels, out_channels, stride)``: option A, zeros on both sides or on one.
+
+>>> from resnet_edu import checks
+>>> from resnet_edu.shortcuts import ProjectionShortcut
+>>> checks.zero_pad_shortcut(ProjectionShortcut).mistake
+'projection-not-zeros'
+"""
 
 from resnet_edu.checks.contracts import basic_block as basic
 from resnet_edu.checks.source import Contract, known
@@ -59,17 +65,14 @@ CONTRACT = Contract(
     tuple(basic.maps("ZeroPadShortcut", *args) for args in ((4, 8, 2), (3, 8, 2), (4, 6, 1))),
     REFERENCE,
     (
-        known(
-            """
+        """
 stride-ignored: skip: :: self.stride, :: self.stride → :, :
     The stride is ignored: the map keeps its size. Skip pixels with a slice, `x[:, :, ::stride, ::stride]`.
 zeros-missing: zeros: -
     The new channels are missing. Fill up to the wanted number with channels of zeros: `F.pad` on dimension 1.
-"""
-        ),
+""",
         SHORTCUT,
-        known(
-            """
+        """
 ones-not-zeros: zeros: self.back)) → self.back), value=1.0)
     The new channels are filled with ones. Option A fills with zeros: they add nothing to the sum.
 too-many-zeros: sides: self.front = 0 | back: self.back = out_channels
@@ -93,8 +96,7 @@ only-height-skipped: skip: :: self.stride, :: self.stride → :: self.stride, :
     Only the height is skipped, the width keeps its pixels. Slice both: `x[:, :, ::stride, ::stride]`.
 only-width-skipped: skip: :: self.stride, :: self.stride → :, :: self.stride
     Only the width is skipped, the height keeps its pixels. Slice both: `x[:, :, ::stride, ::stride]`.
-"""
-        ),
+""",
     ),
     "Your shortcut computes what the reference computes, and has nothing to learn.",
     variants=SIDES,
