@@ -59,6 +59,9 @@ FULL = TrainConfig(data="cifar10", epochs=164, lr=0.1, schedule="step", augment=
 #: Small and quick: an epoch of ResNet-20 on digits takes about a quarter of a second.
 QUICK = TrainConfig(data="digits", widths=(8, 16, 32), epochs=15, lr=0.03, threads=1, device="cpu")
 
+#: For many networks at a time: three epochs fewer, and an order in memory in which small convolutions are faster.
+MANY = replace(QUICK, epochs=12, channels_last=True)
+
 
 #: What a script needs that starts processes.
 MAIN = (
@@ -93,7 +96,7 @@ def degradation(
     *,
     nets: Sequence[str] = ("plain", "residual"),
     held: bool = False,
-    setting: TrainConfig = QUICK,
+    setting: TrainConfig = MANY,
     workers: int = 2,
     progress: bool | None = None,
 ) -> Results:
@@ -147,7 +150,8 @@ def hold_norms() -> Iterator[None]:
 
     def remember(optimizer: torch.optim.Optimizer, *_: Any) -> None:
         for weight in _convolution_weights(optimizer):
-            norms.setdefault(weight, weight.norm())
+            if weight not in norms:
+                norms[weight] = weight.norm()
 
     @torch.no_grad()
     def scale_back(optimizer: torch.optim.Optimizer, *_: Any) -> None:
