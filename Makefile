@@ -23,12 +23,16 @@ book: $(READY)  ## build the book and say where it is
 offline: book  ## pack the built book into _build/resnets-block-by-block.zip
 	@$(BIN)/python tools/offline.py
 
+pdf: book  ## print the built book into _build/resnets-block-by-block.pdf
+	@$(BIN)/python tools/system_programs.py chromium
+	@$(BIN)/python tools/pdf.py
+
 audit: book  ## every page in one table: weight, requests, console, accessibility, links
 	@$(BIN)/python tools/system_programs.py chromium
 	@$(BIN)/python tools/audit.py
 
-colab: $(READY)  ## run the published notebooks on a replica of Colab's image (NOTEBOOKS="03_stem clinic")
-	@$(BIN)/python tools/colab.py $(NOTEBOOKS)
+colab: $(READY)  ## run the published notebooks on a replica of Colab's image (NOTEBOOKS="03_stem clinic" PYTHON=)
+	@$(BIN)/python tools/colab.py $(NOTEBOOKS) $(if $(filter command line environment,$(origin PYTHON)),--python $(PYTHON))
 
 test: check book  ## lint, check types, build the book and test everything
 	@$(BIN)/python tools/system_programs.py dot chromium node

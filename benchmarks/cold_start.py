@@ -19,5 +19,5 @@ def rows() -> Iterator[Row]:
         yield Row(f"fresh process: {what} of resnet50, against torchvision and torchinfo", medians.speedup, 25)
         yield Row(f"fresh process: {what} of resnet50", medians.ours, high=0.15, unit="s")
 
-    medians = in_turns(fresh_process("from resnet_edu import resnet18"), fresh_process("import torch"), seconds=40)
+    medians = in_turns(fresh_process("from resnet_edu import resnet18"), fresh_process("import torch"), seconds=15)
     yield Row("fresh process: import of resnet18, against import torch", 1 / medians.speedup, high=1.05)

@@ -2,12 +2,15 @@
 
 import gc
 import math
+import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from typing import NamedTuple
+
+import torch
 
 
 class Row(NamedTuple):
@@ -44,31 +47,37 @@ class Medians(NamedTuple):
     speedup: float
 
 
-def in_turns(
-    ours: Callable[[], object],
-    theirs: Callable[[], object],
-    seconds: float = 6.0,
-    at_least: int = 5,
-    clock: Callable[[], float] = time.perf_counter,
-) -> Medians:
-    """Median seconds of each call, taken in turns for about this many seconds, but at least so many times.
+def processor_seconds() -> float:
+    """What this process and the programs that it has run to their ends have computed, which no other work changes."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
 
-    A side that takes less than a millisecond is called several times in a row, for the clock's sake. With
-    ``time.process_time`` for a clock, other work on the machine is not counted; then torch must have one thread.
+
+def in_turns(
+    ours: Callable[[], object], theirs: Callable[[], object], seconds: float = 5.0, at_least: int = 5
+) -> Medians:
+    """Median processor seconds of each call on one thread, taken in turns for about this long, or at least so often.
+
+    A side that takes less than two milliseconds is called several times in a row, for the clock's sake.
     """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # several would wait for each other, and waiting computes too
     sides = (ours, theirs)
     repeats = []
     for side in sides:
+        count = 1
         side()  # warm up
-        once = _timed(side, 1, clock)
-        repeats.append(max(1, min(1000, round(1e-3 / max(once, 1e-6)))))
+        while count < 1000 and _timed(side, count) * count < 2e-3:
+            count *= 2
+        repeats.append(count)
     samples: tuple[list[float], list[float]] = ([], [])
     start = time.perf_counter()
     turn = 0
     while turn < at_least or time.perf_counter() - start < seconds:
         for side in (0, 1) if turn % 2 == 0 else (1, 0):  # neither always goes first
-            samples[side].append(_timed(sides[side], repeats[side], clock))
+            samples[side].append(_timed(sides[side], repeats[side]))
         turn += 1
+    torch.set_num_threads(threads)
     ratios = [theirs_took / ours_took for ours_took, theirs_took in zip(*samples, strict=True)]
     return Medians(*map(statistics.median, (*samples, ratios)))
 
@@ -82,9 +91,9 @@ def fresh_process(code: str) -> Callable[[], None]:
     return run
 
 
-def _timed(call: Callable[[], object], repeats: int, clock: Callable[[], float]) -> float:
+def _timed(call: Callable[[], object], repeats: int) -> float:
     gc.collect()  # the other side's garbage is not ours to carry away
-    start = clock()
+    start = processor_seconds()
     for _ in range(repeats):
         call()
-    return (clock() - start) / repeats
+    return (processor_seconds() - start) / repeats

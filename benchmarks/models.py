@@ -22,16 +22,16 @@ def rows() -> Iterator[Row]:
 
         ours.eval()
         theirs.eval()
-        medians = in_turns(_forward(ours, images), _forward(theirs, images), seconds=15)
+        medians = in_turns(_forward(ours, images), _forward(theirs, images), seconds=8)
         yield Row(f"{name}: forward, batch {batch}, against torchvision's", medians.speedup, 0.95, 1.05)
 
         fast, channels_last = for_inference(ours), images.to(memory_format=torch.channels_last)
-        medians = in_turns(_forward(fast, channels_last), _forward(ours, images), seconds=15)
+        medians = in_turns(_forward(fast, channels_last), _forward(ours, images), seconds=8)
         yield Row(f"{name}: for_inference with channels-last images, against eager", medians.speedup, 1.25)
 
         ours.train()
         theirs.train()
-        medians = in_turns(_step(ours, images, labels), _step(theirs, images, labels), seconds=30)
+        medians = in_turns(_step(ours, images, labels), _step(theirs, images, labels), seconds=15)
         yield Row(f"{name}: forward and backward, batch {batch}, against torchvision's", medians.speedup, 0.95, 1.05)
 
 

@@ -1,9 +1,7 @@
 """Shapes and costs by arithmetic against torchinfo's forward pass; our diagrams against torchview's."""
 
-import time
 from collections.abc import Iterator
 
-import torch
 from torch import nn
 from torchinfo import summary
 from torchview import draw_graph
@@ -18,12 +16,7 @@ from resnet_edu.zoo import build
 
 
 def rows() -> Iterator[Row]:
-    """The built model is given to torchinfo for nothing; no side may remember an earlier turn.
-
-    Both sides of the first two kinds run on one thread and are measured in seconds of the processor.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """The built model is given to torchinfo for nothing; no side may remember an earlier turn."""
     for name, side, target in (
         ("resnet18", 224, 500),
         ("resnet50", 224, 500),
@@ -34,7 +27,6 @@ def rows() -> Iterator[Row]:
         medians = in_turns(
             lambda name=name, image=image: _cold_steps(name, image),
             lambda model=model, image=image: summary(model, (1, *image), verbose=0),
-            clock=time.process_time,
         )
         yield Row(f"{name}: Steps by arithmetic, against torchinfo's summary", medians.speedup, target)
 
@@ -43,10 +35,8 @@ def rows() -> Iterator[Row]:
         medians = in_turns(
             lambda model=model, image=image: trace(model, image),
             lambda model=model, image=image: summary(model, (1, *image), verbose=0),
-            clock=time.process_time,
         )
         yield Row(f"{name}: trace of a forward pass, against torchinfo's summary", medians.speedup, 1)
-    torch.set_num_threads(threads)
 
     for name in ("resnet18", "resnet50", "resnet152"):
         model = build(name)

@@ -18,11 +18,11 @@ def rows() -> Iterator[Row]:
     """One epoch of 1,920 images of 32×32 with ResNet-20; then steps of ResNet-50 at 224 pixels."""
     # The loop also tests once an epoch, so the test set is as small as it can be.
     data = shapes(1920, 10)
-    loop = in_turns(lambda: train(_CONFIG, data, progress=False), lambda: _eight_lines(data), seconds=30)
+    loop = in_turns(lambda: train(_CONFIG, data, progress=False), lambda: _eight_lines(data), seconds=20)
     yield Row("samples/s of our training loop over a minimal one, ResNet-20 on 32×32", loop.speedup, low=0.97)
 
     fast, plain = _step(half=True), _step(half=False)
-    gain = in_turns(fast, plain, seconds=30)
+    gain = in_turns(fast, plain, seconds=20)
     yield Row("samples/s of bf16 + channels-last over float32, ResNet-50, training", gain.speedup, low=1.0)
 
 

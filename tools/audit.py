@@ -146,7 +146,7 @@ class Found:
 def size(url: str) -> int:
     """Bytes that a server would send for a file."""
     path = Path(url2pathname(urlparse(url).path))
-    data = path.read_bytes()
+    data = path.read_bytes() if path.exists() else b""
     return len(gzip.compress(data, 9)) if path.suffix in TEXT else len(data)
 
 
@@ -192,9 +192,7 @@ def visit(browser: Browser, html: Path, path: str, quick: bool) -> Found:
         )
         page.wait_for_timeout(200)
         found.outside |= {url for url in asked if not re.match(r"file:|data:|blob:|about:", url)}
-        result = Axe().run(
-            page, options={"resultTypes": ["violations"], "runOnly": {"type": "tag", "values": [*RULES]}}
-        )
+        result = Axe().run(page, options=OPTIONS)
         for violation in result.response["violations"]:
             target = violation["nodes"][0]["target"][-1]
             found.axe.add(f"{violation['id']} at {target} ({len(violation['nodes'])}×, {width} {mode})")

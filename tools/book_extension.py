@@ -409,6 +409,7 @@ def configure(app: Sphinx, config) -> None:
     files = Path(app.doctreedir) / "served"
     shutil.rmtree(files, ignore_errors=True)
     (files / "explorers/net").mkdir(parents=True)
+    from resnet_edu import explorers
     from resnet_edu.drawing import palette
 
     # The theme writes the mode on every page. Where no script turns its "auto" into one, the page is light,
@@ -417,10 +418,11 @@ def configure(app: Sphinx, config) -> None:
     # Paper is white, whatever the screen was.
     paper = f"@media print {{ html[data-theme] {{\n{palette.declarations('light')}}} }}\n"
     (files / "palette.css").write_text(colors + paper, encoding="utf-8")
-    for asset in sorted((package / "explorers").glob("*.[jc]s*")):
+    for asset in sorted((package / "explorers").glob("*.css")):
         shutil.copy(asset, files / "explorers")
-    for asset in sorted((package / "explorers/net").glob("*.js")):  # fetched by the figures that train
-        shutil.copy(asset, files / "explorers/net")
+    for asset in sorted((package / "explorers").rglob("*.js")):  # those in net are fetched by the figures that train
+        name = asset.relative_to(package / "explorers").as_posix()
+        (files / "explorers" / name).write_text(explorers.served(name), encoding="utf-8")
     # How much there is to do on each page, which the marks in the list of chapters count against.
     (files / "outline.js").write_text(f"globalThis.BOOK_OUTLINE = {json.dumps(outline(root / 'book'))};\n", "utf-8")
     config.html_static_path.append(str(files))

@@ -35,7 +35,7 @@ def pinned() -> list[str]:
     return [line for line in PACKAGES.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
 
 
-def environment(folder: Path) -> Path:
+def environment(folder: Path, base: str) -> Path:
     """The replica's Python, made anew when the list has changed. Returns the path of its interpreter."""
     python = folder / "env/bin/python"
     key = hashlib.sha256("\n".join(pinned()).encode()).hexdigest()
@@ -47,13 +47,14 @@ def environment(folder: Path) -> Path:
     if uv is None:
         raise SystemExit("uv is missing; run: make book")
     print(f"Making a replica of Colab's image in {folder}; the first time downloads about 3 GB.", flush=True)
-    found = shutil.which(f"python{PYTHON}") or PYTHON
     for command in (
-        [uv, "venv", "--quiet", "--clear", "--seed", "--python", found, folder / "env"],
+        [uv, "venv", "--quiet", "--clear", "--seed", "--python", base, folder / "env"],
         [uv, "pip", "install", "--quiet", "--python", python, *pinned()],
     ):
         if subprocess.run(command, check=False).returncode:
-            raise SystemExit(f"The replica needs Python {PYTHON} and a package index: see above.")
+            raise SystemExit(
+                f"The replica needs Python {PYTHON} (--python PATH names one) and a package index: see above."
+            )
     stamp.write_text(key)
     return python
 
@@ -138,13 +139,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", help="such as 03_stem; all of them if left out")
     parser.add_argument("--refresh", type=Path, metavar="FREEZE", help="a list that `pip freeze` printed on Colab")
+    parser.add_argument("--python", default=PYTHON, help="a version that uv finds, or the path of an interpreter")
     asked = parser.parse_args()
     if asked.refresh:
         refresh(asked.refresh)
         return 0
     folder = ROOT / "_build/colab"
     folder.mkdir(parents=True, exist_ok=True)
-    python = environment(folder)
+    python = environment(folder, asked.python)
     notebooks = published(folder)
     chosen = [path for path in notebooks if not asked.names or path.stem in asked.names]
     print(f"{'notebook':24} {'cells':>6} {'seconds':>8} {'peak GiB':>9}  packages changed", flush=True)

@@ -13,6 +13,7 @@ import hashlib
 import subprocess
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 
 NET = Path(__file__).parent.parent / "resnet_edu/explorers/net"
@@ -32,18 +33,20 @@ def build() -> bytes:
 
 
 def script(binary: bytes) -> str:
-    """The module as a part of the engine.
+    """The module as a part of the engine, deflated and in base64.
 
-    >>> script(b"wasm").count("d2FzbQ==")
+    >>> script(b"wasm").count("K08szgUA")
     1
     """
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = base64.b64encode(packer.compress(binary) + packer.flush()).decode()
     return (
         "/* Made from kernels.c by tools/kernels.py; not to be edited.\n"
         f" * source {hashlib.sha256(SOURCE.read_bytes()).hexdigest()}\n"
         f" * binary {hashlib.sha256(binary).hexdigest()}\n"
         " */\n"
         'ResnetEdu.net.part("kernels-wasm", function (net) {\n'
-        f'  net.WASM = "{base64.b64encode(binary).decode()}";\n'
+        f'  net.WASM = "{packed}";\n'
         "});\n"
     )
 

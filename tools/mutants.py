@@ -118,12 +118,16 @@ def _functions(tree: ast.AST, file: str, name: str = "") -> Iterator[tuple[int, 
 
 
 def _unread(tree: ast.AST) -> set[int]:
-    """Nodes that nobody reads while the package runs: annotations, and what stands under TYPE_CHECKING."""
+    """Nodes that nobody reads while the package runs: annotations, what stands under TYPE_CHECKING, and strict=True,
+    which guards a zip against what does not happen.
+    """
     found: set[int] = set()
     for node in ast.walk(tree):
         apart: list[ast.AST | None] = [getattr(node, "annotation", None), getattr(node, "returns", None)]
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             apart.append(node)
+        if isinstance(node, ast.keyword) and node.arg == "strict":
+            apart.append(node.value)
         for part in apart:
             if part is not None:
                 found |= {id(inner) for inner in ast.walk(part)}
@@ -414,7 +418,11 @@ def run(chosen: list[Fault], known: dict[str, list[Note]], asking: Callable[[Fau
                 took = time.monotonic() - since
                 if not done and took < LIMIT:
                     continue
-                test = (folder / "noticed").read_text(encoding="utf-8") if (folder / "noticed").exists() else "no end"
+                test = (
+                    (folder / "noticed").read_text(encoding="utf-8")
+                    if (folder / "noticed").exists()
+                    else "no test: it cannot be imported, or it does not end"
+                )
                 end(child, folder)
                 del running[child]
                 if done and os.waitstatus_to_exitcode(status) == 0:
@@ -426,6 +434,26 @@ def run(chosen: list[Fault], known: dict[str, list[Note]], asking: Callable[[Fau
         for child, (_, folder, _) in running.items():
             end(child, folder)
     return alive
+
+
+def run_collected(chosen: list[Fault], known: dict[str, list[Note]], jobs: int) -> list[Fault]:
+    """The same for faults in functions, all with one collection, in a fork: this process imports nothing of ours."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "alive"
+        child = os.fork()
+        if not child:
+
+            def work(items: dict[str, Any]) -> None:
+                live = [thing for thing in gc.get_objects() if isinstance(thing, FunctionType)]
+                alive = run(chosen, known, lambda fault: ask_collected(fault, items, live), jobs)
+                result.write_text(json.dumps([chosen.index(fault) for fault in alive]), encoding="utf-8")
+
+            try:
+                pytest.main([*FLAGS, "-s", *(str(ROOT / file) for file in known)], plugins=[_Collected(work)])
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        return [chosen[number] for number in json.loads(result.read_text(encoding="utf-8"))]
 
 
 def end(child: int, folder: Path) -> None:
@@ -466,15 +494,11 @@ def main(arguments: list[str]) -> int:
         chosen += random.Random(f"{asked.seed} {room}").sample(possible, min(asked.faults, len(possible)))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C does: what runs is ended, too
     known, imported = notes(sorted({file for fault in chosen for file in files_of(fault.room)}))
-    inside = [fault for fault in chosen if fault.function and fault.function not in imported]
-    alive = run([fault for fault in chosen if fault not in inside], known, lambda fault: ask_anew, asked.jobs)
-
-    def work(items: dict[str, Any]) -> None:
-        live = [thing for thing in gc.get_objects() if isinstance(thing, FunctionType)]
-        alive.extend(run(inside, known, lambda fault: ask_collected(fault, items, live), asked.jobs))
-
-    if inside:
-        pytest.main([*FLAGS, "-s", *(str(ROOT / file) for file in known)], plugins=[_Collected(work)])
+    inside = [fault for fault in chosen if fault.function]
+    quick = run_collected(inside, known, asked.jobs)
+    # What is called while tests are collected has left its results in them: such a fault gets a second chance.
+    slow = [fault for fault in chosen if not fault.function or (fault in quick and fault.function in imported)]
+    alive = [fault for fault in quick if fault not in slow] + run(slow, known, lambda _: ask_anew, asked.jobs)
     noticed = len(chosen) - len(alive)
     print(f"\n{noticed} of {len(chosen)} faults noticed, {100 * noticed / max(len(chosen), 1):.1f} %; alive:")
     print("\n".join(f"  {fault}" for fault in alive) or "  none")

@@ -27,6 +27,9 @@ QUESTIONS = _names(
     "_set_grad_enabled is_complex element_size get_device untyped_storage zeros_like ones_like empty_like full_like "
     "rand_like randn_like new_zeros new_ones new_empty new_full new_tensor"
 )
+#: They make a tensor of nothing that anybody could learn or see. What takes its numbers from a list or from numpy is
+#: not among them: they may come from the image.
+CONSTANTS = _names("zeros ones full arange linspace logspace eye rand randn")
 #: They give the same numbers another shape, type or place, and leave no row.
 RESHAPES = _names(
     "view reshape flatten unflatten view_as reshape_as ravel permute transpose t swapaxes swapdims movedim "
@@ -97,6 +100,8 @@ _SIGNS = {"add": "+", "radd": "+", "iadd": "+", "sub": "−", "rsub": "−", "is
 _SIGNS |= {"mul": "×", "rmul": "×", "imul": "×", "multiply": "×"}
 _SIGNS |= {"div": "÷", "truediv": "÷", "rdiv": "÷", "rtruediv": "÷", "itruediv": "÷", "divide": "÷", "true_divide": "÷"}
 _TWO = {"+": "add", "−": "subtract", "×": "multiply", "÷": "divide"}
+#: They add something to their first argument: x + a·b, or x + a·(y − x).
+_ADDS = _names("addcmul addcdiv lerp")
 _REDUCES = _names("mean sum amax amin std var max min norm logsumexp prod median var_mean std_mean argmax")
 
 #: They multiply nothing by weights, or, like a scale or a norm, only number by number, which nobody counts.
@@ -164,6 +169,8 @@ class Call:
             sign = _SIGNS[name]
             # A sum of a tensor with itself is one that two rows do not enter.
             return (_TWO[sign] if len(self.seen) > 1 else f"{sign} {'parameter' if learned else 'constant'}"), True
+        if name in _ADDS and len(self.seen) > 1 and self.args and self.args[0] is self.seen[0]:
+            return "add", True
         return WORDS.get(name, name.replace("_", " ")), name in WORDS
 
     def spread(self, place: int, name: str, count: int, default: Any) -> tuple[int, ...]:

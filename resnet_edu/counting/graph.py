@@ -4,6 +4,7 @@ Steps say which rows they read, and everything here follows from that. Where two
 addition is a block, if something on the way is learned; the names of its rooms only tell where to find it in the code.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
@@ -99,24 +100,23 @@ def shortcuts(steps: Sequence[Step]) -> list[Shortcut]:
     ['identity', 'zero-pad', 'zero-pad']
 
     ``x + x``, an activation written by hand, a learned position or a number are none, and neither is the sum of two
-    branches with equally many layers each.
+    branches with equally many layers each. A sum of three, ``x + a(x) + b(x)``, is one addition with one way around.
     """
     reads = sources(steps)
-    # The nearest row that every way to a row passes (its dominator); the image is everybody's.
-    above: list[int] = []
-    found = []
+    above = _dominators(reads)
+    readers = Counter(source for row in reads for source in row)
+    found: dict[int, Shortcut] = {}
     for place, step in enumerate(steps):
-        first, *others = reads[place] or (IMAGE,)
-        fork = first
-        for other in others:
-            fork = _meeting(above, fork, other)
-        above.append(fork)
-        if step.operation == "add" and others and first not in others:
-            ways = [_way(reads, term, fork) for term in (first, *others)]
-            kind, way = _kind(steps, ways)
-            if kind:
-                found.append(Shortcut(fork, place, kind, way))
-    return found
+        if step.operation != "add" or len(reads[place]) < 2 or len(set(reads[place])) < len(reads[place]):
+            continue
+        fork = above[place]
+        terms, sums = _terms(steps, reads, above, readers, place)
+        kind, way = _kind(steps, [_way(reads, term, fork) for term in terms])
+        for part in sums:
+            found.pop(part, None)
+        if kind:
+            found[place] = Shortcut(fork, place, kind, way)
+    return list(found.values())
 
 
 def shortcut_of(steps: Sequence[Step]) -> str:
@@ -198,6 +198,23 @@ def runs(part: Part) -> Iterator[tuple[str, int, int]]:
         yield part.name, place, part.stop
 
 
+def is_branched(steps: Sequence[Step], block: Block) -> bool:
+    """Whether layers of a block lie beside each other, so that a list of them is no chain; its shortcut is no branch.
+
+    >>> from resnet_edu.counting import arithmetic
+    >>> steps = arithmetic.steps("resnet18")
+    >>> is_branched(steps, parts(steps)[1].blocks[0])
+    False
+    """
+    reads = sources(steps)
+    stop, aside = (block.shortcut.sum, block.shortcut.way) if block.shortcut else (block.stop, ())
+    joins = [place for place in range(block.start, stop) if len(set(reads[place])) > 1 and place not in aside]
+    above = _dominators(reads) if joins else []
+    return any(
+        is_layer(steps[row]) for place in joins for term in reads[place] for row in _way(reads, term, above[place])
+    )
+
+
 def depth(steps: Sequence[Step]) -> int:
     """Convolutions and linear layers on the longest path, as the paper counts the depth.
 
@@ -209,7 +226,7 @@ def depth(steps: Sequence[Step]) -> int:
     for step, reads in zip(steps, sources(steps), strict=True):
         below = max((longest[place] for place in reads if place >= 0), default=0)
         longest.append(below + is_layer(step))
-    return longest[-1] if longest else 0
+    return max(longest, default=0)
 
 
 def is_layer(step: Step) -> bool:
@@ -221,15 +238,29 @@ def is_layer(step: Step) -> bool:
     return step.operation.startswith(("conv ", "transposed conv ", "linear"))
 
 
-def on_shortcuts(steps: Sequence[Step]) -> set[int]:
-    """The rows that lie on a way around, such as a projection's convolution.
+def _dominators(reads: Sequence[tuple[int, ...]]) -> list[int]:
+    """For each row the nearest one that every way to it passes; the image is everybody's."""
+    above: list[int] = []
+    for row in reads:
+        fork, *others = row or (IMAGE,)
+        for other in others:
+            fork = _meeting(above, fork, other)
+        above.append(fork)
+    return above
 
-    >>> from resnet_edu.counting import arithmetic
-    >>> block = arithmetic.block_steps("basic", 64, 128, 2)
-    >>> [block[place].room for place in sorted(on_shortcuts(block))]
-    ['layer1.0.downsample.0', 'layer1.0.downsample.1']
-    """
-    return {place for shortcut in shortcuts(steps) for place in shortcut.way}
+
+def _terms(
+    steps: Sequence[Step], reads: Sequence[tuple[int, ...]], above: Sequence[int], readers: Counter[int], place: int
+) -> tuple[list[int], list[int]]:
+    """What is summed here, and the sums on the way that are read for nothing else and fork where this one does."""
+    terms, sums = list(reads[place]), []
+    for term in terms:
+        more = (*terms, *reads[term]) if term >= 0 and steps[term].operation == "add" else ()
+        is_part = readers[term] == 1 and above[term] == above[place] and len(reads[term]) > 1
+        if more and is_part and len(set(more)) == len(more):
+            sums.append(term)
+            terms += reads[term]
+    return [term for term in terms if term not in sums], sums
 
 
 def _meeting(above: Sequence[int], a: int, b: int) -> int:
@@ -275,9 +306,10 @@ def _blocks(steps: Sequence[Step]) -> list[Block]:
     """The outermost shortcuts, each with what follows its sum and belongs to nobody else."""
     outer: list[Shortcut] = []
     for shortcut in shortcuts(steps):
-        inside = sum(other.sum > shortcut.fork for other in outer)
-        if inside < 2:  # a way around several blocks, as in super-resolution, is no block
-            outer[len(outer) - inside :] = [shortcut]
+        inside = [other for other in outer if other.sum > shortcut.fork]
+        # A way around several blocks in a row, as in super-resolution, is no block.
+        if len(inside) < 2 or len(_in_a_row(steps, shortcut, inside)) < 2:
+            outer[len(outer) - len(inside) :] = [shortcut]
     found: list[Block] = []
     for number, shortcut in enumerate(outer):
         start, stop = shortcut.fork + 1, shortcut.sum + 1
@@ -289,6 +321,18 @@ def _blocks(steps: Sequence[Step]) -> list[Block]:
             found += _between(steps, found[-1].stop, start, room)
         found.append(Block(room, start, stop, shortcut))
     return found
+
+
+def _in_a_row(steps: Sequence[Step], shortcut: Shortcut, inside: Sequence[Shortcut]) -> list[Shortcut]:
+    """Those of the shortcuts inside of another one whose sums everything passes that does not go around."""
+    reads = sources(steps)
+    above = _dominators(reads)
+    passed = set()
+    for place in reads[shortcut.sum]:
+        while place > shortcut.fork:
+            passed.add(place)
+            place = above[place]
+    return [other for other in inside if other.sum in passed]
 
 
 def _between(steps: Sequence[Step], start: int, stop: int, room: str) -> Iterator[Block]:

@@ -40,8 +40,8 @@ def trace(model: nn.Module, image: Shape | int = (3, 224, 224)) -> Traced:
     leaves none. Each parameter is counted once, in the row that reads it first; ``unread`` holds the others. Compiled
     and parallel models are unwrapped. Runs the model in eval mode without gradients and puts every module's mode back.
 
-    Raises TypeError for a script, whose inside nobody can watch, and for a model that needs several inputs. Errors of
-    the model itself come through unchanged.
+    Raises TypeError for a script, whose inside nobody can watch, for quantized layers, whose weights nobody can count,
+    and for a model that needs several inputs. Errors of the model itself come through unchanged.
     """
     model = _unwrapped(model)
     weight = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
@@ -232,6 +232,12 @@ class _Watch(TorchFunctionMode):
         mark = getattr(tensor, "_resnet_edu_mark", None)
         return mark if mark is not None and mark.run is self.run else None
 
+    def constant(self, output: Any) -> None:
+        """A tensor that is made of nothing: neither of the image nor of parameters."""
+        for tensor in functions.tensors((output,)):
+            if id(tensor) not in self.parameters:
+                _put(tensor, _Mark(self.run, None, None))
+
     def is_strange(self, args: Any) -> bool:
         """Whether the first argument is a tensor from nowhere."""
         x = args[0] if args else None
@@ -249,11 +255,15 @@ class _Watch(TorchFunctionMode):
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "function").partition(".")[0]
         if name in functions.QUESTIONS:
-            return func(*args, **kwargs)
+            output = func(*args, **kwargs)
+            if isinstance(output, Tensor):  # zeros_like and its kind
+                self.constant(output)
+            return output
         given = functions.tensors((*args, *kwargs.values()))
         marks: list[_Mark] = []
         seen: list[Tensor] = []
         owed: list[Tensor] = []
+        paid: list[_Mark] = []
         made_before = 0
         matrix = False
         for tensor in given:
@@ -261,8 +271,10 @@ class _Watch(TorchFunctionMode):
             if mark is not None and mark.run is self.run:
                 if mark.row is None:
                     owed += mark.owed
-                    made_before, mark.cost = made_before + mark.cost, 0
-                    matrix = matrix or tensor.dim() > 1
+                    if mark not in paid:
+                        made_before += mark.cost
+                        paid.append(mark)
+                    matrix = matrix or bool(mark.owed and tensor.dim() > 1)
                 else:
                     marks.append(mark)
                     seen.append(tensor)
@@ -270,30 +282,37 @@ class _Watch(TorchFunctionMode):
                 owed.append(tensor)
                 matrix = matrix or tensor.dim() > 1
         if not marks and not owed:
-            return func(*args, **kwargs)
+            output = func(*args, **kwargs)
+            if name in functions.CONSTANTS or (given and all(map(self.mark, given))):
+                self.constant(output)
+            return output
         plain = name.strip("_")
         if not marks and plain in functions.LAYERS and self.is_strange(args):
             # A layer reads what no function made that could be seen: a script's output, or numpy's.
             marks, seen, self.lost = [self.guess(args[0])], [args[0]], True
-        if plain in functions.FREE or plain in functions.COSTS or not marks:
+        if plain in functions.FREE or plain in functions.COSTS or not (marks or matrix):
             output, cost = func(*args, **kwargs), None
         else:
             output, cost = functions.measured(func, args, kwargs)
         made = functions.tensors((output,)) if not isinstance(output, Tensor) else [output]
         if output is None and args and isinstance(args[0], Tensor):  # x[…] = y
             made = [args[0]]
-        if not made:
+        if not made:  # a question about a tensor, such as its shape, pays for nothing
             return output
+        for mark in paid:
+            mark.cost = 0
         if not marks:
-            own = Call(plain, args, kwargs, given, []).multiply_adds(made[0]) or 0
+            own = Call(plain, args, kwargs, given, []).multiply_adds(made[0]) or cost or 0
             for tensor in made:
-                if id(tensor) not in self.parameters and tensor.is_floating_point():
+                if id(tensor) not in self.parameters and (tensor.is_floating_point() or tensor.is_complex()):
                     _put(tensor, _Mark(self.run, None, None, tuple(owed), made_before + own))
                     made_before = own = 0
             return output
         call = Call(plain, args, kwargs, seen, [mark.view for mark in marks])
         source = marks[0]
-        if plain in functions.RESHAPES or not (made[0].is_floating_point() or made[0].is_complex()):
+        # Whole numbers tell where something is, as argmax does, unless weights made them.
+        is_value = made[0].is_floating_point() or made[0].is_complex() or bool(owed) or plain in functions.LAYERS
+        if plain in functions.RESHAPES or not is_value:
             for tensor in made:
                 _put(tensor, _Mark(self.run, source.row, call.seen_by(tensor)))
             return output
@@ -384,6 +403,13 @@ def _unwrapped(model: nn.Module) -> nn.Module:
             model = model.module
         else:
             break
+    for name, module in model.named_modules():
+        if _is_packed(module):
+            layer = name.removesuffix("_packed_params").removesuffix(".")
+            raise TypeError(
+                f"{layer or type(model).__name__} keeps its weights packed in eight bits, where nobody can count them: "
+                "pass the model as it was before it was quantized"
+            )
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise TypeError(
             "nobody can watch the inside of a script: pass the model as it was before torch.jit.script or "
@@ -410,6 +436,12 @@ def _arguments(model: nn.Module, x: Tensor) -> tuple[tuple[Tensor, ...], dict[st
     if needed and needed[0].kind is inspect.Parameter.KEYWORD_ONLY:
         return (), {needed[0].name: x}
     return (x,), {}
+
+
+def _is_packed(module: nn.Module) -> bool:
+    """Whether it is one of PyTorch's quantized layers: they have no parameters, but an object for PyTorch's kernels."""
+    held = vars(module).values() if type(module).__module__.startswith("torch.ao.") else ()
+    return any(isinstance(value, torch.ScriptObject) or getattr(value, "is_quantized", False) for value in held)
 
 
 def _is_leaf(module: nn.Module) -> bool:

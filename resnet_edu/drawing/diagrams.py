@@ -111,7 +111,10 @@ def layer(model: Model = "resnet34", number: int = 1, image: Shape | int = (3, 2
     part = layers[number - 1]
     rows = steps[part.start : part.stop]
     canvas = _Canvas(steps)
-    canvas.at[part.start - 1] = canvas.graph.node(shape_text(rows[0].input), look="text")
+    for place in sorted({place for row in range(part.start, part.stop) for place in canvas.reads[row]}):
+        if place < part.start:
+            shape = steps[place].output if place >= 0 else steps[0].input
+            canvas.at[place] = canvas.graph.node(shape_text(shape), look="text")
     canvas.part(part, "main", fold=False)
     canvas.end(part.stop - 1, shape_text(rows[-1].output), "main", labelled=False)
     title = f"{part.name} of {name}"
@@ -145,7 +148,7 @@ def network(
         return _diagram(title, _layers(steps), alt)
     narrow, wide = _network(steps, parts, columns=False), _network(steps, parts, columns=True)
     hidden = len(narrow.shortcuts) - len(narrow.drawn)
-    inside = f" {hidden} more inside of blocks have no line." if hidden else ""
+    inside = f" {hidden} more, inside of one box, {'have' if hidden > 1 else 'has'} no line." if hidden else ""
     return _diagram(title, wide.graph, f"{alt} {_shortcuts_alt(narrow.drawn)}{inside}", narrow.graph)
 
 
@@ -351,11 +354,33 @@ class _Canvas:
         self.graph = _Graph()
         self.reads = graph.sources(steps)
         self.shortcuts = {shortcut.sum: shortcut for shortcut in graph.shortcuts(steps)}
-        self.aside = {place for shortcut in self.shortcuts.values() for place in shortcut.way}
+        self.ways = {self.line_of(shortcut): shortcut for shortcut in self.shortcuts.values()}
+        """The shortcuts by their lines: the addition that a line enters, and the row from which it comes."""
         self.at: dict[int, str] = {}
         self.label: dict[int, str] = {}
         self.drawn: list[Shortcut] = []
         """The shortcuts that have a line."""
+
+    def line_of(self, shortcut: Shortcut) -> tuple[int, int]:
+        """Where a shortcut enters its sum, which may be made of several additions."""
+        term = shortcut.way[-1] if shortcut.way else shortcut.fork
+        sums = [shortcut.sum]
+        for place in sums:
+            if term in self.reads[place]:
+                return place, term
+            sums += [source for source in self.reads[place] if source > shortcut.fork]
+        raise AssertionError("a shortcut ends in its sum")
+
+    def inside(self, block: Block) -> list[Shortcut]:
+        """The shortcuts of a block but for its own."""
+        places = range(block.start, block.stop)
+        return [one for place, one in self.shortcuts.items() if place in places and one != block.shortcut]
+
+    def is_open(self, block: Block) -> bool:
+        """Whether one box would hide a line: of a shortcut inside of it, or from elsewhere than where it begins."""
+        known = {self.source(block), *range(block.start, block.stop)}
+        reads = {source for place in range(block.start, block.stop) for source in self.reads[place]}
+        return bool(self.inside(block)) or not reads <= known
 
     def before(self, part: Part) -> int:
         """The last row before a part."""
@@ -373,7 +398,7 @@ class _Canvas:
         blocks = {block.start: block for block in part.blocks}
         place = part.start
         kept = list(part.blocks)
-        more = _alike(self.steps, kept, self.aside) if fold else {}
+        more = self.alike(kept) if fold else {}
         while place < part.stop:
             block = blocks.get(place)
             if block is None:
@@ -388,11 +413,43 @@ class _Canvas:
                     self.folded = node
                 for row in range(block.start, block.stop):
                     self.at[row] = self.folded
-                self.drawn += [block.shortcut] if block.shortcut else []
+                self.drawn += [*self.inside(block), *([block.shortcut] if block.shortcut else [])]
+                place = block.stop
+            elif self.is_open(block):
+                self.rows(block.start, block.stop, part, group)
                 place = block.stop
             else:
                 self.block(block, part.role, group)
                 place = block.stop
+
+    def box(self, block: Block) -> str:
+        """What its box says; layers beside each other are listed too, so it says that they are."""
+        aside = block.shortcut.way if block.shortcut else ()
+        text = _box([self.steps[place] for place in range(block.start, block.stop) if place not in aside])
+        return f"{text}\n(in branches)" if graph.is_branched(self.steps, block) else text
+
+    def alike(self, blocks: Sequence[Block]) -> dict[int, int]:
+        """For each block that is not drawn 0, and for the first of them how many there are."""
+
+        def look(block: Block) -> tuple[object, ...]:
+            rows = self.steps[block.start : block.stop]
+            lines = [step.reads for step in rows] if self.is_open(block) else []
+            return self.box(block), block.shortcut.kind if block.shortcut else "", rows[-1].output, lines
+
+        looks = [look(block) for block in blocks]
+        found: dict[int, int] = {}
+        start = 0
+        while start < len(blocks):
+            stop = start + 1
+            # Only neighbors: nothing may lie between two blocks that are folded into one line.
+            while stop < len(blocks) and blocks[stop - 1].stop == blocks[stop].start and looks[stop] == looks[start]:
+                stop += 1
+            # Its first and its last are drawn, and with a block of another kind before it the first is the second.
+            hidden = blocks[start + (1 if start else 2) : stop - 1]
+            if stop - start + (1 if start else 0) > _FOLD:
+                found |= {block.start: 0 for block in hidden} | {hidden[0].start: len(hidden)}
+            start = stop
+        return found
 
     def source(self, block: Block) -> int:
         return block.shortcut.fork if block.shortcut else self.reads[block.start][0]
@@ -403,8 +460,7 @@ class _Canvas:
     def block(self, block: Block, role: str, group: str) -> None:
         """A box, and the plus of its shortcut."""
         rows = self.steps[block.start : block.stop]
-        named = [place for place in range(block.start, block.stop) if place not in self.aside]
-        box = self.graph.node(_box([self.steps[place] for place in named]), role, group=group)
+        box = self.graph.node(self.box(block), role, group=group)
         start = self.source(block)
         # Before the first block the shape stands in the line above it.
         self.line(start, box)
@@ -424,8 +480,10 @@ class _Canvas:
         lines = sum(len(set(self.reads[place])) for place in range(start, stop) if not self.is_silent(place))
         if lines > _THICKET:
             rows = self.steps[start:stop]
-            layers = sum(map(graph.is_layer, rows))
-            node = self.graph.node(f"{part.name}\n{_counted(layers, 'layer')} with weights", part.role, group=group)
+            text = f"{part.name}\n{_counted(sum(map(graph.is_layer, rows)), 'layer')} with weights"
+            if hidden := sum(place in self.shortcuts for place in range(start, stop)):
+                text += f"\nand {_counted(hidden, 'shortcut')} without a line"
+            node = self.graph.node(text, part.role, group=group)
             for place in sorted({place for row in range(start, stop) for place in self.reads[row] if place < start}):
                 self.line(place, node)
             self.at |= dict.fromkeys(range(start, stop), node)
@@ -438,15 +496,13 @@ class _Canvas:
                 self.at[place] = self.at[sources[0]]
                 self.label[place] = self.label.get(sources[0], "")
                 continue
-            shortcut = self.shortcuts.get(place)
             if step.operation in _JOINS and len(sources) > 1:
                 node = self.graph.node(_JOINS[step.operation], look="plus", group=group)
             else:
                 text = _weights(step) if step.multiply_adds else step.operation
                 node = self.graph.node(text, part.role, "filled" if step.multiply_adds else "outline", group=group)
             for source in sources:
-                beside = shortcut is not None and source == (shortcut.way[-1] if shortcut.way else shortcut.fork)
-                if beside and shortcut:
+                if shortcut := self.ways.get((place, source)):
                     self.graph.edge(self.at[source], node, "", shortcut.kind, weight=0, tailport="s", headport="e")
                     self.drawn.append(shortcut)
                 else:
@@ -470,29 +526,6 @@ class _Canvas:
 
 
 _JOINS = {"add": "+", "multiply": "×", "subtract": "−", "divide": "÷"}
-
-
-def _alike(steps: Sequence[Step], blocks: Sequence[Block], aside: set[int]) -> dict[int, int]:
-    """For each block that is not drawn 0, and for the first of them how many there are."""
-
-    def look(block: Block) -> tuple[str, str, Shape]:
-        rows = [steps[place] for place in range(block.start, block.stop) if place not in aside]
-        return _box(rows), block.shortcut.kind if block.shortcut else "", steps[block.stop - 1].output
-
-    looks = [look(block) for block in blocks]
-    found: dict[int, int] = {}
-    start = 0
-    while start < len(blocks):
-        stop = start + 1
-        # Only neighbors: nothing may lie between two blocks that are folded into one line.
-        while stop < len(blocks) and blocks[stop - 1].stop == blocks[stop].start and looks[stop] == looks[start]:
-            stop += 1
-        # Its first and its last are drawn, and with a block of another kind before it the first is the second.
-        hidden = blocks[start + (1 if start else 2) : stop - 1]
-        if stop - start + (1 if start else 0) > _FOLD:
-            found |= {block.start: 0 for block in hidden} | {hidden[0].start: len(hidden)}
-        start = stop
-    return found
 
 
 def _box(rows: Sequence[Step]) -> str:

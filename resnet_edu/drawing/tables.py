@@ -402,13 +402,14 @@ class _Outline:
         self.rooms: list[str] = []
         self.sizes: list[str] = []
         self.cells: list[Cell] = []
-        aside = graph.on_shortcuts(steps)
         for part in graph.parts(steps):
             role, end = part.role, steps[part.stop - 1]
             if part.blocks:
                 # As in the paper, the stride of the first block is not written here; the sizes show it.
-                places = range(part.blocks[0].start, part.blocks[0].stop)
-                weighted = [steps[n] for n in places if graph.is_layer(steps[n]) and n not in aside]
+                first = part.blocks[0]
+                aside = first.shortcut.way if first.shortcut else ()
+                places = [place for place in range(first.start, first.stop) if place not in aside]
+                weighted = [steps[place] for place in places if graph.is_layer(steps[place])]
                 convolutions = tuple(_convolution(step).partition(", stride")[0] for step in weighted)
                 name = f"conv{int(role.removeprefix('layer')) + 1}_x ({role})"
                 self._add(name, role, end.output[1:], Stack(convolutions, len(part.blocks)))

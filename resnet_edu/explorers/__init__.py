@@ -30,6 +30,7 @@ __all__ = [
     "degradation",
     "live",
     "resnet",
+    "served",
     "shortcut",
     "workbench",
 ]
@@ -52,16 +53,17 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
 #: The engine that trains in the page, in this order. A page of the book fetches it when the reader comes near.
 ENGINE = tuple(
     f"net/{name}.js"
-    for name in (*("engine", "program", "kernels", "kernels-wasm", "wasm", "network", "training", "digits", "worker"),)
+    for name in ("engine", "program", "kernels-wasm", "wasm", "network", "training", "digits", "worker")
 )
 #: What a page needs that has any of the tags.
 STYLES = ("explorers.css",)
 
 
-#: What a tag needs of the engine beyond that.
+#: What a tag may need of the engine beyond that; the kernels in JavaScript, where WebAssembly has no SIMD.
 FURTHER = {
-    "live-resnet": tuple(f"net/{name}.js" for name in ("drawing", "weights", "weights-plain", "inside")),
-    "block-workbench": ("net/source.js",),
+    "degradation-race": ("net/kernels.js",),
+    "live-resnet": tuple(f"net/{name}.js" for name in ("kernels", "drawing", "weights", "weights-plain", "inside")),
+    "block-workbench": ("net/kernels.js", "net/source.js"),
 }
 
 
@@ -103,7 +105,7 @@ class Explorer:
         needed = SCRIPTS[self.tag]
         if "trainer.js" in needed:
             needed = (*needed[:1], *ENGINE, *FURTHER.get(self.tag, ()), *needed[1:])
-        scripts = "".join(f"<script>{_asset(name)}</script>" for name in needed)
+        scripts = "".join(f"<script>{served(name)}</script>" for name in needed)
         return f"<style>{_style(self.tag)}</style>{opening}{self.picture._repr_html_()}</{self.tag}>{scripts}"
 
 
@@ -278,8 +280,18 @@ def _check_range(name: str, value: object, low: int, high: int) -> None:
 
 
 @cache
-def _asset(name: str) -> str:
-    return (ASSETS / name).read_text(encoding="utf-8")
+def served(name: str) -> str:
+    """A script as a page gets it: without comments and indentation, which are a third of its weight.
+
+    >>> served("net/engine.js").splitlines()[0]
+    '(function (root) {'
+
+    What begins with ``/*`` and one star stays: it says whose data follow.
+    """
+    text = (ASSETS / name).read_text(encoding="utf-8")
+    text = re.sub(r"^\s*/\*\*(?:(?!\*/).)*\*/$", "", text, flags=re.MULTILINE | re.DOTALL)
+    lines = (re.sub(r"(?<=[;,{})\]]) +// .*", "", line).strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//")) + "\n"
 
 
 def _style(tag: str) -> str:

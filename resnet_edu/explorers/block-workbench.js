@@ -537,7 +537,7 @@
       this.ask.set(this.state.prediction);
       this.showBoard();
       if (!this.program) {
-        say(this.verdict, this.failed ? `The engine did not load: ${this.failed}. Reload the page to try again.` : "The engine comes as you come near: 70 kilobytes.");
+        say(this.verdict, this.failed ? `The engine did not load: ${this.failed}. Reload the page to try again.` : "The engine comes as you come near: 60 kilobytes.");
         this.go.disabled = true;
         return;
       }

@@ -284,12 +284,12 @@
       const single = this.runs && Object.values(this.runs).some(({ worker }) => worker === false);
       const seconds = this.estimate();
       say(this.note, this.failed ? `The engine did not load: ${this.failed}. Reload the page to try again.`
-        : !this.ready ? "The engine comes as you come near: 70 kilobytes."
+        : !this.ready ? "The engine comes as you come near: 60 kilobytes."
           : !state.prediction ? "Choose what you expect, then start."
             : [
               `Two networks of ${state.depth} layers, the same ${this.imageCount().toLocaleString("en")} digits in the same order, ${state.epochs} epochs, in this browser. Nothing is sent.`,
               seconds && !running ? `About ${amount(seconds)} here; ten seeds ${amount(10 * seconds)}.` : "",
-              slow ? "WebAssembly's SIMD is missing here, so it takes about ten times as long." : "",
+              slow ? "WebAssembly's SIMD is missing here, so it takes about seven times as long." : "",
               single ? "This page may not start workers, so it trains between two frames." : "",
             ].filter(Boolean).join(" "));
       for (const net of Object.keys(NETS)) this.showNet(net);

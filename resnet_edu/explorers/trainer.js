@@ -6,7 +6,7 @@
   const { h, svg, set, line } = RE;
 
   /** The engine's parts, in the order of ENGINE in explorers/__init__.py. */
-  const ENGINE = ["engine", "program", "kernels", "kernels-wasm", "wasm", "network", "training", "digits", "worker"];
+  const ENGINE = ["engine", "program", "kernels-wasm", "wasm", "network", "training", "digits", "worker"];
   // Where this script came from; a notebook carries the engine in the same output, and has no need to know.
   const HERE = document.currentScript?.src;
 
@@ -14,17 +14,22 @@
   /** The engine and these further parts, each fetched once and in turn. */
   function engine(further = []) {
     loading = loading.catch(() => {}).then(async () => {
-      for (const name of [...ENGINE, ...further]) {
-        if (name === "engine" ? RE.net : RE.net.has(name)) continue;
-        await new Promise((resolve, reject) => {
-          const failed = () => reject(new Error(`net/${name}.js did not load`));
-          if (!HERE) return failed();
-          document.head.append(h("script", { src: new URL(`net/${name}.js`, HERE), onload: resolve, onerror: failed }));
-        });
-      }
+      for (const name of [...ENGINE, ...further]) await bring(name);
+      // Where WebAssembly's SIMD is missing, or a policy forbids it, plain JavaScript does the same, slowly.
+      if (!RE.net.has("kernels") && !(fast ??= await RE.net.fast())) await bring("kernels");
       return RE.net;
     });
     return loading;
+  }
+
+  let fast = null;
+  async function bring(name) {
+    if (name === "engine" ? RE.net : RE.net.has(name)) return;
+    await new Promise((resolve, reject) => {
+      const failed = () => reject(new Error(`net/${name}.js did not load`));
+      if (!HERE) failed();
+      else document.head.append(h("script", { src: new URL(`net/${name}.js`, HERE), onload: resolve, onerror: failed }));
+    });
   }
 
   /** A figure that trains: it sleeps while nobody looks, and one figure of a page trains at a time. */

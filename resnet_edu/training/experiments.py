@@ -266,7 +266,7 @@ def split_batch(seed: int = 0, processes: int = 2) -> Results:
     normalize: ``norm`` and ``difference``, the norm of the difference over the norm of one
     process's gradient. In float64, so what is left of rounding is about 1e-16.
 
-    >>> split_batch()["norm"]
+    >>> split_batch(processes=1)["norm"]
     ['batch norm', 'frozen', 'synchronized']
 
     Raises ValueError for fewer than one process.

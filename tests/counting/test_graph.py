@@ -213,6 +213,16 @@ def conv(kernel: int = 3) -> nn.Conv2d:
         (lambda s, x: x + s.a(x) * torch.sigmoid(s.b(x)), ["identity"]),
         (lambda s, x: s.a(x) + x.mean((2, 3), keepdim=True), ["unlearned"]),
         (lambda s, x: torch.add(s.a(x), x, alpha=1), ["identity"]),
+        # Sums of three, in any order; the second branch is longer than the first.
+        (lambda s, x: x + s.a(x) + s.c(s.b(x)), ["identity"]),
+        (lambda s, x: s.a(x) + s.c(s.b(x)) + x, ["identity"]),
+        (lambda s, x: s.a(x) + (s.c(s.b(x)) + x), ["identity"]),
+        (lambda s, x: s.a(x) + s.b(x) + s.n(x), ["projection"]),
+        (lambda s, x: s.a(x) + s.b(x) + s.c(x), []),
+        (lambda s, x: x + (x + s.a(x)), ["identity", "identity"]),
+        (lambda s, x: torch.addcmul(x, s.n.weight[:, None, None], s.a(x)), ["identity"]),
+        (lambda s, x: torch.lerp(x, s.a(x), 0.3), ["identity"]),
+        (lambda s, x: torch.addcmul(torch.zeros(1), x, s.a(x)), []),
     ],
 )
 def test_the_kind_of_an_addition(forward, kinds):
@@ -231,6 +241,19 @@ def test_a_learned_position_comes_from_no_fork():
     steps = trace(nn.Sequential(Place()), (4, 8, 8))
     assert not graph.shortcuts(steps)
     assert (steps[0].operation, steps[0].parameters, steps[0].learned) == ("+ parameter", 256, True)
+
+
+def test_the_depth_is_that_of_the_longest_path_also_if_a_short_one_ends_last():
+    class Heads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.deep, self.short = conv(), nn.Sequential(conv(), conv(), conv()), conv()
+
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            x = self.a(x)
+            return {"deep": self.deep(x), "short": self.short(x)}
+
+    assert graph.depth(trace(Heads(), (4, 8, 8))) == 4
 
 
 # Parts, without a look at names.

@@ -4,7 +4,7 @@ import pytest
 
 from resnet_edu.counting import arithmetic
 from resnet_edu.counting.graph import by_block, by_layer
-from resnet_edu.counting.steps import Step, block_of, layer_of
+from resnet_edu.counting.steps import Step, Traced, block_of, layer_of, shape_text
 
 NAMES = ["resnet18", "resnet50", "plain18", "cifar20"]
 
@@ -73,3 +73,26 @@ def test_a_step_does_not_change():
     step = steps_of("resnet18")[0]
     with pytest.raises(AttributeError):
         step.parameters = 0
+
+
+@pytest.mark.parametrize(
+    ("count", "named"),
+    [
+        (1, "5 parameters belong to no row, because nothing read them: m0 (5)"),
+        (4, "20 parameters belong to no row, because nothing read them: m0 (5), m1 (5), m2 (5), m3 (5)"),
+        (5, "25 parameters belong to no row, because nothing read them: m0 (5), m1 (5), m2 (5), m3 (5) and 1 more"),
+        (9, "45 parameters belong to no row, because nothing read them: m0 (5), m1 (5), m2 (5), m3 (5) and 5 more"),
+    ],
+)
+def test_four_of_the_modules_that_nothing_read_are_named(count, named):
+    assert Traced([], {f"m{number}": 5 for number in range(count)}).remarks == [named]
+
+
+def test_what_is_lost_is_said_once_and_not_by_itself():
+    assert Traced([], {}).remarks == []
+    (lost,) = Traced([], {}, lost=True).remarks
+    assert "in a script, in numpy, in a thread" in lost
+
+
+def test_a_shape_without_axes_is_one_number():
+    assert shape_text(()) == "1"

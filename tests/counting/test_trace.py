@@ -217,6 +217,43 @@ ROW = (6, 8)  # one row of features for each position
         (Net(lambda s, x: torch.baddbmm(x, x, s.w), w=nn.Parameter(torch.ones(1, 8, 8))), ROW),
         (Net(lambda s, x: F.scaled_dot_product_attention(s.a(x), x, x), a=nn.Linear(8, 8)), ROW),
         (nn.utils.parametrizations.weight_norm(nn.Linear(8, 3)), ROW),
+        # A filter in the frequencies, held as pairs of real numbers.
+        (
+            Net(
+                lambda s, x: torch.fft.irfft(torch.fft.rfft(s.a(x)) * torch.view_as_complex(s.w), n=8),
+                a=nn.Linear(8, 8),
+                w=nn.Parameter(torch.ones(6, 5, 2)),
+            ),
+            ROW,
+        ),
+        # Layers on whole numbers.
+        (
+            Net(
+                lambda s, x: s.b(F.conv1d((4 * s.a(x)).int(), s.w).float()),
+                a=nn.Conv1d(6, 4, 1),
+                w=nn.Parameter(torch.ones(5, 4, 3, dtype=torch.int32), requires_grad=False),
+                b=nn.Linear(6, 2),
+            ),
+            ROW,
+        ),
+        # A step of time that the forward makes itself, through layers of its own, and tokens that nobody gave.
+        (
+            Net(
+                lambda s, x: s.a(x) + s.t(torch.sin(torch.zeros(1, 1) * torch.arange(1, 5)))[..., None],
+                a=nn.Conv1d(6, 4, 1),
+                t=nn.Sequential(nn.Linear(4, 7), nn.SiLU(), nn.Linear(7, 4)),
+            ),
+            ROW,
+        ),
+        (
+            Net(
+                lambda s, x: s.a(q := s.b(s.q.tanh(), s.q, s.q)[0], x, x)[0] + q,
+                a=nn.MultiheadAttention(8, 2, batch_first=True),
+                b=nn.MultiheadAttention(8, 2, batch_first=True),
+                q=nn.Parameter(torch.ones(1, 5, 8)),
+            ),
+            ROW,
+        ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )
@@ -391,6 +428,18 @@ def test_a_script_is_refused_in_a_sentence_wherever_it_stands():
     for model in (script, nn.Sequential(script, nn.ReLU())):
         with pytest.raises(TypeError, match=r"pass the model as it was before torch\.jit\.script"):
             trace(model, (3, 4, 4))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("where", ["", "body.1"])
+def test_layers_with_packed_weights_are_refused_in_a_sentence(where):
+    quantized = torch.ao.nn.quantized.dynamic.Linear(8, 4)
+    if where:
+        model = nn.Sequential()
+        model.body = nn.Sequential(nn.ReLU(), nn.Linear(8, 4))
+        quantized = torch.ao.quantization.quantize_dynamic(model, {nn.Linear})
+    with pytest.raises(TypeError, match=f"{where or 'Linear'} keeps its weights packed .*: pass the model"):
+        trace(quantized, ROW)
 
 
 def test_models_that_take_something_else_than_one_image():

@@ -354,17 +354,113 @@ def test_a_way_around_many_blocks_is_drawn_around_them(blocks):
     assert f"{blocks + 1} identity (solid)" in diagram.alt
 
 
-def test_a_shortcut_inside_of_a_block_is_said_to_have_no_line():
-    class Nested(nn.Module):
+class Nested(nn.Module):
+    """A block, a layer, and a shortcut around both."""
+
+    def __init__(self, widens: bool = False) -> None:
+        super().__init__()
+        self.first, self.last = conv(4, 4), conv(8 if widens else 4, 4)
+        self.inner = Widening() if widens else Residual(4)
+
+    def forward(self, x):
+        return x + self.last(self.inner(self.first(x)))
+
+
+class Widening(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.around = conv(4, 8), conv(8, 8), conv(4, 8, 1)
+
+    def forward(self, x):
+        return self.around(x) + self.b(torch.relu(self.a(x)))
+
+
+@pytest.mark.parametrize("count", [1, 9])
+@pytest.mark.parametrize("widens", [False, True])
+def test_a_shortcut_inside_of_a_block_has_its_own_line(count, widens):
+    model = nn.Sequential(conv(3, 4), *(Nested(widens) for _ in range(count)))
+    diagram = diagrams.network(model, image=(3, 8, 8))
+    for svg in (diagram.svg, diagram.narrow):
+        shown = texts(svg)
+        folded = sum(int(text.split()[0]) for text in shown if text.endswith("more like these"))
+        drawn = count - folded
+        inner = "projection" if widens else "identity"
+        assert shortcuts(svg) == Counter(["identity"] * drawn + [inner] * drawn)
+        assert pluses(svg) == 2 * drawn
+        assert shown.count("conv 1×1, 8") == (drawn if widens else 0)
+    assert folded == (6 if count == 9 else 0)
+    assert "no line" not in diagram.alt
+    kinds = {"identity": count, "projection": count} if widens else {"identity": 2 * count}
+    assert all(f"{number} {kind}" in diagram.alt for kind, number in kinds.items())
+
+
+def test_a_thicket_says_that_shortcuts_in_it_have_no_line():
+    class Tangle(nn.Module):
         def __init__(self):
             super().__init__()
-            self.inner, self.last = Residual(4), conv(4, 4)
+            self.convs = nn.ModuleList(conv(4, 4) for _ in range(16))
 
         def forward(self, x):
-            return x + self.last(self.inner(x))
+            kept = [x]
+            for one in self.convs:
+                kept.append(one(torch.stack(kept).mean(0)) + kept[-1])
+            return kept[-1]
 
-    alt = diagrams.network(nn.Sequential(conv(3, 4), Nested()), image=(3, 8, 8)).alt
-    assert "Shortcuts: 1 identity (solid). 1 more inside of blocks have no line." in alt
+    diagram = diagrams.network(Tangle(), image=(4, 8, 8))
+    hidden = [text for text in texts(diagram.svg) if text.endswith("without a line")]
+    assert hidden == ["and 16 shortcuts without a line"]
+    assert "16 more, inside of one box, have no line" in diagram.alt
+
+
+class Gated(nn.Module):
+    """Squeeze and excitation: the last two layers do not follow the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.down, self.up = conv(4, 4), nn.Linear(4, 2), nn.Linear(2, 4)
+
+    def forward(self, x):
+        y = self.a(x)
+        return x + y * torch.sigmoid(self.up(torch.relu(self.down(y.mean((2, 3))))))[:, :, None, None]
+
+
+class Parallel(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = conv(4, 4), nn.Sequential(conv(4, 4), conv(4, 4))
+
+    def forward(self, x):
+        return x + self.a(x) + self.b(x)
+
+
+@pytest.mark.parametrize(("block", "is_said"), [(Gated, True), (Parallel, True), (lambda: Residual(4), False)])
+def test_a_list_of_layers_that_lie_beside_each_other_says_so(block, is_said):
+    diagram = diagrams.network(nn.Sequential(conv(3, 4), block()), image=(3, 8, 8))
+    assert ("(in branches)" in texts(diagram.svg)) == is_said
+    assert shortcuts(diagram.svg) == Counter(identity=1)
+
+
+def test_a_block_that_reads_from_elsewhere_is_no_box():
+    class Skips(nn.Module):
+        """As in WaveNet: what leaves a block in its middle is summed up beside the blocks."""
+
+        def __init__(self):
+            super().__init__()
+            self.convs = nn.ModuleList(conv(4, 4) for _ in range(3))
+            self.outs = nn.ModuleList(conv(4, 4, 1) for _ in range(3))
+
+        def forward(self, x):
+            total = 0
+            for one, out in zip(self.convs, self.outs, strict=True):
+                y = torch.tanh(one(x))
+                x, total = x + y, total + out(y)
+            return total
+
+    diagram = diagrams.network(Skips(), image=(4, 8, 8))
+    assert pluses(diagram.svg) == 3 + 2
+    assert shortcuts(diagram.svg) == Counter(identity=3, projection=1)
+    assert texts(diagram.svg).count("conv 1×1, 4") == 3
+    assert "no line" not in diagram.alt
 
 
 def test_branches_that_are_joined_stand_beside_each_other():

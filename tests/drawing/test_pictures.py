@@ -2,15 +2,10 @@ import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from torch import nn
 
 from resnet_edu.counting import arithmetic
-from resnet_edu.counting.models import name_of, steps_of
-from resnet_edu.counting.recipes import recipe
 from resnet_edu.drawing import diagrams, volumes
 from resnet_edu.drawing.pictures import PHONE, Picture, journey, opening, size_of
-from resnet_edu.resnet import ResNet
-from resnet_edu.zoo import build
 
 SMALL = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 6" width="8" height="6"><path d="M0 0h8"/></svg>'
 WIDE = SMALL.replace('width="8"', 'width="900"')
@@ -91,33 +86,6 @@ def test_every_network_fits_a_phone(name, level):
         assert size_of(picture.svg)[0] <= 760
 
 
-def test_steps_come_from_whatever_can_be_drawn():
-    image = (3, 64, 64)
-    expected = arithmetic.steps("resnet18", image)
-    assert steps_of("resnet18", image) == expected
-    assert steps_of(recipe("resnet18"), image) == expected
-    assert steps_of(expected) == expected
-    assert steps_of(tuple(expected)) == expected
-    assert steps_of(build("resnet18"), image) == expected
-
-
-@pytest.mark.parametrize("thing", [None, 18, [], [1, 2], {"layers": 2}])
-def test_what_is_no_model_cannot_be_drawn(thing):
-    with pytest.raises(TypeError, match=r"expected a name, a Recipe, a list of Steps or an nn\.Module"):
-        steps_of(thing)
-
-
-def test_changes_go_with_a_name():
-    with pytest.raises(TypeError, match="num_classes: changes go with a name"):
-        steps_of(arithmetic.steps("resnet18"), num_classes=10)
-
-
-def test_captions_know_the_depth_of_a_changed_recipe():
-    assert name_of("resnet34", layers=(1, 1, 1, 1)) == "ResNet-10"
-    assert name_of(arithmetic.steps("resnet18")) == "The network"
-    assert name_of(build("cifar20")) == ResNet.__name__
-
-
 def test_the_journey_tells_every_size():
     words = journey(arithmetic.steps("resnet34", (3, 225, 161)))
     assert "layer1 keeps 57×41 pixels a side and 64 channels in 3 blocks" in words
@@ -129,30 +97,6 @@ def test_the_journey_tells_every_size():
 def test_the_journey_does_not_take_every_pooling_for_a_classifier():
     pooled = [step for step in arithmetic.steps("resnet18") if step.room != "fc" and step.room != "flatten"]
     assert journey(pooled).endswith("the head turns 512×7×7 into 512×1×1.")
-
-
-def test_without_a_word_about_the_image_it_is_imagenets():
-    assert steps_of("resnet18")[0].input == (3, 224, 224)
-    assert steps_of(build("resnet18")) == arithmetic.steps("resnet18")
-
-
-def test_steps_that_know_what_they_leave_out_stay_what_they_are():
-    traced = steps_of(build("cifar8"), (3, 32, 32))
-    assert steps_of(traced) is traced
-    with pytest.raises(TypeError, match="cannot draw a list"):
-        steps_of([traced[0], "conv"])
-    with pytest.raises(TypeError, match="cannot draw a tuple"):
-        steps_of((traced[0], "conv"))
-
-
-def test_a_module_in_which_nothing_happens_is_no_picture():
-    with pytest.raises(ValueError, match="nothing happens in this Identity"):
-        steps_of(nn.Identity(), (3, 8, 8))
-
-
-def test_names_tell_the_stem_and_whether_there_are_shortcuts():
-    names = [name_of(name) for name in ("resnet50", "plain34", "cifar20", "cifar_plain20")]
-    assert names == ["ResNet-50", "plain-34", "CIFAR ResNet-20", "CIFAR plain-20"]
 
 
 def test_an_opening_has_the_size_twice():

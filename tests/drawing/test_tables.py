@@ -327,6 +327,7 @@ def test_words_stand_to_the_left_and_numbers_to_the_right_in_text_and_in_html():
     for row in html(table).iter("tr"):
         assert [cell.get("class") for cell in row] == ["re-words", "re-words", None]
     assert html(table).find("div").get("class") == "re-table"
+    assert not [cell for cell in html(table).iter("td") if cell.get("colspan") or len(cell)]
     # Merged, cells stand in the middle, but for the first of each row.
     merged = tables.Table("Caption", ["room", "what", "number"], rows, ("total", "5", "5"), words=3, merge=True)
     for row in html(merged).iter("tr"):
@@ -351,6 +352,7 @@ def test_a_stack_has_brackets_as_high_as_it_is():
 def test_the_total_counts_the_operations():
     steps = arithmetic.steps("resnet18")
     assert cells(str(tables.table(steps[:1])))[-1][1] == "1 operation"
+    assert cells(str(tables.table(steps[:2])))[-1][1] == "2 operations"
     assert cells(str(tables.table(steps)))[-1][1] == f"{len(steps)} operations"
     assert cells(str(tables.table(steps, level="layer")))[-1][1] == "3×224×224"
 

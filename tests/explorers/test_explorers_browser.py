@@ -103,7 +103,9 @@ def html(body: str, head: str = LINKS + TAGS, root: str = 'lang="en"') -> str:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
-    for name in (*SCRIPTS, *explorers.STYLES):
+    for name in SCRIPTS:
+        (folder / name).write_text(explorers.served(name), encoding="utf-8")
+    for name in explorers.STYLES:
         (folder / name).write_bytes((explorers.ASSETS / name).read_bytes())
     (folder / "palette.css").write_text(palette.css(), encoding="utf-8")
     pages = {**{name: html(body) for name, body in FIGURES.items()}, "all": html("".join(FIGURES.values()))}

@@ -4,6 +4,7 @@ import copy
 import io
 import pickle
 import warnings
+from collections import Counter
 
 import pytest
 import torch
@@ -103,6 +104,25 @@ def test_onnx_gets_as_far_as_with_torchvisions(pair):
             ends.append("written" if file.getvalue() else "empty")
     assert ends[0] == ends[1]
     assert ends[0] in ("written", "Module onnx is not installed!")
+
+
+@pytest.mark.filterwarnings("ignore")
+@torch.no_grad()
+def test_the_onnx_file_holds_torchvisions_operations_and_gives_the_models_scores(pair):
+    onnx = pytest.importorskip("onnx", reason="PyTorch writes the file with onnx, which the book does not need")
+    operations = []
+    for model in pair[::-1]:
+        file = io.BytesIO()
+        axes = {"images": {0: "batch"}}
+        torch.onnx.export(model.eval(), (IMAGES,), file, dynamo=False, input_names=["images"], dynamic_axes=axes)
+        written = onnx.load_from_string(file.getvalue())
+        onnx.checker.check_model(written)
+        operations.append(Counter(node.op_type for node in written.graph.node))
+    assert operations[0] == operations[1]
+    evaluator = pytest.importorskip("onnx.reference").ReferenceEvaluator(written)
+    three = torch.cat([IMAGES, IMAGES[:1]])
+    scores = evaluator.run(None, {"images": three.numpy()})[0]
+    torch.testing.assert_close(torch.from_numpy(scores), pair[0](three), rtol=1e-3, atol=1e-3)
 
 
 # A network that has been rebuilt after it was made

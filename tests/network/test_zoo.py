@@ -13,9 +13,9 @@ from resnet_edu import zoo
 from resnet_edu.counting.recipes import Recipe, recipe
 
 NAMES = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
-SIZES = [32, 64, 97, 224, 225]
-#: Every size for a basic and a bottleneck network; the others are more of the same blocks.
-CASES = [(name, size) for name in NAMES for size in SIZES if name in ("resnet18", "resnet50") or size == 32]
+
+#: Even, odd and full sizes for a basic and a bottleneck network; the others are more of the same blocks.
+CASES = [(name, size) for name in NAMES for size in (32, 97, 224) if name in ("resnet18", "resnet50") or size == 32]
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_equal_logits(pair, size):
     assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize(("pair", "size"), CASES, indirect=["pair"])
+@pytest.mark.parametrize(("pair", "size"), [case for case in CASES if case[1] < 224], indirect=["pair"])
 def test_equal_outputs_gradients_and_statistics_in_training(pair, size):
     """Tolerance: none. The same operations in the same order give the same bits."""
     ours, theirs = (model.train() for model in pair)

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import torch
 from torch import distributed, nn
-from torch.multiprocessing.spawn import spawn
+from torch.multiprocessing import start_processes
 
-from resnet_edu.training import checkpoints
+from resnet_edu.training import __main__ as command
+from resnet_edu.training import checkpoints, experiments
 from resnet_edu.training.data import digits
 from resnet_edu.training.experiments import split_batch
 from resnet_edu.training.loop import TrainConfig, evaluate, make_model, train
@@ -51,6 +52,11 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
 def children(process: int) -> list[int]:
     table = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
     return [int(pid) for pid, parent in map(str.split, table.splitlines()) if int(parent) == process]
+
+
+def fork(work: Any, arguments: tuple[Any, ...], nprocs: int) -> None:
+    """As ``spawn``, without the seconds in which each process would import torch once more."""
+    start_processes(work, arguments, nprocs=nprocs, start_method="fork")
 
 
 #: So small a learning rate that roundings stay small for four epochs.
@@ -95,9 +101,16 @@ def test_what_two_processes_saved_one_can_read(two_processes: Path) -> None:
     assert not any(name.startswith("module.") for name in state["model"])
 
 
+def _train_in_a_team(rank: int, port: int, folder: str) -> None:
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": "2"}
+    os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
+    assert command.main([*TINY, "--epochs", "1", "--out", folder]) == 0
+
+
 def test_both_processes_test_the_network_that_is_saved(tmp_path: Path) -> None:
     """Each has batch statistics of its own while it trains; the test is of one network."""
-    finish(start("--epochs", "1", "--out", str(tmp_path)))
+    meeting = distributed.TCPStore("localhost", 0, is_master=True, wait_for_workers=False)  # as torchrun holds one
+    fork(_train_in_a_team, (meeting.port, str(tmp_path)), nprocs=2)
     data = digits()
     model = make_model(TrainConfig(model="cifar8", widths=(4, 8, 16)), data)
     model.load_state_dict(checkpoints.load(tmp_path / "checkpoint.pt")["model"])
@@ -125,7 +138,8 @@ def test_a_killed_process_costs_no_finished_epoch(two_processes: Path, tmp_path:
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-def test_gradients_of_a_split_batch_differ_only_through_batch_norm() -> None:
+def test_gradients_of_a_split_batch_differ_only_through_batch_norm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiments, "spawn", fork)
     difference = {row["norm"]: row["difference"] for row in split_batch()}
     assert difference["batch norm"] > 0.05
     # float64 rounding is 2e-16; sums over 20 layers leave some multiples of it
@@ -145,7 +159,7 @@ def _a_share_of_the_batch(rank: int, folder: str) -> None:
 def test_statistics_of_a_split_batch_are_those_of_the_whole(tmp_path: Path) -> None:
     batches = [5 + 2 * torch.randn(2, 3, 2, 2) for _ in range(3)]
     torch.save(batches, tmp_path / "batches.pt")
-    spawn(_a_share_of_the_batch, (str(tmp_path),), nprocs=2)
+    fork(_a_share_of_the_batch, (str(tmp_path),), nprocs=2)
     alone = nn.BatchNorm2d(3)
     for batch in batches:
         alone(batch)

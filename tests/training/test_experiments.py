@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,11 @@ def test_a_deep_plain_net_trains_worse_than_a_shallow_one_and_a_residual_net_doe
     assert abs(error["residual", 44] - error["residual", 20]) < 2
 
 
-def test_degradation_has_one_row_for_each_net_and_does_not_depend_on_the_workers() -> None:
+def test_degradation_has_one_row_for_each_net_and_does_not_depend_on_the_workers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     here = degradation((8, 14), (0, 1), setting=BRIEF, workers=1, progress=False)
+    monkeypatch.setattr(experiments, "get_context", lambda _: get_context("fork"))  # starts in no time
     there = degradation((8, 14), (0, 1), setting=BRIEF, workers=2, progress=False)
     assert [(row["net"], row["depth"], row["seed"]) for row in here] == [
         (net, depth, seed) for net in ("plain", "residual") for depth in (8, 14) for seed in (0, 1)
@@ -194,7 +198,7 @@ def test_removal_takes_out_every_block_that_keeps_its_shape() -> None:
 
 
 def test_a_trained_residual_net_survives_the_loss_of_a_block_better_than_a_plain_one() -> None:
-    table = removal(20, (0,), setting=replace(QUICK, epochs=3), workers=2, progress=False)
+    table = removal(20, (0,), setting=replace(QUICK, epochs=3), workers=1, progress=False)
     lost = {net: [row["test_error"] for row in table.where(net=net) if row["removed"]] for net in ("plain", "residual")}
     assert sum(lost["plain"]) / len(lost["plain"]) > sum(lost["residual"]) / len(lost["residual"]) + 10
 

@@ -21,6 +21,7 @@ STYLE = """
 :root { color-scheme: light dark; --good: #1a7f37; --bad: #b3541e }
 @media (prefers-color-scheme: dark) { :root { --good: #4ac26b; --bad: #f0883e } }
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 44rem; margin: 2rem auto; padding: 0 1rem }
+small { font-weight: normal; white-space: nowrap }
 h2 { margin-bottom: .2rem; font-size: 1.15rem } ul { margin: .2rem 0; padding-left: 1.2rem }
 .right { color: var(--good) } .differs, .shape, .missing { color: var(--bad) }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .4rem 0 }
@@ -33,7 +34,9 @@ def page(student: str, key: Key, grade: Grade, named: dict[str, list[str]]) -> s
     rows = []
     for number, question in enumerate(key.questions, 1):
         name, most = question["name"], sum(question["points"].values())
-        rows.append(f"<h2>{number}. {_inline(question['title'])}: {grade.points(name)} of {most}</h2><ul>")
+        rows.append(
+            f"<h2>{number}. {_inline(question['title'])} <small>{grade.points(name)} of {most}</small></h2><ul>"
+        )
         for part, found in grade.parts[name].items():
             what = PARTS.get(part, f"`{part}`")
             rows.append(f'<li>{_inline(what)}: <span class="{found.said}">{SAID[found.said]}</span></li>')

@@ -105,7 +105,7 @@ def grade(key: Key, handed: Submission, wall: walls.Wall, bounds: walls.Limits =
     """Run a submission behind the wall and compare what comes out."""
     result = key.blank()
     if handed.lab and handed.lab != key.lab:
-        result.remarks.append(f"This is the notebook of {handed.lab}, not of {key.lab}.")
+        result.remarks.append(f"This is the notebook of another lab, not of {key.lab}.")
     elif handed.mark and handed.mark != key.mark:
         result.remarks.append("This notebook was made for another class: its numbers are not those asked for here.")
     left = {question["name"]: question for question in key.questions}
@@ -122,7 +122,10 @@ def grade(key: Key, handed: Submission, wall: walls.Wall, bounds: walls.Limits =
             said = compare(key.expected[name][part], value)
             result.parts[name][part].right, result.parts[name][part].said = said == "right", said
         for where, text in heard.errors.items():
-            _say(result, where, text)
+            if where == "withheld":
+                result.remarks.append(f"Tried to import {text}, which is not there.")
+            else:
+                _say(result, where, text)
         if ended.how == "done":
             break
         if ended.how == "flood":

@@ -27,11 +27,15 @@ WITHHELD = ("resnet_edu", "torchvision", "timm", "fvcore", "torchview")
 
 
 class Withheld:
-    """Says at an import what is withheld and why."""
+    """Says at an import what is withheld and why, and tells the grader, for the feedback."""
+
+    def __init__(self, say) -> None:
+        self.say = say
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         """Part of Python's import: refuse these names, leave all others to the next finder."""
         if name.partition(".")[0] in WITHHELD:
+            self.say(wire.error("withheld", name.partition(".")[0]))
             raise ModuleNotFoundError(
                 f"{name} is not to be had while your work is graded: write it yourself", name=name
             )
@@ -57,7 +61,7 @@ def main(folder: Path, site: str) -> None:
             line = line[os.write(out, line) :]
 
     try:
-        job = prepared(folder, site)
+        job = prepared(folder, site, say)
     except BaseException as error:
         say(wire.error("start", told(error)))
         os._exit(1)
@@ -68,7 +72,7 @@ def main(folder: Path, site: str) -> None:
     os._exit(0)
 
 
-def prepared(folder: Path, site: str) -> dict:
+def prepared(folder: Path, site: str, say) -> dict:
     """Load torch and the job, then close the doors."""
     sys.path.append(site)
     import torch
@@ -77,7 +81,7 @@ def prepared(folder: Path, site: str) -> dict:
     torch.set_num_threads = torch.set_num_interop_threads = lambda *_: None  # a second thread is not to be had
     job = torch.load(folder / "job.pt", weights_only=True)
     sys.path[:] = [path for path in sys.path if path != str(HERE)]
-    sys.meta_path.insert(0, Withheld())
+    sys.meta_path.insert(0, Withheld(say))
     sys.stdout = sys.stderr = Nowhere()
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
     limits.bound(job["memory"], job["budget"], job["file"])

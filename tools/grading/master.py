@@ -58,7 +58,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Piece:
-    """A cell on the way to the notebook: its kind is "words", "question", "answer" or "code"."""
+    """A cell on the way to the notebook: its kind is "words", "question", "answer", "public" or "code"."""
 
     kind: str
     text: str
@@ -131,7 +131,7 @@ def read(path: Path, seed: str) -> Lab:
             continue
         source = _filled(cell.source, space, cell.line)
         if tag in ("public", "code"):
-            lab.pieces.append(Piece("code", source, cell.line))
+            lab.pieces.append(Piece(tag, source, cell.line))
             if tag == "code":
                 reference.append(source)
                 exec(compile(source, f"{path.name}:{cell.line}", "exec"), space)

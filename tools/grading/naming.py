@@ -47,7 +47,7 @@ def named(
         (place / "job.pt").chmod(0o644)
         (place / "package").mkdir()
         (place / "package" / "resnet_edu").symlink_to(HOUSE)  # the way to it where no wall hides the disk
-        ended = walls.run(wall, place, "namer.py", bounds, extra=((HOUSE, "/site/resnet_edu"),))
+        ended = walls.run(wall, place, "namer.py", bounds, extra=((HOUSE, "/house/resnet_edu"),))
     found = {}
     for question in asked:
         words = {mistake.name: mistake.message for mistake in mistakes_of(question["mistakes"])}

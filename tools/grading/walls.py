@@ -273,7 +273,7 @@ def run(wall: Wall, place: Path, script: str, bounds: Limits, extra: tuple[tuple
     )
     ended = Ended()
     try:
-        ended.how = _listen(process, ended.heard, bounds)
+        ended.how = _listen(process, ended.heard, bounds, watched=wall.kind != "container")
     finally:
         if wall.kind == "container":
             name = command[command.index("--name") + 1]
@@ -291,14 +291,15 @@ def run(wall: Wall, place: Path, script: str, bounds: Limits, extra: tuple[tuple
     return ended
 
 
-def _listen(process: subprocess.Popen[bytes], heard: wire.Heard, bounds: Limits) -> str:
+def _listen(process: subprocess.Popen[bytes], heard: wire.Heard, bounds: Limits, watched: bool) -> str:
     assert process.stdout is not None
     pipe, rest, total = process.stdout.fileno(), b"", 0
     deadline, asleep, before = time.monotonic() + bounds.clock, 0, -1.0
     while time.monotonic() < deadline:
         if not select.select([pipe], [], [], 1)[0]:
             # Silent for a second: it computes, or waits for a processor, or sleeps. Only the last is a fault.
-            state, computed = _doing(process.pid)
+            # A container's processes are not below ours, so there only the clock tells.
+            state, computed = _doing(process.pid) if watched else ("", 0.0)
             asleep = asleep + 1 if state == "S" and computed == before else 0
             before = computed
             if asleep >= bounds.asleep:

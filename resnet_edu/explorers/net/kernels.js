@@ -43,63 +43,99 @@ ResnetEdu.net.part("kernels", function (net) {
       return this.heap.subarray(address, address + length);
     }
 
-    /** y[o,q] = Σ w[o,c,t]·x[c,p] over channels and the pairs (p, t) of pixel q. Four images at a time, then the rest. */
+    /**
+     * y[o,q] = Σ w[o,c,t]·x[c,p] over channels and the pairs (p, t) of pixel q. Two output channels by four images
+     * are summed at a time, so that what is read is used more than once; then the rest, one by one.
+     */
     conv(y, x, w, table, pixels, inChannels, inPixels, channels, taps, N) {
-      const { heap, tables } = this;
-      const ends = tables[table];
-      const pairs = pixels + 1;
-      for (let o = 0; o < channels; o++) {
-        for (let q = 0; q < pixels; q++) {
-          const first = pairs + 2 * ends[q];
-          const last = pairs + 2 * ends[q + 1];
-          const to = y + (o * pixels + q) * N;
-          for (let n = 0; n < N; n += 4) {
-            let s0 = 0;
-            let s1 = 0;
-            let s2 = 0;
-            let s3 = 0;
-            for (let c = 0; c < inChannels; c++) {
-              const weights = w + (o * inChannels + c) * taps;
-              const from = x + c * inPixels * N + n;
-              for (let k = first; k < last; k += 2) {
-                const weight = heap[weights + ends[k + 1]];
-                const at = from + ends[k] * N;
-                s0 += weight * heap[at];
-                s1 += weight * heap[at + 1];
-                s2 += weight * heap[at + 2];
-                s3 += weight * heap[at + 3];
-              }
+      const even = N % 4 === 0 ? channels - (channels % 2) : 0;
+      const row = inChannels * taps;
+      for (let o = 0; o < even; o += 2) this.convTwo(y + o * pixels * N, x, w + o * row, this.tables[table], pixels, inChannels, inPixels, taps, N);
+      for (let o = even; o < channels; o++) this.convOne(y + o * pixels * N, x, w + o * row, this.tables[table], pixels, inChannels, inPixels, taps, N);
+    }
+
+    convTwo(y, x, w, table, pixels, inChannels, inPixels, taps, N) {
+      const { heap } = this;
+      const row = inChannels * taps;
+      for (let q = 0; q < pixels; q++) {
+        const first = pixels + 1 + 2 * table[q];
+        const last = pixels + 1 + 2 * table[q + 1];
+        for (let n = 0; n < N; n += 4) {
+          let a0 = 0, a1 = 0, a2 = 0, a3 = 0, b0 = 0, b1 = 0, b2 = 0, b3 = 0;
+          for (let c = 0; c < inChannels; c++) {
+            const weights = w + c * taps;
+            const from = x + c * inPixels * N + n;
+            for (let k = first; k < last; k += 2) {
+              const at = from + table[k] * N;
+              const tap = weights + table[k + 1];
+              const u = heap[tap], v = heap[tap + row];
+              const x0 = heap[at], x1 = heap[at + 1], x2 = heap[at + 2], x3 = heap[at + 3];
+              a0 += u * x0;
+              a1 += u * x1;
+              a2 += u * x2;
+              a3 += u * x3;
+              b0 += v * x0;
+              b1 += v * x1;
+              b2 += v * x2;
+              b3 += v * x3;
             }
-            heap[to + n] = s0;
-            if (n + 1 < N) heap[to + n + 1] = s1;
-            if (n + 2 < N) heap[to + n + 2] = s2;
-            if (n + 3 < N) heap[to + n + 3] = s3;
           }
+          const to = y + q * N + n;
+          heap[to] = a0;
+          heap[to + 1] = a1;
+          heap[to + 2] = a2;
+          heap[to + 3] = a3;
+          const other = to + pixels * N;
+          heap[other] = b0;
+          heap[other + 1] = b1;
+          heap[other + 2] = b2;
+          heap[other + 3] = b3;
         }
       }
     }
 
-    /** dw[o,c,t] = Σ x[c,p]·dy[o,q] over the images and the pairs (p, q) of tap t. */
+    convOne(y, x, w, table, pixels, inChannels, inPixels, taps, N) {
+      const { heap } = this;
+      for (let q = 0; q < pixels; q++) {
+        for (let n = 0; n < N; n++) {
+          let sum = 0;
+          for (let c = 0; c < inChannels; c++) {
+            for (let k = pixels + 1 + 2 * table[q]; k < pixels + 1 + 2 * table[q + 1]; k += 2) {
+              sum += heap[w + c * taps + table[k + 1]] * heap[x + (c * inPixels + table[k]) * N + n];
+            }
+          }
+          heap[y + q * N + n] = sum;
+        }
+      }
+    }
+
+    /** dw[o,c,t] = Σ x[c,p]·dy[o,q] over the images and the pairs (p, q) of tap t; two of each at a time, then the rest. */
     convWeights(dw, x, dy, table, pixels, inChannels, inPixels, channels, taps, N) {
       const { heap, tables } = this;
       const ends = tables[table];
       const pairs = taps + 1;
-      for (let o = 0; o < channels; o++) {
-        for (let c = 0; c < inChannels; c++) {
+      for (let o = 0; o < channels; o += 2) {
+        const nextO = o + 1 < channels ? pixels * N : 0; // the last one of an odd number is counted twice
+        for (let c = 0; c < inChannels; c += 2) {
+          const nextC = c + 1 < inChannels ? inPixels * N : 0;
           for (let t = 0; t < taps; t++) {
-            let even = 0;
-            let odd = 0;
+            let s00 = 0, s01 = 0, s10 = 0, s11 = 0;
             for (let k = pairs + 2 * ends[t]; k < pairs + 2 * ends[t + 1]; k += 2) {
               const a = x + (c * inPixels + ends[k]) * N;
               const b = dy + (o * pixels + ends[k + 1]) * N;
-              let n = 0;
-              for (; n + 1 < N; n += 2) {
-                even += heap[a + n] * heap[b + n];
-                odd += heap[a + n + 1] * heap[b + n + 1];
+              for (let n = 0; n < N; n++) {
+                const u0 = heap[a + n], u1 = heap[a + nextC + n], v0 = heap[b + n], v1 = heap[b + nextO + n];
+                s00 += u0 * v0;
+                s01 += u1 * v0;
+                s10 += u0 * v1;
+                s11 += u1 * v1;
               }
-              if (n < N) even += heap[a + n] * heap[b + n];
             }
-            heap[dw + (o * inChannels + c) * taps + t] = even + odd;
+            const to = dw + (o * inChannels + c) * taps + t;
+            heap[to] = s00;
+            if (nextC) heap[to + taps] = s01;
+            if (nextO) heap[to + inChannels * taps] = s10;
+            if (nextC && nextO) heap[to + (inChannels + 1) * taps] = s11;
           }
         }
       }

@@ -6,7 +6,12 @@ ResnetEdu.net.part("wasm", function (net) {
 
   class WasmKernels {
     static async load() {
-      const bytes = Uint8Array.from(atob(net.WASM), (letter) => letter.charCodeAt(0));
+      const packed = Uint8Array.from(atob(net.WASM), (letter) => letter.charCodeAt(0));
+      const opener = new DecompressionStream("deflate-raw");
+      const writer = opener.writable.getWriter();
+      writer.write(packed); // a blob's stream cannot be read in a worker of a page from a file, in WebKit
+      writer.close();
+      const bytes = await new Response(opener.readable).arrayBuffer();
       const memory = new WebAssembly.Memory({ initial: 2 });
       const { instance } = await WebAssembly.instantiate(bytes, { env: { memory } });
       return new WasmKernels(memory, instance.exports);
@@ -72,10 +77,13 @@ ResnetEdu.net.part("wasm", function (net) {
     try {
       return await WasmKernels.load();
     } catch (error) {
-      if (wanted === "wasm") throw error;
+      if (wanted === "wasm" || !net.JavaScriptKernels) throw error;
       return new net.JavaScriptKernels(Float32Array); // no SIMD, or a policy against WebAssembly
     }
   }
 
-  Object.assign(net, { WasmKernels, kernels });
+  /** Do the kernels run here? Where they do not, those in JavaScript must come. */
+  const fast = () => WasmKernels.load().then(() => true, () => false);
+
+  Object.assign(net, { WasmKernels, kernels, fast });
 });

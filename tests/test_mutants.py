@@ -1,0 +1,67 @@
+"""The tool that plants faults: each is what it says, stands where it says, and takes the place of what runs."""
+
+import ast
+import difflib
+from collections.abc import Iterator
+
+import floors
+import mutants
+import pytest
+
+from resnet_edu.counting import steps
+
+ROOM = "counting.steps"
+
+
+@pytest.fixture
+def planted() -> Iterator[None]:
+    """Whatever a test does to the room's functions is undone."""
+    yield
+    _swap(ast.parse(floors.rooms()[ROOM].read_text(encoding="utf-8")))
+
+
+def _swap(tree: ast.Module) -> None:
+    path = str(floors.rooms()[ROOM])
+    mutants.swap(compile(tree, path, "exec"), path, [steps.layer_of, steps.block_of])
+
+
+def test_each_fault_changes_one_place_of_the_room_and_can_be_compiled() -> None:
+    whole = ast.unparse(ast.parse(floors.rooms()[ROOM].read_text(encoding="utf-8"))).splitlines()
+    found = list(mutants.faults(ROOM))
+    assert len(found) > 20
+    for fault in found:
+        tree = mutants.planted(fault)
+        compile(tree, "room", "exec")
+        changed = [line for line in difflib.ndiff(whole, ast.unparse(tree).splitlines()) if line[0] in "+-"]
+        assert changed, fault
+        assert len(changed) <= 4, fault
+    assert {fault.function for fault in found} > {"", "counting/steps.py:layer_of", "counting/steps.py:Traced.__init__"}
+
+
+@pytest.mark.usefixtures("planted")
+def test_a_fault_takes_the_place_of_the_function_that_lives() -> None:
+    (fault,) = [one for one in mutants.faults(ROOM) if one.after == "first not in _STEM"]
+    assert fault.function == "counting/steps.py:layer_of"
+    _swap(mutants.planted(fault))
+    assert steps.layer_of("conv1") == "conv1"
+    assert steps.layer_of("layer1") == "stem"
+
+
+def test_a_fault_meets_the_tests_that_call_its_function_the_quickest_first() -> None:
+    (fault,) = [one for one in mutants.faults(ROOM) if one.after == "first not in _STEM"]
+    (outside,) = [one for one in mutants.faults(ROOM) if one.code == "learned: bool = False"]
+    calls = frozenset({fault.function})
+    others = frozenset({"counting/steps.py:block_of"})
+    known = {file: [] for file in mutants.files_of(ROOM)}
+    known["tests/counting/test_steps.py"] = [
+        mutants.Note("slow", 2.0, calls), mutants.Note("quick", 1.0, calls), mutants.Note("other", 0.5, others),
+        mutants.Note("elsewhere", 0.1, frozenset({"counting/graph.py:parts"})),
+    ]  # fmt: skip
+    assert [note.name for note in mutants.tests_of(fault, known)] == ["quick", "slow"]
+    # What runs while the room is imported, anybody who uses the room can notice.
+    assert [note.name for note in mutants.tests_of(outside, known)] == ["other", "quick", "slow"]
+
+
+def test_what_is_listed_as_equivalent_still_stands_in_the_code() -> None:
+    for room, code, before, after in mutants.equivalent():
+        assert (code, before, after) in {(one.code, one.before, one.after) for one in mutants.faults(room)}, code
