@@ -9,6 +9,7 @@ Why not PurgeCSS: it needs node to build the book, and keeps or drops whole word
 
 import hashlib
 import io
+import logging
 import os
 import re
 import unicodedata
@@ -391,6 +392,7 @@ ITALICS = _italics()
 
 def only(font: Path, signs: set[str], small: list[set[str]]) -> bytes:
     """The font with these signs, what they grow into (larger brackets, longer bars), and the forms of small ones."""
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table
     options = subset.Options()
     options.flavor = "woff2"
     options.desubroutinize = True
