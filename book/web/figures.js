@@ -51,7 +51,9 @@
       !picture.parentElement?.closest("svg") && picture.getBoundingClientRect().width > 100);
   }
 
-  const cells = [...document.querySelectorAll("article div.cell")].filter((cell) => cell.querySelector(".cell_output svg.re-picture"));
+  // A table of many small pictures is no figure.
+  const cells = [...document.querySelectorAll("article div.cell")].filter((cell) =>
+    cell.querySelector(".cell_output svg.re-picture") && !cell.querySelector("class-board"));
   cells.forEach((cell, at) => {
     const button = document.createElement("button");
     button.type = "button";
