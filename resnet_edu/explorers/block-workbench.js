@@ -34,9 +34,9 @@
 .path { border: 1px solid var(--rule); border-radius: 10px; padding: .6rem .8rem .8rem; min-width: 0; }
 .path legend { margin: 0; padding: 0 .3rem; }
 .pieces { list-style: none; margin: 0 0 .5rem; padding: 0; display: grid; gap: .35rem; }
-.pieces li { display: flex; align-items: center; gap: .35rem; border: 1px solid var(--edge); border-radius: 8px; padding: .15rem .15rem .15rem .7rem; min-height: 40px; }
+.pieces li { display: flex; align-items: center; gap: .35rem; border: 1px solid var(--edge); border-radius: 8px; padding: 0 0 0 .7rem; min-height: 44px; }
 .pieces li span { flex: 1; }
-.pieces button { width: 40px; height: 38px; border: 0; background: none; border-radius: 7px; cursor: pointer; font-size: 16px; }
+.pieces button { width: 44px; height: 44px; border: 0; background: none; border-radius: 7px; cursor: pointer; font-size: 16px; }
 .pieces button:hover:not(:disabled) { background: var(--soft); }
 .pieces button:disabled { color: var(--rule); cursor: default; }
 .pieces input { width: 4.2rem; height: 34px; }
@@ -44,9 +44,9 @@
 .drawing svg { height: auto; }
 .tray { grid-column: 1 / -1; display: flex; flex-wrap: wrap; gap: .4rem; align-items: center; border: 1px dashed var(--rule); border-radius: 10px; padding: .6rem .8rem; }
 .tray p { flex: 1 1 100%; margin: 0; font-size: 13.5px; color: var(--muted); }
-.piece { border: 1px solid var(--edge); border-radius: 8px; padding: 0 .7rem; min-height: 40px; display: inline-flex; align-items: center; background: var(--page); cursor: grab; user-select: none; -webkit-user-select: none; touch-action: none; }
+.piece { border: 1px solid var(--edge); border-radius: 8px; padding: 0 .7rem; min-height: 44px; display: inline-flex; align-items: center; background: var(--page); cursor: grab; user-select: none; -webkit-user-select: none; touch-action: none; }
 .piece.conv { background: var(--re-layer2, #62b89c); color: var(--re-layer2-ink, #14161a); border-color: transparent; }
-.pieces .grip { flex: none; width: 34px; height: 40px; margin-inline: -.5rem 0; cursor: grab; touch-action: none; display: grid; place-items: center; color: var(--muted); }
+.pieces .grip { flex: none; width: 34px; height: 44px; margin-inline: -.5rem 0; cursor: grab; touch-action: none; display: grid; place-items: center; color: var(--muted); }
 .pieces li { user-select: none; -webkit-user-select: none; }
 @media (hover: hover) { .pieces li { cursor: grab; } }
 .bench.dragging { cursor: grabbing; }

@@ -33,7 +33,7 @@ canvas { image-rendering: pixelated; }
 .block figure { margin: 0 0 .35rem; display: grid; grid-template-columns: 4.6rem minmax(0, 1fr); gap: .6rem; align-items: center; }
 .block figure canvas { width: 100%; height: auto; border: 1px solid var(--rule); border-radius: 4px; }
 .block .row { gap: .5rem .8rem; margin-top: .5rem; }
-.block .segments span { min-width: 30px; padding: 0 .4rem; }
+.block .segments span { padding: 0 .4rem; }
 .block .result { font-size: 13.5px; margin: .5rem 0 0; min-height: 1.5em; }
 .result.changed { font-weight: 650; }
 .own[hidden] { display: none; }
