@@ -167,7 +167,7 @@
   --muted: color-mix(in srgb, var(--ink) 70%, var(--page));
   --rule: color-mix(in srgb, var(--ink) 16%, var(--page));
   --edge: color-mix(in srgb, var(--ink) 52%, var(--page));
-  --soft: color-mix(in srgb, var(--ink) 4.5%, var(--page));
+  --soft: var(--book-soft, color-mix(in srgb, var(--ink) 4.5%, var(--page)));
   --accent: var(--book-accent, var(--re-identity-line, #2488cf));
   --wrong: color-mix(in srgb, var(--re-error, #e8437f) 62%, var(--ink));
   --wrong-soft: color-mix(in srgb, var(--re-error, #e8437f) 12%, var(--page));
