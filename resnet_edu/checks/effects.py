@@ -29,6 +29,11 @@ Told = tuple[str | None, str]
 SECONDS = 2.0
 
 
+def _nothing_to_compare(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcome:
+    """What a call leaves behind where its random numbers are measured instead: nothing, and it is not called."""
+    return {}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Effect(Contract):
     """A contract of a function that is judged by what it leaves behind."""
@@ -36,7 +41,7 @@ class Effect(Contract):
     #: Each makes the arguments anew; its name says when a difference shows.
     scenes: Mapping[str, Callable[[], tuple[Any, ...]]]
     #: Calls a function on a scene's arguments and collects what it left behind.
-    outcome: Callable[[Callable[..., Any], tuple[Any, ...]], Outcome] = lambda function, arguments: {}
+    outcome: Callable[[Callable[..., Any], tuple[Any, ...]], Outcome] = _nothing_to_compare
     #: What to look at where no known mistake explains the difference.
     advice: str = ""
     #: The mistakes that are seen directly and need no comparison.

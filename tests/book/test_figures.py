@@ -14,6 +14,7 @@ def test_a_downloaded_figure_needs_nothing_of_the_page(chromium, tmp_path, mode)
     context = chromium.new_context(viewport={"width": 1440, "height": 900}, color_scheme=mode, reduced_motion="reduce")
     page = context.new_page()
     page.goto(f"{HTML.as_uri()}/book/05_shortcuts.html", wait_until="load")
+    page.locator("shortcut-explorer").first.scroll_into_view_if_needed()  # it starts when the reader comes near
     page.locator("shortcut-explorer").first.get_by_text("Option B", exact=False).first.click()
     buttons = page.locator(".figure-save").all()
     assert len(buttons) == page.locator("article div.cell:has(.cell_output svg.re-picture)").count() > 2

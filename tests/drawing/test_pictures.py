@@ -83,7 +83,7 @@ def test_every_network_fits_a_phone(name, level):
     for picture in (volumes.draw(name, image, level=level), diagrams.network(name, level=level, image=image)):
         shown = picture.narrow or picture.svg
         assert 0.85 * size_of(shown)[0] <= PHONE
-        assert size_of(picture.svg)[0] <= 760
+        assert size_of(picture.svg)[0] <= 52 * 16, "no wider than code and cards"
 
 
 def test_the_journey_tells_every_size():
