@@ -51,9 +51,9 @@ def panels(rows: int = 1, columns: int = 1, *, width: float = 0, height: float =
         "font.size": 13, "axes.titlesize": 13, "axes.labelsize": 13, "xtick.labelsize": 13, "ytick.labelsize": 13,
         "axes.spines.top": False, "axes.spines.right": False, "axes.facecolor": "none", "axes.xmargin": 0.02,
         "axes.grid": True, "axes.grid.axis": "y", "axes.axisbelow": True, "axes.linewidth": 1, "axes.edgecolor": _RULE,
-        "grid.color": _RULE, "grid.alpha": 0.3, "grid.linewidth": 1, "legend.frameon": False,
+        "grid.color": _RULE, "grid.alpha": 0.3, "grid.linewidth": 1,
         "text.color": _INK, "axes.labelcolor": _INK, "axes.titlecolor": _INK, "xtick.color": _INK, "ytick.color": _INK,
-        "axes.unicode_minus": True, "axes.prop_cycle": cycler(color=COLORS),
+        "axes.prop_cycle": cycler(color=COLORS),
     }  # fmt: skip
     size = ((width or (680 if columns > 1 else 480)) / _PIXELS, (height or 280) / _PIXELS)
     with mpl.rc_context(plain):

@@ -307,6 +307,7 @@ def built(tmp_path_factory):
     done = trial.build()
     assert done.returncode == 0, done.stdout + done.stderr
     assert str(trial.folder / "_build/html/index.html") in done.stdout
+    trial.said = done.stdout
     return trial
 
 
@@ -386,6 +387,8 @@ def test_a_forks_pages_carry_the_forks_address_without_an_edit(trial, monkeypatc
 
 
 def test_cells_run_once_ahead_of_their_page(built):
+    ran, read = (built.said.index(words) for words in ("01_trial.md: Executed notebook", "reading sources"))
+    assert ran < read
     assert (built.folder / "book/runs.txt").read_text(encoding="utf-8") == "once\n"
 
 

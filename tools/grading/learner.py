@@ -15,6 +15,7 @@ import re
 import signal
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 
 import limits
@@ -49,8 +50,8 @@ class Nowhere(io.TextIOBase):
         return len(text)
 
 
-def main(folder: Path, site: str) -> None:
-    """Do the job, then end without running anything that the learner has left behind."""
+def only_way_out() -> Callable[[bytes], None]:
+    """Send whatever is printed nowhere, and give the one function that still reaches the grader."""
     out = os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
@@ -60,6 +61,12 @@ def main(folder: Path, site: str) -> None:
         while line:
             line = line[os.write(out, line) :]
 
+    return say
+
+
+def main(folder: Path, site: str) -> None:
+    """Do the job, then end without running anything that the learner has left behind."""
+    say = only_way_out()
     try:
         job = prepared(folder, site, say)
     except BaseException as error:

@@ -18,15 +18,7 @@ import wire
 
 def main(folder: Path, site: str) -> None:
     """Define what the learner has written, then judge each class that gave wrong numbers."""
-    out = os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):
-        os.dup2(nothing, number)
-
-    def say(line: bytes) -> None:
-        while line:
-            line = line[os.write(out, line) :]
-
+    say = learner.only_way_out()
     try:
         sys.path += [site, "/house", str(folder / "package")]
         import torch
