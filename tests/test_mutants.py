@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import floors
 import mutants
 import pytest
+import test_doctests
 
 from resnet_edu.counting import steps
 
@@ -65,3 +66,13 @@ def test_a_fault_meets_the_tests_that_call_its_function_the_quickest_first() -> 
 def test_what_is_listed_as_equivalent_still_stands_in_the_code() -> None:
     for room, code, before, after in mutants.equivalent():
         assert (code, before, after) in {(one.code, one.before, one.after) for one in mutants.faults(room)}, code
+
+
+def test_the_tests_that_are_asked_about_a_room_are_there() -> None:
+    for room in floors.rooms():
+        if floors.floor_of(room) in mutants.CHECKED:
+            *files, examples = mutants.files_of(room)
+            assert files
+            assert all((mutants.ROOT / file).exists() for file in files)
+            name = examples.partition("[resnet_edu.")[2].rstrip("]")
+            assert f"resnet_edu.{room}" in test_doctests.MODULES if name else room.endswith("__main__")
