@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
+from resnet_edu.counting import fields
 from resnet_edu.counting.trace import trace
 
 
@@ -126,3 +127,51 @@ def test_windows_of_tokens_see_their_window_and_all_tokens_the_image():
 
 def test_what_nobody_knows_sees_everything():
     assert trace(Chain(ahead(lambda x: torch.fft.rfft2(x).abs())), (1, 16, 12))[-1].receptive_field == 16
+
+
+def test_a_product_of_two_maps_sees_what_either_of_them_sees():
+    def attend(x: torch.Tensor) -> torch.Tensor:  # as between the columns of one map and the rows of another
+        return x[0, 0] @ F.max_pool2d(x, 3, 1, 1)[0, 0]
+
+    # A row of 16 pixels on the left; on the right a column of 14, and a window that reaches 3 × 3 around each.
+    assert trace(Chain(ahead(attend)), (1, 14, 14))[-1].receptive_field == 14 + 2
+
+
+# Views themselves: what each dimension is made of.
+
+IMAGE = fields.image_view((1, 3, 8, 6))
+TOKENS = fields.reshaped(IMAGE, (1, 3, 48))
+
+
+def test_a_product_has_the_rows_of_the_left_and_the_columns_of_the_right():
+    turned = fields.restrided(IMAGE, (1, 3, 6, 8), (144, 48, 1, 6), (144, 48, 6, 1))
+    product = fields.product(IMAGE, turned, (1, 3, 8, 8))
+    assert product.dims[-2:] == (IMAGE.dims[2], IMAGE.dims[2])
+    assert product.field == (1, 6)
+
+
+def test_what_is_computed_from_one_tensor_has_its_new_size():
+    assert fields.together([IMAGE], (1, 3, 8, 6)) is IMAGE
+    padded = fields.together([IMAGE], (1, 3, 10, 6))
+    assert [factor.size for (factor,) in padded.dims] == [1, 3, 10, 6]
+    assert padded.dims[2][0].span == (9, 0)
+    few = fields.together([TOKENS], (1, 3, 40))
+    assert (few.dims[2][0].size, few.dims[2][0].jump, few.dims[2][0].span) == (40, (0, 0), (7, 5))
+
+
+def test_more_cells_than_there_are_may_see_everything():
+    assert fields.reshaped(IMAGE, (1, 3, 96)) == fields.unknown([IMAGE], (1, 3, 96))
+    assert fields.reshaped(IMAGE, (1, 3, 5, 9)) == fields.unknown([IMAGE], (1, 3, 5, 9))
+
+
+def test_another_look_at_memory_stays_inside_of_a_dimension():
+    old = (48, 48, 6, 1)
+    view = fields.image_view((1, 1, 8, 6))
+    assert fields.restrided(view, (1, 1, 4, 6), (48, 48, 12, 1), old).dims[2] == (fields.Factor(4, (2, 0), (6, 0)),)
+    beyond = fields.restrided(view, (1, 1, 5, 6), (48, 48, 12, 1), old)  # the fifth row is behind the last
+    assert beyond.dims[2] == (fields.Factor(5, (0, 0), (0, 0)),)
+
+
+def test_every_second_token_lies_anywhere_among_the_tokens():
+    some = fields.restrided(TOKENS, (1, 3, 24), (144, 48, 2), (144, 48, 1))
+    assert some.dims[2] == (fields.Factor(24, (0, 0), (7, 5)),)

@@ -175,7 +175,7 @@ def test_every_kind_has_its_line_in_the_picture(drawn):
 # Forks of every kind, one at a time.
 
 
-def one(forward: Any, **parts: nn.Module) -> list[str]:
+def net(forward: Any, **parts: nn.Module) -> nn.Module:
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -185,7 +185,11 @@ def one(forward: Any, **parts: nn.Module) -> list[str]:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return forward(self, x)
 
-    return [shortcut.kind for shortcut in graph.shortcuts(trace(Net(), (4, 8, 8)))]
+    return Net()
+
+
+def one(forward: Any, image: tuple[int, ...] = (4, 8, 8), **parts: nn.Module) -> list[str]:
+    return [shortcut.kind for shortcut in graph.shortcuts(trace(net(forward, **parts), image))]
 
 
 def conv(kernel: int = 3) -> nn.Conv2d:
@@ -227,6 +231,25 @@ def conv(kernel: int = 3) -> nn.Conv2d:
 )
 def test_the_kind_of_an_addition(forward, kinds):
     assert one(forward, a=conv(), b=conv(), c=conv(1), n=nn.BatchNorm2d(4)) == kinds
+
+
+def test_the_smallest_layer_is_a_layer():
+    """One multiply-add: two branches of such layers are no shortcut, beside a layer it is one that learns."""
+    tiny = {"a": nn.Conv2d(1, 1, 1), "b": nn.Conv2d(1, 1, 1)}
+    assert one(lambda s, x: s.a(x) + s.b(x), (1, 1, 1), **tiny) == []
+    assert one(lambda s, x: s.a(x) + x, (1, 1, 1), **tiny) == ["identity"]
+
+
+def test_layers_beside_each_other_are_no_chain_and_a_shortcut_is_not_beside():
+    for forward, is_branched in (
+        (lambda s, x: x + s.a(x) + s.b(x), True),
+        (lambda s, x: x + s.a(x) * torch.sigmoid(s.b(x.mean((2, 3), keepdim=True))), True),
+        (lambda s, x: s.b(s.a(x)) + s.c(x), False),
+        (lambda s, x: x + torch.cat([torch.relu(y := s.a(x)), -y], 1)[:, :4], False),  # without a layer on either
+    ):
+        steps = trace(nn.Sequential(net(forward, a=conv(), b=conv(), c=conv(1))), (4, 8, 8))
+        (block,) = [block for part in graph.parts(steps) for block in part.blocks]
+        assert graph.is_branched(steps, block) == is_branched
 
 
 def test_a_learned_position_comes_from_no_fork():
