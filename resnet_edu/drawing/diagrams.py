@@ -542,7 +542,7 @@ def _weights(step: Step) -> str:
     if not step.output or not graph.is_layer(step):
         return step.operation
     # A linear layer has its features last, whatever tokens lie before them.
-    return f"{step.operation}, {step.output[-1 if step.operation == 'linear' else 0]}"
+    return f"{step.operation}, {step.output[-1 if step.operation == 'linear' else 0]:,}"
 
 
 def _counted(count: int, noun: str) -> str:
