@@ -192,8 +192,6 @@ class Contract:
     variants: tuple[Edits, ...] = ({},)
     #: A call that should raise ValueError; one that does not is worth a word, and no mistake.
     refused: Case | None = None
-    #: The mistake that an error gives away, by the beginning of Python's words.
-    errors: Mapping[str, str] = field(default_factory=dict)
     #: What the reference may speak of beside torch, nn and F.
     names: Mapping[str, Any] = field(default_factory=dict)
 
