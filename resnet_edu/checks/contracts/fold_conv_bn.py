@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from resnet_edu.checks import compare
 from resnet_edu.checks.effects import Effect, Outcome, Told, Trials, randomized, same
 from resnet_edu.checks.learner import LearnerError
-from resnet_edu.checks.source import known
 
 REFERENCE = """
 @torch.no_grad()
@@ -119,16 +118,11 @@ CONTRACT = Effect(
     (),
     REFERENCE,
     (
-        known(
-            """
+        """
+for name plain: stride (1, 1) | padding (0, 0) | dilation (1, 1)
 $name-lost: end: folded.$name = $plain; {}
     The new convolution has lost the $name of the old one. Hand it over, `conv.$name`, or start from a copy,
     `copy.deepcopy(conv)`.
-""",
-            name=("stride", "padding", "dilation"),
-            plain=((1, 1), (0, 0), (1, 1)),
-        ),
-        """
 eps-forgotten: spread:  + bn.eps →
     The `eps` is forgotten: the batch norm divides by √(σ² + ε), so that it never divides by 0.
 eps-outside-root: spread: torch.sqrt(var + bn.eps) → torch.sqrt(var) + bn.eps

@@ -97,7 +97,7 @@ batch-norm-momentum: $label: ) → , momentum=THEIRS)
     The batch norm's `momentum` is not PyTorch's 0.1. PyTorch weighs the new batch with it, other libraries the
     old average: their 0.9 is our 0.1. Leave the default.
 """,
-        label=[label],
+        label=label,
     )
 
 
