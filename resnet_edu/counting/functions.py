@@ -419,7 +419,7 @@ def _shuffle_view(call: Call, view: View, shape: Shape) -> View:
 
 
 def _padded_view(call: Call, view: View, shape: Shape) -> View:
-    return fields.resized(view, shape) if len(shape) == len(view.dims) else fields.unknown(call.views, shape)
+    return fields.resized(view, shape)
 
 
 def _assigned_view(call: Call, view: View, shape: Shape) -> View:

@@ -64,6 +64,9 @@ STEPS = [
     ahead(lambda x: x.flatten(2).transpose(1, 2).transpose(1, 2).view(x.shape)),
     ahead(lambda x: F.pixel_unshuffle(x, 2).mean(1, keepdim=True)),
     ahead(lambda x: x + 0.5 * x),
+    lambda s, x: F.conv_transpose2d(x, s.w["k3"], None, 1, 2, 0, 1, 2),
+    ahead(lambda x: F.avg_pool2d(x, [2], stride=3)),
+    ahead(lambda x: F.avg_pool2d(x, 2, (2, 1))),
 ]
 
 
@@ -130,11 +133,32 @@ def test_what_nobody_knows_sees_everything():
 
 
 def test_a_product_of_two_maps_sees_what_either_of_them_sees():
-    def attend(x: torch.Tensor) -> torch.Tensor:  # as between the columns of one map and the rows of another
-        return x[0, 0] @ F.max_pool2d(x, 3, 1, 1)[0, 0]
+    def attend(x: torch.Tensor) -> torch.Tensor:  # the rows of one map with the columns of another
+        return x[0, 0] @ F.max_pool2d(x, 3, 1, 1)[0, 0, :6]
 
-    # A row of 16 pixels on the left; on the right a column of 14, and a window that reaches 3 × 3 around each.
-    assert trace(Chain(ahead(attend)), (1, 14, 14))[-1].receptive_field == 14 + 2
+    # A row of 6 pixels on the left; on the right a column of 6, with windows that reach over 3 × 3.
+    assert trace(Chain(ahead(attend)), (1, 20, 6))[-1].receptive_field == 6 + 2
+
+
+def test_what_is_written_into_a_part_is_seen_by_all_that_reads_the_whole():
+    def into_the_map(s: Chain, x: torch.Tensor) -> torch.Tensor:
+        y = 2 * x
+        y.narrow(2, 0, 9).copy_(convolution(5)(s, x)[:, :, :9])
+        return convolution(3)(s, y)
+
+    def into_nothing(s: Chain, x: torch.Tensor) -> torch.Tensor:
+        y = torch.zeros(1, 1, x.shape[2] + 2, x.shape[3] + 2, dtype=x.dtype)
+        y.narrow(2, 1, x.shape[2]).narrow(3, 1, x.shape[3]).copy_(x)
+        return convolution(3)(s, y)
+
+    def a_row(s: Chain, x: torch.Tensor) -> torch.Tensor:
+        y = torch.zeros_like(x)
+        y[0] = x[0]  # of fewer dimensions, so nobody knows where it lies
+        return y
+
+    assert trace(Chain(into_the_map), (1, 18, 18))[-1].receptive_field == 5 + 2
+    assert trace(Chain(into_nothing), (1, 18, 18))[-1].receptive_field == 3
+    assert trace(Chain(a_row), (1, 18, 12))[-1].receptive_field == 18
 
 
 # Views themselves: what each dimension is made of.
