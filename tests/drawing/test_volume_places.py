@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from resnet_edu.counting import arithmetic
-from resnet_edu.drawing import palette, volumes
+from resnet_edu.drawing import diagrams, palette, tables, volumes
 from resnet_edu.drawing.pictures import PHONE, size_of
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -364,3 +364,19 @@ def test_a_filter_lies_on_the_pixels_of_the_number_that_it_makes(side: int, kern
         down = min(place * pixel, made.height - number.height)
         back = min(place * pixel, (made.right - number.right) / 0.42)
         assert (number.x, number.y) == (near(channel.x + back * 0.42), near(made.y + down - back * 0.26))
+
+
+def test_without_a_word_an_image_is_imagenets_and_a_picture_shows_layers() -> None:
+    image = (3, 224, 224)
+    assert volumes.draw().svg == volumes.draw("resnet34", image, "layer").svg
+    assert volumes.compare().svg == volumes.compare(["resnet18", "resnet50"], image, "layer").svg
+    assert diagrams.stem().dot == diagrams.stem("imagenet", image).dot
+    assert diagrams.layer().dot == diagrams.layer("resnet34", 1, image).dot
+    assert diagrams.network().dot == diagrams.network("resnet34", "block", image).dot
+    assert diagrams.block().dot == diagrams.block("basic", 64, 64, 1, "B", 56, "3x3").dot
+    assert str(tables.table()) == str(tables.table("resnet18", image, "operation"))
+    assert str(tables.paper()) == str(
+        tables.paper(("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"), image)
+    )
+    names = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+    assert str(tables.compare()) == str(tables.compare(names, image))
