@@ -26,7 +26,6 @@ _DROPOUTS = {"dropout", "dropout1d", "dropout2d", "feature_dropout", "alpha_drop
 #: A share of F(x) and one of the shortcut that are both this near to 1 are the plain sum.
 _NEAR = 1e-6
 _KINDS = {"conv": "convolution", "bn": "batch norm", "linear": "linear layer"}
-_MADE_BY = {"conv2d", "batch_norm", "linear", "max_pool2d", "relu"}
 
 _lstsq, _stack = torch.linalg.lstsq, torch.stack
 
