@@ -367,13 +367,14 @@
     /** What is odd and yet allowed. */
     oddities() {
       const { branch, shortcut, after } = this.program;
+      const blocks = (this.state.depth - 2) / 2;
       const names = (path) => (path ?? []).map(nameOf);
       const all = [...names(branch), ...names(shortcut), ...names(after)];
       const found = [];
       if (!all.includes("relu")) found.push("There is no ReLU in the block: with the stem’s alone, the network is almost linear.");
       if (!all.includes("bn")) found.push("There is no batch norm: nothing holds the scale of the maps. Will the loss stay a number?");
       if (shortcut && names(after).includes("bn")) found.push("The norm after the addition rescales the shortcut in every block.");
-      if (names(shortcut).some((name) => ["scale", "dropout", "gain"].includes(name))) found.push("What is done to the shortcut is done once for every block: after 27 blocks, 27 times over.");
+      if (names(shortcut).some((name) => ["scale", "dropout", "gain"].includes(name))) found.push(`What is done to the shortcut is done once for every block: after ${blocks} blocks, ${blocks} times over.`);
       if (shortcut && names(shortcut).some((name) => name.startsWith("conv"))) found.push("A convolution on every shortcut is option C, and no longer an identity.");
       if (!names(branch).some((name) => name.startsWith("conv"))) found.push("There is no convolution on the branch.");
       return found;
@@ -463,7 +464,7 @@
     beside(paper, learned) {
       const same = "The paper’s number is the test error of 110 layers on CIFAR-10 after 164 epochs; this is the training error on small digits after eight, so only the direction compares.";
       const good = paper !== "fail" && Number(paper) < 7.5;
-      const said = paper === "fail" ? "The paper reports that it failed, with more than 20 % error" : `The paper reports ${paper} %, against 6.61 % of the original`;
+      const said = paper === "fail" ? "The paper reports that it failed, with more than 20 % error" : `The paper reports ${paper}\u00a0%, against 6.61\u00a0% of the original`;
       return `${said}. ${good === learned ? "Both point the same way." : "Here the two differ."} ${same}`;
     }
 
