@@ -1,4 +1,4 @@
-"""Typical mistakes of students: a change of a line or two in a right answer. What do checks and grading make of them?"""
+"""Typical mistakes of students: a change of a line or two in a right answer. What do checks and grading make of it?"""
 
 import re
 from collections.abc import Callable, Iterator
