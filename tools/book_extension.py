@@ -461,7 +461,12 @@ def page(app: Sphinx, name: str, template: str, context: dict, doctree: nodes.do
     from resnet_edu import explorers
 
     parts = {"review.js": 'class="progress-list"', "figures.js": 'class="re-picture"'}
-    for script in ("outline.js", "progress.js", *(script for script, mark in parts.items() if mark in body)):
+    for script in (
+        "menus.js",
+        "outline.js",
+        "progress.js",
+        *(script for script, mark in parts.items() if mark in body),
+    ):
         app.add_js_file(script, loading_method="defer")
     found = [tag for tag in explorers.SCRIPTS if f"<{tag}" in body]
     # Questions cover their answers before anybody reads them. Figures wait for the reader.

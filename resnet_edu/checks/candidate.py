@@ -5,7 +5,6 @@ layer of the learner's, of the same kind and shape: one that was given the same 
 is left in the order of use. So the order in which a learner's code runs does not matter.
 """
 
-import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from resnet_edu.checks import compare
 from resnet_edu.checks.learner import Loose, Seen, gradients
 from resnet_edu.checks.source import FILE, THEIRS
 from resnet_edu.checks.watch import Failed, Unit, kind_of, settings_of, tensors_in, window_of
+from resnet_edu.checks.words import letters
 
 _enable_grad, _no_grad = torch.enable_grad, torch.no_grad
 _conv, _linear, _norm, _relu = torch.conv2d, F.linear, F.batch_norm, torch.relu
@@ -470,7 +470,7 @@ def _fails_alike(run: Run, seen: Seen) -> bool:
     theirs = seen.trouble.failed if seen.trouble is not None and seen.trouble.doing == "forward" else None
     if mine is None or theirs is None or mine.kind != theirs.kind or mine.again != theirs.again:
         return False
-    if seen.trouble is None or _letters(run.error) != _letters(seen.trouble.error):
+    if seen.trouble is None or letters(run.error) != letters(seen.trouble.error):
         return False
     if mine.window != theirs.window:
         return False
@@ -486,11 +486,6 @@ def _fails_alike(run: Run, seen: Seen) -> bool:
             return False
         left = [t for t in left if t is not other]
     return not left
-
-
-def _letters(error: BaseException | None) -> str:
-    """What an error says, without its numbers."""
-    return re.sub(r"[^a-z]+", " ", str(error).lower())
 
 
 def memories(seen: Seen, room: list[int]) -> list[Memory | None]:

@@ -88,9 +88,9 @@ def mistakes_table(*only: str) -> MistakesTable:
     Known mistakes, made and checked
     contract     │ mistakes │ diagnosed
     ─────────────┼──────────┼──────────
-    fold_conv_bn │       30 │        30
+    fold_conv_bn │       31 │        31
     ─────────────┼──────────┼──────────
-    all          │       30 │        30
+    all          │       31 │        31
     """
     chosen = only or tuple(CONTRACTS)
     first: dict[tuple[str, str], Known] = {}

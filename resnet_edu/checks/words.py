@@ -1,6 +1,7 @@
 """The sentences that checks share: what was handed over, where in the learner's code, what differs in a call."""
 
 import linecache
+import re
 import sysconfig
 import traceback
 from collections.abc import Iterable
@@ -110,6 +111,11 @@ def not_a_tensor(result: Any, call: str) -> tuple[str, ...]:
 def _a(thing: Any) -> str:
     name = type(thing).__name__
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def letters(error: BaseException | None) -> str:
+    """What an error says, without its numbers."""
+    return re.sub(r"[^a-z]+", " ", str(error).lower())
 
 
 def at(place: Place | None) -> str:

@@ -178,6 +178,7 @@ def _stack(figure: "Figure") -> None:
 
 def _svg(figure: "Figure") -> str:
     import matplotlib as mpl
+    from matplotlib.ticker import ScalarFormatter as Scalar
 
     buffer = io.StringIO()
     for axes in figure.axes:
@@ -187,6 +188,8 @@ def _svg(figure: "Figure") -> str:
         for axis in (axes.xaxis, axes.yaxis):
             if axis.get_scale() == "log":
                 axis.set_major_formatter(lambda value, _: _power(value))
+            elif max(map(abs, axis.get_view_interval())) >= 1000 and isinstance(axis.get_major_formatter(), Scalar):
+                axis.set_major_formatter(lambda value, _: f"{value:,g}")
     # Text stays text, so that the page's own font sets it, and paths keep one decimal.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "book"}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
@@ -209,13 +212,13 @@ def _rounded(number: re.Match[str]) -> str:
 
 def _power(value: float) -> str:
     """
-    >>> _power(0.001), _power(20.0), _power(1.04), _power(0.0)
-    ('10⁻³', '20', '1.04', '0')
+    >>> _power(0.001), _power(2000.0), _power(1.04), _power(0.0)
+    ('10⁻³', '2,000', '1.04', '0')
     """
     text = f"{value:.0e}"
     if value > 0 and text.startswith("1e") and abs(float(text) / value - 1) < 1e-9:
         return "10" + str(int(text[2:])).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{value:g}"
+    return f"{value:,g}"
 
 
 def _colored(svg: str) -> str:

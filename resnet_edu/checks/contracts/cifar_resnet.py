@@ -109,14 +109,11 @@ or: sizes: {}; self.proj = nn.Conv2d(in_channels, out_channels, 1, stride) | ski
 wrong-number-of-blocks: count: {}; n = 2 * n
     Each layer has twice as many blocks as it should. The depth counts convolutions: a block has two, there are
     three layers, so n = (depth − 2) / 6.
-wrong-number-of-blocks: count: {}; n = n + 1
-    Each layer has one block too many. With 6n + 2 layers, n = (depth − 2) / 6: 20 gives 3.
-wrong-number-of-blocks: count: {}; n = max(1, n - 1)
-    Each layer has one block too few. With 6n + 2 layers, n = (depth − 2) / 6: 20 gives 3.
+for count told: n+1 one block too many | max(1,n-1) one block too few | depth `depth` blocks
+wrong-number-of-blocks: count: {}; n = $count
+    Each layer has $told. With 6n + 2 layers, n = (depth − 2) / 6: 20 gives 3.
 wrong-number-of-blocks: count: {}; n = 3 * n
     Each layer has three times the blocks it should. The depth is shared by three layers: n = (depth − 2) / 6.
-wrong-number-of-blocks: count: {}; n = depth
-    Each layer has `depth` blocks. With 6n + 2 layers, n = (depth − 2) / 6: 20 gives 3.
 stride-in-layer1: plan: (1, 2, 2) → (2, 2, 2)
     The first layer has stride 2 as well. It keeps 32×32: strides 1, 2, 2.
 strides-missing: plan: (1, 2, 2) → (1, 1, 1)
@@ -127,10 +124,9 @@ wrong-widths: plan: (16, 32, 64) → (16, 16, 16)
     All layers have 16 channels. They double wherever the map is halved: 16, 32, 64.
 wrong-widths: plan: (16, 32, 64) → (32, 64, 128)
     The widths are 32, 64, 128. This network is narrower: 16, 32, 64.
-num-classes-ignored: fc: num_classes → 10
-    The network always ends in 10 scores. Pass `num_classes` to the linear layer.
-num-classes-ignored: fc: num_classes → 100
-    The network always ends in 100 scores. Pass `num_classes` to the linear layer.
+for number: 10 | 100
+num-classes-ignored: fc: num_classes → $number
+    The network always ends in $number scores. Pass `num_classes` to the linear layer.
 """,
         head.MISTAKES,
         addition(projected=False),
