@@ -117,7 +117,7 @@ def test_a_layers_view_has_the_shape_at_each_arrow_and_the_image_first() -> None
         "layer2, 2 blocks → layer3, 2 blocks (128×8×8)",
         "layer3, 2 blocks → layer4, 2 blocks (256×4×4)",
         "layer4, 2 blocks → head (512×2×2)",
-        "head → scores (1000)",
+        "head → scores (1,000)",
     ]
     assert arrows(diagrams.network("cifar8", level="layer", image=(3, 8, 8)))[1] == "stem → layer1, 1 block (16×8×8)"
 
