@@ -74,7 +74,7 @@ def judge(contract: Contract, theirs: Any) -> Verdict:
         trials.append(trial)
     search = Search(contract, [trial.seen for trial in trials])
     every = range(len(trials))
-    # Code that stops with an error, or spoils the backward pass, is never right, wherever the reference itself may stop.
+    # Code that stops with an error, in the backward pass too, is never right, wherever the reference may stop.
     for plain in search.plain() if all(trial.seen.trouble is trial.seen.spoiled is None for trial in trials) else ():
         if search.explains(plain, every):
             return _beyond_numbers(contract, theirs, trials)

@@ -55,11 +55,15 @@ def main(place: Path, python: str) -> int:
             (folder / f"{name}.ipynb").write_text(text, encoding="utf-8")
             failed[name] = run(python, folder / f"{name}.ipynb")
         number = lab.name.partition("_")[0]
-        found = [points(one, number, folder, place / f"{lab.name}-{n}") for n, one in enumerate((sys.executable, python))]
+        found = [
+            points(one, number, folder, place / f"{lab.name}-{n}") for n, one in enumerate((sys.executable, python))
+        ]
         for name, due in (("solved", found[0]["most"]), ("untouched", "0")):
             had = [one[name] for one in found]
             wrong += bool(failed[name]) + (had != [due, due])
-            print(f"{number} | {name} | {failed[name] or 'all'} | {had[0]} of {found[0]['most']} | {had[1]}", flush=True)
+            print(
+                f"{number} | {name} | {failed[name] or 'all'} | {had[0]} of {found[0]['most']} | {had[1]}", flush=True
+            )
     return bool(wrong)
 
 
