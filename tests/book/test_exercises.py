@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 from resnet_edu.checks import Feedback
 
@@ -76,6 +78,10 @@ def leans_on(chapter: Path, number: int) -> list[str]:
 def run(chapter: Path, number: int, source: str) -> tuple[Any, str]:
     """The value of the cell's last line, and what the cell printed."""
     space: dict[str, Any] = {"__name__": "learner"}
+    if chapter == CLINIC:
+        torch.manual_seed(0)
+        # In place of the network that the page has trained by then: its batch norm has the same fault.
+        space["model"] = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 10))
     printed = io.StringIO()
     with contextlib.redirect_stdout(io.StringIO()):
         for before in leans_on(chapter, number):
@@ -152,9 +158,9 @@ WARDS = [
     "relu-before-addition",
     "an answer depends on its neighbors",
     "it was added to it",
-    "weights-too-small",
-    "pooling-missing",
-    "softmax-in-the-head",
+    "relu-gain-forgotten",
+    "features-do-not-fit",
+    "softmax-inside",
 ]
 WARD = re.compile(r"^### (\d+) · ", re.MULTILINE)
 
