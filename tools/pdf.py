@@ -78,6 +78,7 @@ def sheets(browser: Browser, html: Path, paths: list[str]) -> list[tuple[str, by
     context = browser.new_context(
         color_scheme="light", java_script_enabled=False, viewport={"width": 1000, "height": 1400}
     )
+    context.set_default_timeout(180_000)  # a busy machine takes its time
     for path in paths:
         page = context.new_page()
         page.goto((html / path).as_uri(), wait_until="load")
