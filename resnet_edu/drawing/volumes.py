@@ -235,7 +235,8 @@ class _Kernel(NamedTuple):
     step: Step
     filter: Shape
     """Channels, height and width of the window that makes one number."""
-    stride: int
+    strides: tuple[int, int]
+    """Down and across."""
     painted: tuple[str, str]
     """The rooms whose colors the two maps have."""
     then: tuple[str, ...]
@@ -248,8 +249,8 @@ class _Kernel(NamedTuple):
         if kind == "linear":
             return f"each of {count:,} weighted sums reads all {self.filter[0]:,} numbers"
         if kind == "conv":
-            filters = f"each of {count:,} filters is {shape_text(self.filter)}"
-            return f"{filters}, reads {shapes[0]} and makes one channel of {shapes[1]}"
+            one = f"each of {count:,} filters" if count > 1 else "the one filter"
+            return f"{one} is {shape_text(self.filter)}, reads {shapes[0]} and makes one channel of {shapes[1]}"
         window = shape_text(self.filter[1:])
         return f"a window of {window} in one channel at a time turns {shapes[0]} into {shapes[1]}"
 
@@ -297,21 +298,22 @@ def _kernels(steps: Sequence[Step]) -> list[_Kernel]:
     return found
 
 
-def _window(step: Step) -> tuple[Shape, int] | None:
-    """The filter and the stride of a Step that reads a window, by its operation and its shapes."""
-    named = re.fullmatch(r"(conv|max-pool|average pool) (\d+)×(\d+)(?:/(\d+))?.*", step.operation)
+def _window(step: Step) -> tuple[Shape, tuple[int, int]] | None:
+    """The filter and the strides of a Step that reads a window, by its operation and its shapes."""
+    named = re.fullmatch(r"(conv|max-pool|average pool) (\d+)×(\d+)(?:/(\d+)(?:×(\d+))?)?.*", step.operation)
     if named:
         height, width = int(named[2]), int(named[3])
         channels = 1
         if named[1] == "conv":
             # What one filter reads for one number, so groups show and a bias does not.
             channels = step.multiply_adds // (math.prod(step.output) * height * width)
-        return (channels, height, width), int(named[4] or 1)
+        down = int(named[4] or 1)
+        return (channels, height, width), (down, int(named[5] or down))
     if step.operation == "average pool" and len(step.input) == 3:
-        sides = [before // after for before, after in zip(step.input[1:], step.output[1:], strict=True)]
-        return (1, *sides), sides[0]
+        down, across = (before // after for before, after in zip(step.input[1:], step.output[1:], strict=True))
+        return (1, down, across), (down, across)
     if step.operation == "linear" and len(step.input) == len(step.output) == 1:
-        return (step.input[0], 1, 1), 1
+        return (step.input[0], 1, 1), (1, 1)
     return None
 
 
@@ -337,7 +339,10 @@ def _panel(kernel: _Kernel, scale: _Scale) -> _Part:
     place = _place(kernel)
     # A pooling works on one channel, and a filter fills one: in the middle, where it can be told apart.
     pools = kernel.filter[0] == 1 < step.input[0]
-    windows = ((kernel.filter, [at * kernel.stride for at in place], pools), ((1, 1, 1), place, True))
+    windows = (
+        (kernel.filter, [at * stride for at, stride in zip(place, kernel.strides, strict=True)], pools),
+        ((1, 1, 1), place, True),
+    )
     x = 0.0
     for number, (window, at, alone) in enumerate(windows):
         length, height, right, up = boxes[number]
@@ -374,8 +379,8 @@ def _place(kernel: _Kernel) -> list[int]:
     """Row and column of the number that is drawn: about a third from the upper front, and all of it inside."""
     _, height, width = _volume(kernel.step.output)
     most = [
-        (before - reach) // kernel.stride
-        for before, reach in zip(_volume(kernel.step.input)[1:], kernel.filter[1:], strict=True)
+        (before - reach) // stride
+        for before, reach, stride in zip(_volume(kernel.step.input)[1:], kernel.filter[1:], kernel.strides, strict=True)
     ]
     return [max(0, min(side // 3, limit)) for side, limit in zip((height, width), most, strict=True)]
 

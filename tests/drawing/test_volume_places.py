@@ -350,6 +350,15 @@ def test_an_adaptive_pooling_shows_the_window_that_it_has() -> None:
     assert window.y - read.y + back * 0.26 == near(2 * 4 * 150 / 24)  # the third row of windows, each 4 pixels high
 
 
+def test_a_window_with_two_strides_stands_where_both_say() -> None:
+    model = nn.Sequential(nn.MaxPool2d((2, 4), (2, 3)))
+    picture = volumes.draw(model, (3, 24, 24), level="operation")
+    read, channel, window = [one for one in parts(picture.svg)[0] if isinstance(one, Solid)][:3]
+    back = (window.x - channel.x) / 0.42
+    assert back == near(2 * 3 * 150 / 24)  # the third of seven windows across
+    assert window.y - read.y + back * 0.26 == near(4 * 2 * 150 / 24)  # the fifth of twelve down
+
+
 def test_without_a_word_an_image_is_imagenets_and_a_picture_shows_layers() -> None:
     image = (3, 224, 224)
     assert volumes.draw().svg == volumes.draw("resnet34", image, "layer").svg
