@@ -149,7 +149,7 @@ def test_the_papers_table_comes_out_of_the_steps():
     assert [row[1] for row in table.rows[:-2]] == ["112×112", "56×56", "56×56", "28×28", "14×14", "7×7", "1×1"]
     assert table.rows[0][2:] == ("7×7, 64, stride 2",) * 5
     assert table.rows[1][2:] == ("3×3 max-pool, stride 2",) * 5
-    assert table.rows[-3][2:] == ("average pool, 1000-d fc",) * 5
+    assert table.rows[-3][2:] == ("average pool, 1,000-d fc",) * 5
     for column, (name, (blocks, flops)) in enumerate(PRINTED.items(), start=2):
         stacks = [row[column] for row in table.rows if isinstance(row[column], tables.Stack)]
         assert tuple(stack.times for stack in stacks) == blocks
