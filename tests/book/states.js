@@ -1,4 +1,4 @@
-// What a control looks like at this moment, measured on computed styles: words, edges, and the ring of the focus.
+// What a control looks like at this moment, measured on computed styles: its name, and the ring of the focus.
 (() => {
   const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
   const brush = canvas.getContext("2d", { willReadFrequently: true });
@@ -33,7 +33,6 @@
     }
     return layers.reduce((under, color) => over(color, under), [255, 255, 255]);
   };
-  const opacity = (e) => (e ? Number(getComputedStyle(e).opacity) * opacity(up(e)) : 1);
   const visible = (e) => e.checkVisibility({ visibilityProperty: true }) && e.getClientRects().length > 0;
   const all = function* (root) {
     for (const e of root.children) {
@@ -48,36 +47,6 @@
     const around = up(e)?.closest?.("[class]")?.classList[0];
     const states = ["type", "aria-pressed", "aria-expanded"].filter((a) => e.hasAttribute(a)).map((a) => `[${a}=${e.getAttribute(a)}]`).join("");
     return [e.getRootNode().host?.localName, around && `.${around}`, `${e.localName}${inside}${states}${e.checked ? ":checked" : ""}`].filter(Boolean).join(" ");
-  };
-  /** Words in a control that are too pale, as "words: 3.10". Words on shapes of a drawing have tests of their own. */
-  const pale = (control) => {
-    const found = [];
-    for (const e of [control, ...all(control)]) {
-      const field = e.matches("select, input:not([type=radio], [type=checkbox], [type=range])");
-      const said = field || [...e.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
-      if (!said || e instanceof SVGElement || !visible(e) || e.getBoundingClientRect().width <= 1) continue;
-      const style = getComputedStyle(e);
-      const under = paper(e);
-      const ink = [...rgba(style.color)];
-      ink[3] *= opacity(e);
-      const size = parseFloat(style.fontSize);
-      const enough = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700) ? 3 : 4.5;
-      const value = contrast(over(ink, under), under);
-      if (value < enough - 0.005) found.push(`${e.textContent.trim().slice(0, 20)}: ${value.toFixed(2)}`);
-    }
-    return found;
-  };
-  /** How well the box of a control stands out from what it lies on; null where it draws none. */
-  const edge = (control) => {
-    const style = getComputedStyle(control);
-    const outside = paper(up(control));
-    const colors = [rgba(style.backgroundColor)];
-    for (const side of ["Top", "Bottom"])
-      if (parseFloat(style[`border${side}Width`]) > 0 && style[`border${side}Style`] !== "none") colors.push(rgba(style[`border${side}Color`]));
-    const shadow = /(rgba?\([^)]*\)|color\([^)]*\)) 0px 0px 0px [1-9]/.exec(style.boxShadow);
-    if (shadow) colors.push(rgba(shadow[1]));
-    const best = Math.max(...colors.map((color) => contrast(over(color, outside), outside)));
-    return best > 1.01 ? best : null;
   };
   /** The best contrast of a ring on what has the focus, on what it is part of, or on what is drawn in its place. */
   const ring = (control) => {
@@ -100,38 +69,10 @@
     return e && e !== document.body && e !== document.documentElement ? e : null;
   };
   const STOPS = "a[href], button, summary, input, select, textarea, [tabindex]";
-  const BOXES = `${STOPS}, .segments label, .predict-options > li`;
-  const off = (e) => e.matches(":disabled, [aria-disabled=true], :has(> :disabled)");
-
   /** A change of color may take a frame, also where motion is reduced. */
   const settled = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
 
   globalThis.looks = {
-    /** One visible control of each name, put aside for `at`; those that are off are exempt. */
-    kinds() {
-      const found = new Map();
-      for (const e of all(document.body)) if (e.matches(BOXES) && visible(e) && !off(e) && !found.has(name(e))) found.set(name(e), e);
-      looks.found = [...found.values()];
-      return [...found.keys()];
-    },
-    async at(i) {
-      const e = looks.found[i];
-      const boxed = e.matches("button, input, select, label, li, a.button");
-      const look = () => ({ pale: pale(e), edge: boxed ? edge(e) : null });
-      const found = look();
-      if (!found.pale.length && (found.edge ?? 3) >= 3) return found;
-      await settled();
-      return look();
-    },
-    /** The middle of a control, in sight; null where a press on another has taken it away. */
-    middle(i) {
-      const e = looks.found[i];
-      if (!e.isConnected || !visible(e)) return null;
-      e.scrollIntoView({ block: "center", behavior: "instant" });
-      const { x, y, width, height } = e.getClientRects()[0];
-      return [x + Math.min(width, innerWidth) / 2, y + height / 2];
-    },
-    hovered: (i) => looks.found[i].matches(":hover"),
     /** Where the focus is: its place in the page, its ring, and what lies over it. */
     async stop() {
       const e = active();

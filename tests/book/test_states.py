@@ -1,7 +1,6 @@
-"""Every control of the book in each of its states: reached by the keyboard with a ring to be seen, and legible always.
+"""Every control is reached by the keyboard, in order, with a ring to be seen, and nothing lies over it.
 
-`states.js` measures computed styles in the page. Contrasts are those of WCAG 2: 4.5 for words, 3 for large words, for
-the edges of controls and for the ring of the focus. What is switched off is exempt.
+`states.js` measures computed styles in the page. The ring of the focus has a contrast of at least 3 (WCAG 2).
 """
 
 from contextlib import contextmanager
@@ -12,15 +11,8 @@ import pytest
 HTML = Path(__file__).parent.parent.parent / "_build/html"
 LOOKS = (Path(__file__).parent / "states.js").read_text(encoding="utf-8")
 FIGURES = "conv-explorer, resnet-explorer, shortcut-explorer, degradation-race, live-resnet, block-workbench"
-#: Between them: the cover, each explorer, each kind of question, exercises, tables, menus, the reader's progress.
-PAGES = [
-    "book/index.html",
-    "book/02_convolution.html",
-    "book/04_basic_block.html",
-    "book/09_resnet.html",
-    "book/14_inside.html",
-    "book/progress.html",
-]
+#: The cover, explorers, the live network, tables, menus, and what the reader did.
+PAGES = ["book/index.html", "book/09_resnet.html", "book/14_inside.html", "book/progress.html"]
 
 
 @contextmanager
@@ -38,11 +30,9 @@ def visit(chromium, path, width=1440, **settings):
     context.close()
 
 
-@pytest.mark.parametrize(
-    ("path", "width"), [*((path, 1440) for path in PAGES), (PAGES[2], 390)], ids=lambda value: str(value).split("/")[-1]
-)
-def test_the_keyboard_reaches_every_control_in_order_and_is_seen_there(chromium, path, width):
-    with visit(chromium, path, width) as page:
+@pytest.mark.parametrize("path", PAGES)
+def test_the_keyboard_reaches_every_control_in_order_and_is_seen_there(chromium, path):
+    with visit(chromium, path) as page:
         problems, place = [], -1
         for _ in range(600):
             page.keyboard.press("Tab")
@@ -62,46 +52,6 @@ def test_the_keyboard_reaches_every_control_in_order_and_is_seen_there(chromium,
                 place = stop["place"]
         assert sorted(set(problems)) == []
         assert page.evaluate("looks.missed()") == []
-
-
-@pytest.mark.parametrize("mode", ["light", "dark"])
-def test_controls_are_legible_at_rest_under_the_pointer_and_pressed(chromium, mode):
-    problems, known = [], set()
-    for path in PAGES:
-        with visit(chromium, path, color_scheme=mode) as page:
-            if page.locator("predict-question[type=choice]").count():  # one that was answered wrong
-                question = page.locator("predict-question[type=choice]").first
-                question.locator("li[data-index]" if question.locator("li[data-index]").count() else "li").last.click()
-                question.get_by_role("button", name="Check").click()
-            for i, name in enumerate(page.evaluate("looks.kinds()")):
-                if name in known:
-                    continue
-                known.add(name)
-
-                def look(state, i=i, name=name, page=page):
-                    found = page.evaluate("i => looks.at(i)", i)
-                    problems.extend(f"{name} {state}, {words}" for words in found["pale"])
-                    return found["edge"]
-
-                page.mouse.move(1, 1)
-                middle = page.evaluate("i => looks.middle(i)", i)
-                if middle is None:
-                    continue
-                edge = look("at rest")
-                if edge is not None and edge < 3:
-                    problems.append(f"{name}: edge {edge:.2f}")
-                page.mouse.move(*middle)
-                if not page.evaluate("i => looks.hovered(i)", i):
-                    continue  # the link past the menu, which only the keyboard sees
-                under = look("under the pointer")
-                page.mouse.down()
-                pressed = look("pressed")
-                page.mouse.move(1, 1)  # let go elsewhere, so that nothing happens
-                page.mouse.up()
-                if edge is not None and min(under or 0, pressed or 0) < 3:
-                    problems.append(f"{name}: edge {under} under the pointer, {pressed} pressed")
-    assert problems == []
-    assert len(known) > 60, "the pages have fewer kinds of controls than they had: is everything still looked at?"
 
 
 def test_a_wide_figure_is_not_covered_by_the_contents(chromium):
