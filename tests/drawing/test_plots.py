@@ -263,3 +263,8 @@ def test_thousands_have_their_comma():
     axes.plot([0, 2000], [0, 0.5])
     axes.set(xticks=[0, 1000, 2000], yticks=[0, 0.5])
     assert {"1,000", "2,000", "0.5"} <= set(words(plots.picture(figure, "A line.").svg))
+
+
+def test_a_line_that_leaves_the_plot_is_named_all_the_same():
+    figure = drawn(150)  # the axis ends at 100
+    assert "line 0" in words(plots.picture(figure, "A line.").svg)
