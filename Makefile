@@ -39,9 +39,10 @@ test: check book  ## lint, check types, build the book and test everything
 	# Two cores take tests side by side, each a run of neighbors, for they share what a file sets up. No test measures time.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --durations 20
 
-check: $(READY)  ## lint, types, and notebooks up to date
+check: $(READY)  ## lint, spelling, types, and notebooks up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell book labs resnet_edu tests tools benchmarks *.md
 	$(BIN)/mypy
 	$(BIN)/python tools/notebooks.py --check
 

@@ -40,6 +40,7 @@ OPTIONS = {
     "rules": {"focus-order-semantics": {"enabled": False}},
     "preload": False,
 }
+SLOW = 180_000  # ms that a busy machine may take for one step
 VIEWS = ((390, "light"), (390, "dark"), (1440, "light"), (1440, "dark"))
 TEXT = {".html", ".css", ".js", ".svg", ".json"}
 
@@ -173,6 +174,7 @@ def visit(browser: Browser, html: Path, path: str, quick: bool) -> Found:
         context = browser.new_context(
             viewport={"width": width, "height": 844}, color_scheme=mode, reduced_motion="reduce"
         )
+        context.set_default_timeout(SLOW)
         page = context.new_page()
         asked: list[str] = []
         page.on("request", lambda request, asked=asked: asked.append(request.url))
