@@ -39,6 +39,8 @@ HIDDEN = ("torch/testing/_internal/common_quantization.py",)
 IMAGE = "resnet-labs-learner"
 NOBODY = 65534
 CLEAN = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "MPLCONFIGDIR": "/tmp", "OMP_NUM_THREADS": "1"}
+# torch asks for the user's name, and Python 3.13 raises an error where the system knows none.
+CLEAN["USER"] = "learner"
 
 
 class NoWallError(Exception):
@@ -238,7 +240,16 @@ def _container(program: str) -> list[str]:
         "/tmp",
     ]
     words += ["--memory", "4g", "--memory-swap", "4g", "--pids-limit", "32", "--cap-drop", "ALL"]
-    words += ["--security-opt", "no-new-privileges", "--user", f"{NOBODY}:{NOBODY}", "--name", _name()]
+    words += [
+        "--env",
+        "USER=learner",
+        "--security-opt",
+        "no-new-privileges",
+        "--user",
+        f"{NOBODY}:{NOBODY}",
+        "--name",
+        _name(),
+    ]
     return words
 
 
