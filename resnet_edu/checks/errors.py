@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from resnet_edu.checks.learner import LearnerError
-from resnet_edu.checks.words import at, shape, unequal, where
+from resnet_edu.checks.words import at, letters, shape, unequal, where
 
 #: What to say of a parameter that is changed while autograd looks on.
 IN_PLACE = (
@@ -52,10 +52,21 @@ list-not-unpacked: BaseException: is not a Module subclass
 not-written: TypeError: ellipsis|NoneType
 not-written: AttributeError: 'ellipsis'|'NoneType'
     A part is not written yet, or returns nothing: {text}.
+attribute-missing: AttributeError:
+    Python says: {text}. Check the spelling, and what kind of object stands before {dot}.
 attribute-missing: AttributeError:  object has no attribute\s
     {text}. Was it set in `__init__`, and spelled the same?
 name-missing: NameError:
     {text}. Was it defined, imported, and spelled the same?
+tensor-not-parameter: TypeError: cannot assign .* as parameter
+    A parameter cannot be replaced by a plain tensor or number. Change its numbers in place, with a function of
+    `nn.init` or with `copy_` under `torch.no_grad()`; or wrap the new tensor, `nn.Parameter(…)`.
+-: RuntimeError: ^Error\(s\) in loading state_dict[\s\S]*Unexpected key\(s\) in state_dict: "([^"]+)"
+    `load_state_dict` finds `{1}`, which the model has no place for.{unchanged}
+-: RuntimeError: ^Error\(s\) in loading state_dict[\s\S]*Missing key\(s\) in state_dict: "([^"]+)"
+    `load_state_dict` does not find `{1}`, which the model needs.{unchanged}
+-: RuntimeError: size mismatch for (\S+): .*?torch\.Size\(\[(.*?)\]\).*?torch\.Size\(\[(.*?)\]\)
+    `load_state_dict` is given `{1}` of shape ({2}), and the model's is ({3}).{unchanged}
 in-place-under-autograd: BaseException: leaf Variable that requires grad
     {in_place}
 overwritten-for-backward: BaseException: modified by an inplace operation
@@ -99,6 +110,12 @@ def is_dtype_error(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and re.search(pattern, str(error)) is not None
 
 
+def meaning(trouble: LearnerError) -> str:
+    """The kind of an error: its name among the mistakes, or its words without numbers."""
+    _, *names = raised(trouble, "", "")
+    return names[0] if names else f"{type(trouble.error).__name__} {letters(trouble.error)}"
+
+
 def raised(trouble: LearnerError, call: str, signature: str, cure: str = "") -> tuple[str, ...]:
     """An error inside the learner's code, in words, with the line and the names of the mistake if it is known."""
     text, names, values = str(trouble.error), tuple[str, ...](), _values(trouble, signature, cure)
@@ -133,11 +150,14 @@ def _values(trouble: LearnerError, signature: str, cure: str) -> Mapping[str, st
         "line": text.splitlines()[0] if text else "",
         "forward": "" if trouble.doing == "call" else " Does `forward` call `self(x)`?",
         "in_place": IN_PLACE,
+        "unchanged": " These weights fit as they come: hand them over unchanged.",
         "cure": f"\n{cure}" if cure else "",
         "given": " and ".join(map(shape, given)),
         "map": f", which is {shape(given[0][2:])} here" if given and len(given[0]) == 4 else "",
         "features": _features(trouble),
     }
+    if trouble.doing == "call":
+        values["dot"] = "the dot"
     if trouble.doing == "construct" and where(trouble.error) is None:
         values["called"] = signature
     if len(given) >= 2:

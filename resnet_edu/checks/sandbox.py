@@ -5,19 +5,19 @@ elsewhere. What comes back over a pipe is JSON, never an object. Where the syste
 (Windows), the work runs in this process, and the note in the outcome says what cannot be cut off.
 """
 
+import builtins
 import contextlib
 import faulthandler
 import gc
 import io
 import json
+import multiprocessing
 import os
-import select
 import signal
-import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
@@ -82,86 +82,54 @@ def guard() -> Iterator[None]:
 _child = False  # True in the forked process only
 
 
-class _Bounded(io.TextIOBase):
+class _Bounded(io.StringIO):
     """Keeps the first characters and counts the rest."""
 
-    def __init__(self) -> None:
-        self.kept, self.total = "", 0
-
-    def writable(self) -> bool:
-        return True
+    total = 0
 
     def write(self, text: str) -> int:
-        if len(self.kept) < PRINTED:
-            self.kept += text[: PRINTED - len(self.kept)]
+        super().write(text[: max(0, PRINTED - self.tell())])
         self.total += len(text)
         return len(text)
 
     def excerpt(self) -> str:
-        if self.total > PRINTED:
-            return f"{self.kept}\n… ({self.total:,} characters in all)"
-        return self.kept
+        more = f"\n… ({self.total:,} characters in all)" if self.total > PRINTED else ""
+        return self.getvalue() + more
 
 
 def _forked(work: Callable[[], dict[str, Any]]) -> Outcome:
-    read, write = os.pipe()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    fork = multiprocessing.get_context("fork")
+    answers, write = fork.Pipe(duplex=False)
+    child = fork.Process(target=_be_child, args=(work, write))
     with warnings.catch_warnings():
         # Python 3.12 warns that threads do not survive a fork. Ours needs none: torch is set to one below.
         warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
-    if pid == 0:
-        os.close(read)
-        _be_child(work, write)  # never returns
-    os.close(write)
-    data = b""
+        child.start()
+    write.close()
+    data, in_time = b"{}", False
     try:
-        data, in_time = _receive(read, time.monotonic() + LAST_SECONDS)
+        in_time = answers.poll(LAST_SECONDS)
+        data = answers.recv_bytes() if in_time else data
+    except (EOFError, OSError):  # it ended without an answer
+        pass
     finally:
-        os.close(read)
+        answers.close()
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)  # and whatever the learner's code started
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        _, status = os.waitpid(pid, 0)
-    return _read(data, status, in_time)
-
-
-def _receive(read: int, deadline: float) -> tuple[bytes, bool]:
-    pieces: list[bytes] = []
-    while (left := deadline - time.monotonic()) > 0:
-        if select.select([read], [], [], left)[0]:
-            piece = os.read(read, 1 << 16)
-            if not piece:
-                return b"".join(pieces), True
-            pieces.append(piece)
-            # One line is the whole answer: a grandchild that keeps the pipe open must not hold us up.
-            if piece.endswith(b"\n"):
-                return b"".join(pieces), True
-    return b"".join(pieces), False
-
-
-def _read(data: bytes, status: int, in_time: bool) -> Outcome:
-    if data.endswith(b"\n"):
-        try:
-            answer = json.loads(data)
-            return Outcome(**answer)
-        except (ValueError, TypeError):
-            pass
-    killed = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
-    if killed == signal.SIGPROF:
-        return Outcome(None, "loop")
-    if killed == signal.SIGALRM:
-        return Outcome(None, "sleep")
+            os.killpg(child.pid or 0, signal.SIGKILL)  # and whatever the learner's code started
+        child.kill()
+        child.join()
+    with contextlib.suppress(ValueError, TypeError):
+        return Outcome(**json.loads(data))
     if not in_time:  # a learner's call is cut off long before
         return Outcome(None, "unfinished", f"no answer within {LAST_SECONDS:g} seconds")
-    if killed is not None:
-        return Outcome(None, "ended", f"signal {signal.Signals(killed).name}")
-    return Outcome(None, "ended", "it left the process")
+    killed = -(child.exitcode or 0)
+    faults = {signal.SIGPROF: "loop", signal.SIGALRM: "sleep"}
+    if killed in faults:
+        return Outcome(None, faults[signal.Signals(killed)])
+    return Outcome(None, "ended", f"signal {signal.Signals(killed).name}" if killed > 0 else "it left the process")
 
 
-def _be_child(work: Callable[[], dict[str, Any]], write: int) -> None:
+def _be_child(work: Callable[[], dict[str, Any]], answers: Connection) -> None:
     global _child
     answer: dict[str, Any] = {"result": None, "fault": "unfinished", "detail": ""}
     try:
@@ -179,20 +147,17 @@ def _be_child(work: Callable[[], dict[str, Any]], write: int) -> None:
         _limit_memory()
         answer = _captured(work)
     except BaseException as error:
-        answer["detail"] = f"{type(error).__name__}: {error}"[:500]
+        answer["detail"] = _words(error)
     finally:
         try:
-            data = json.dumps(answer).encode() + b"\n"
-            while data:
-                data = data[os.write(write, data) :]
+            answers.send_bytes(json.dumps(answer).encode())
         finally:
-            os._exit(0)
+            os._exit(0)  # without waiting for what the learner's code has started
 
 
 def _captured(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    import builtins
-
-    printed = _Bounded()
+    """What the work brings or how it fails, as an Outcome's fields, while what it prints is kept."""
+    printed, result, fault, detail = _Bounded(), None, None, ""
 
     def no_input(*_: object) -> str:
         raise EOFError("a check cannot answer input()")
@@ -200,23 +165,24 @@ def _captured(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     def uncompiled(model: Any = None, **_: Any) -> Any:
         return (lambda one: one) if model is None else model
 
-    kept_out, kept_err, kept_input, kept_compile = sys.stdout, sys.stderr, builtins.input, torch.compile
-    sys.stdout = sys.stderr = printed
+    kept_input, kept_compile = builtins.input, torch.compile
     builtins.input = no_input
     torch.compile = uncompiled  # compiling takes seconds, and changes nothing of what is computed
-    result, fault, detail = None, None, ""
     try:
-        with warnings.catch_warnings():
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             result = work()
     except MemoryError:
         fault = "memory"
     except BaseException as error:
-        fault, detail = "unfinished", f"{type(error).__name__}: {error}"[:500]
+        fault, detail = "unfinished", _words(error)
     finally:
-        sys.stdout, sys.stderr, builtins.input = kept_out, kept_err, kept_input
-        torch.compile = kept_compile
+        builtins.input, torch.compile = kept_input, kept_compile
     return {"result": result, "fault": fault, "detail": detail, "printed": printed.excerpt()}
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:500]
 
 
 def _limit_memory() -> None:

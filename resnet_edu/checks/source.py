@@ -14,7 +14,7 @@ def double(x):
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
@@ -133,24 +133,23 @@ def slip(name: str, message: str, *ways: Edits, calls: str = "", remark: bool = 
     return Mistake(name, message, ways or (edits,), remark, frozenset(calls.split()))
 
 
-def known(text: str, **values: Sequence[object]) -> list[Mistake]:
+def known(text: str, **values: object) -> list[Mistake]:
     """Known mistakes as text: a line with the name and the edits, other ways to make it, and below what to say.
 
-    With ``size=(5, 7)`` the text is read once for each size, which stands where it says ``$size``.
+    ``for a b: 1 x | 2 y`` reads the mistake below it twice: with 1 and then 2 where it says ``$a``, x and then y
+    where it says ``$b``. With ``size=5`` it is 5 wherever the text says ``$size``.
 
-    >>> [mistake] = known('''
-    ... relu-missing: relu: -
-    ... or: relu: F.relu(x) → x | last: {}; x = x + 0
-    ...     There is no ReLU after the batch norm.
+    >>> one, other = known('''
+    ... for line which: relu1 first | relu2 second
+    ... relu-missing: $line: -
+    ... or: $line: F.relu(x) → x | last: {}; x = x + 0
+    ...     There is no ReLU after the $which batch norm.
     ... ''')
-    >>> mistake.ways[1]["last"], mistake.message
-    ('{}; x = x + 0', 'There is no ReLU after the batch norm.')
+    >>> one.ways[1]["last"], other.message
+    ('{}; x = x + 0', 'There is no ReLU after the second batch norm.')
     """
-    if values:
-        rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
-        return [mistake for row in rows for mistake in known(re.sub(r"\$(\w+)", partial(_value, row), text))]
     found: list[tuple[str, list[dict[str, str]], list[str]]] = []
-    for line in filter(None, text.split("\n")):
+    for line in filter(None, _LOOP.sub(_repeated, _filled(text, values)).split("\n")):
         if line.startswith(" "):
             found[-1][2].append(line.strip())
             continue
@@ -166,8 +165,16 @@ def known(text: str, **values: Sequence[object]) -> list[Mistake]:
     return [Mistake(name, " ".join(words), tuple(some)) for name, some, words in found]
 
 
-def _value(row: Mapping[str, object], found: re.Match[str]) -> str:
-    return str(row[found[1]])
+_LOOP = re.compile(r"^for (.+?): (.+(?:\n\| .+)*)\n((?:\S.*\n)+(?:    .*\n)+)", re.MULTILINE)
+
+
+def _repeated(found: re.Match[str]) -> str:
+    names, rows = found[1].split(), re.split(r"\s\| ", found[2])
+    return "".join(_filled(found[3], dict(zip(names, row.split(maxsplit=len(names) - 1), strict=True))) for row in rows)
+
+
+def _filled(text: str, values: Mapping[str, object]) -> str:
+    return re.sub(r"\$(\w+)", lambda found: str(values.get(found[1], found[0])), text)
 
 
 @dataclass(frozen=True)
@@ -192,8 +199,6 @@ class Contract:
     variants: tuple[Edits, ...] = ({},)
     #: A call that should raise ValueError; one that does not is worth a word, and no mistake.
     refused: Case | None = None
-    #: The mistake that an error gives away, by the beginning of Python's words.
-    errors: Mapping[str, str] = field(default_factory=dict)
     #: What the reference may speak of beside torch, nn and F.
     names: Mapping[str, Any] = field(default_factory=dict)
 

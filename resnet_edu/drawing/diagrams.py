@@ -5,9 +5,10 @@ Each graph is computed from what the Steps read, written in Graphviz's language 
 """
 
 import re
-import subprocess
 from collections.abc import Iterable, Sequence
 from html import escape, unescape
+
+import graphviz
 
 from resnet_edu.counting import arithmetic, graph
 from resnet_edu.counting.graph import Block, Part, Shortcut, by_layer, shortcut_of
@@ -274,7 +275,7 @@ def _diagram(title: str, graph: _Graph, alt: str, narrow: _Graph | None = None) 
     graphs = [graph] if narrow is None else [graph, narrow]
     try:
         raws = _laid_out(graphs)
-    except FileNotFoundError:
+    except graphviz.ExecutableNotFound:
         why = (
             "diagrams are laid out by Graphviz, and its program dot is not installed: "
             "sudo apt-get install graphviz (Debian, Ubuntu, Colab), brew install graphviz (macOS) "
@@ -571,7 +572,7 @@ def _weights(step: Step) -> str:
     if not step.output or not graph.is_layer(step):
         return step.operation
     # A linear layer has its features last, whatever tokens lie before them.
-    return f"{step.operation}, {step.output[-1 if step.operation == 'linear' else 0]}"
+    return f"{step.operation}, {step.output[-1 if step.operation == 'linear' else 0]:,}"
 
 
 def _counted(count: int, noun: str) -> str:
@@ -611,10 +612,11 @@ def _shortcuts_alt(shortcuts: Sequence[Shortcut]) -> str:
 def _laid_out(graphs: Sequence[_Graph]) -> list[str]:
     # One run for all: most of the time goes into starting the program.
     source = "\n".join(graph.dot for graph in graphs)
-    done = subprocess.run(["dot", "-Tsvg"], input=source, capture_output=True, text=True, encoding="utf-8")
-    if done.returncode:
-        raise RuntimeError(f"dot could not lay out the graph: {done.stderr.strip()}")
-    return done.stdout.split("</svg>")[: len(graphs)]
+    try:
+        svgs = graphviz.pipe_string("dot", "svg", source, encoding="utf-8", quiet=True)
+    except graphviz.CalledProcessError as error:
+        raise RuntimeError(f"dot could not lay out the graph: {error.stderr.strip()}") from None
+    return svgs.split("</svg>")[: len(graphs)]
 
 
 def _painted(graph: _Graph, raw: str) -> str:

@@ -39,14 +39,14 @@
 .pieces button { width: 44px; height: 44px; border: 0; background: none; border-radius: 7px; cursor: pointer; font-size: 16px; }
 .pieces button:hover:not(:disabled) { background: var(--soft); }
 .pieces button:disabled { color: var(--rule); cursor: default; }
-.pieces input { width: 4.2rem; height: 34px; }
+.pieces input { width: 4.2rem; height: 44px; border-radius: 7px; }
 .wrong { color: var(--wrong); font-weight: 650; }
 .drawing svg { height: auto; }
 .tray { grid-column: 1 / -1; display: flex; flex-wrap: wrap; gap: .4rem; align-items: center; border: 1px dashed var(--rule); border-radius: 10px; padding: .6rem .8rem; }
 .tray p { flex: 1 1 100%; margin: 0; font-size: 13.5px; color: var(--muted); }
 .piece { border: 1px solid var(--edge); border-radius: 8px; padding: 0 .7rem; min-height: 44px; display: inline-flex; align-items: center; background: var(--page); cursor: grab; user-select: none; -webkit-user-select: none; touch-action: none; }
 .piece.conv { background: var(--re-layer2, #62b89c); color: var(--re-layer2-ink, #14161a); border-color: transparent; }
-.pieces .grip { flex: none; width: 34px; height: 44px; margin-inline: -.5rem 0; cursor: grab; touch-action: none; display: grid; place-items: center; color: var(--muted); }
+.pieces .grip { flex: none; width: 44px; height: 44px; margin-inline: -.7rem -.35rem; cursor: grab; touch-action: none; display: grid; place-items: center; color: var(--muted); }
 .pieces li { user-select: none; -webkit-user-select: none; }
 @media (hover: hover) { .pieces li { cursor: grab; } }
 .bench.dragging { cursor: grabbing; }
@@ -117,7 +117,8 @@
       card.append(
         h("div", { class: "controls" }, this.presets, Object.values(this.controls).map(({ node }) => node)),
         h("div", { class: "body" },
-          this.bench, this.verdict, this.facts, this.ask.node, h("div", { class: "row" }, this.go), this.panel, this.outcome, this.keeper.node),
+          this.bench, this.verdict, this.facts, this.ask.node, h("div", { class: "row" }, this.go), this.panel, this.outcome),
+        this.keeper.node,
         h("details", {}, h("summary", {}, "As Python"), h("div", {}, this.code, h("p", { class: "row" }, RE.copyButton(() => this.code.textContent)))),
         h("details", { open: true }, h("summary", {}, "The board: every block that you tried"), h("div", {}, this.table,
           h("div", { class: "row saving" }, h("label", { class: "control" }, "Your group, for the file", this.group),
@@ -366,13 +367,14 @@
     /** What is odd and yet allowed. */
     oddities() {
       const { branch, shortcut, after } = this.program;
+      const blocks = (this.state.depth - 2) / 2;
       const names = (path) => (path ?? []).map(nameOf);
       const all = [...names(branch), ...names(shortcut), ...names(after)];
       const found = [];
       if (!all.includes("relu")) found.push("There is no ReLU in the block: with the stem’s alone, the network is almost linear.");
       if (!all.includes("bn")) found.push("There is no batch norm: nothing holds the scale of the maps. Will the loss stay a number?");
       if (shortcut && names(after).includes("bn")) found.push("The norm after the addition rescales the shortcut in every block.");
-      if (names(shortcut).some((name) => ["scale", "dropout", "gain"].includes(name))) found.push("What is done to the shortcut is done once for every block: after 27 blocks, 27 times over.");
+      if (names(shortcut).some((name) => ["scale", "dropout", "gain"].includes(name))) found.push(`What is done to the shortcut is done once for every block: after ${blocks} blocks, ${blocks} times over.`);
       if (shortcut && names(shortcut).some((name) => name.startsWith("conv"))) found.push("A convolution on every shortcut is option C, and no longer an identity.");
       if (!names(branch).some((name) => name.startsWith("conv"))) found.push("There is no convolution on the branch.");
       return found;
@@ -462,7 +464,7 @@
     beside(paper, learned) {
       const same = "The paper’s number is the test error of 110 layers on CIFAR-10 after 164 epochs; this is the training error on small digits after eight, so only the direction compares.";
       const good = paper !== "fail" && Number(paper) < 7.5;
-      const said = paper === "fail" ? "The paper reports that it failed, with more than 20 % error" : `The paper reports ${paper} %, against 6.61 % of the original`;
+      const said = paper === "fail" ? "The paper reports that it failed, with more than 20 % error" : `The paper reports ${paper}\u00a0%, against 6.61\u00a0% of the original`;
       return `${said}. ${good === learned ? "Both point the same way." : "Here the two differ."} ${same}`;
     }
 

@@ -225,13 +225,14 @@ thead th { color: var(--muted); }
     },
   };
 
-  /** Buttons that keep a trained network for the live figure: {node, set([[words, network, about]…])}. */
+  /** A drawer with buttons that keep a trained network for the live figure: {node, set([[words, network, about]…])}. */
   function keeper(tell) {
-    const node = h("div", { class: "row keeper" });
+    const row = h("div", { class: "row keeper" });
     let shown = null;
     const show = (networks, said) => {
       shown = networks;
       const button = (words, act) => h("button", { type: "button", class: "button", onclick: act }, words);
+      const note = (words) => h("p", { class: "note" }, words);
       const keep = (network, about) => () => {
         let words = `Kept in this browser only: ${about.words}. The live network of chapter 14 can open it.`;
         try {
@@ -241,21 +242,25 @@ thead th { color: var(--muted); }
         }
         show(networks, words);
         tell(words);
+        row.querySelector("button").focus();
       };
-      node.replaceChildren(...(said
-        ? [h("p", { class: "note" }, said), button("Forget it", () => {
+      row.replaceChildren(...(said
+        ? [note(said), button("Forget it", () => {
           kept.forget();
           show(networks);
           tell("Forgotten.");
+          row.querySelector("button").focus();
         })]
-        : networks.map(([words, network, about]) => h("div", { class: "row" }, button(`Keep ${words}`, keep(network, about)),
-          button("Save it as a file", () => RE.download(`${about.words.replace(/[^\w]+/g, "-")}.json`, "application/json", networkText(network, about)))))));
-      set(node, { hidden: !networks.length });
+        : networks.length
+          ? networks.map(([words, network, about]) => h("div", { class: "row" }, button(`Keep ${words}`, keep(network, about)),
+            button("Save it as a file", () => RE.download(`${about.words.replace(/[^\w]+/g, "-")}.json`, "application/json", networkText(network, about)))))
+          : [note("Train first. What was trained can be kept here, for the live network of chapter 14, or saved as a file.")]));
     };
+    show([]);
     return {
-      node,
+      node: h("details", {}, h("summary", {}, "Keep a network"), h("div", {}, row)),
       set(networks) {
-        if (shown && shown.length === networks.length && networks.every(([, network], i) => network === shown[i][1])) return;
+        if (shown.length === networks.length && networks.every(([, network], i) => network === shown[i][1])) return;
         show(networks);
       },
     };

@@ -169,7 +169,7 @@ def test_an_error_on_the_empty_list_comes_with_its_answer():
             j *= s
         return r
 
-    assert "may be empty. The right answer is 1" in checks.receptive_field(receptive_field).message
+    assert "`receptive_field([])`, where 1 is right" in checks.receptive_field(receptive_field).message
 
 
 # ---- fold_conv_bn ----------------------------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ def test_a_bias_that_is_none_is_not_called_unwritten():
         return folded
 
     feedback = checks.fold_conv_bn(fold_conv_bn)
-    assert feedback.mistake == "bias-is-none"
+    assert feedback.mistakes == ("weight-not-scaled", "bias-is-none")
     assert "`if conv.bias is not None`" in feedback.message
     assert "not written" not in feedback.message
 

@@ -99,7 +99,9 @@ def test_a_folder_per_student_is_taken_as_course_systems_pack_it(tmp_path, first
     assert list(submission.students(tmp_path)) == ["Ada L_123_file", "bob", "bob.txt"]  # nobody is lost
     handed = submission.read(folder)
     assert (handed.lab, handed.mark) == (first.lab.name, first.lab.mark)
-    assert not any("expected (2, 8, 16, 12)" in source for _, source in handed.cells)  # a public check is left out
+    assert handed.answers["stem"] == next(name for name, source in handed.cells if "class Stem" in source)
+    assert all("check(" in source for name, source in handed.cells if name.startswith("check."))
+    assert not any("check(" in source for _, source in handed.without()[1:])  # the first cell defines it
 
 
 def test_without_a_wall_it_says_what_is_missing_and_grades_nobody(monkeypatch, tmp_path, capsys):

@@ -72,7 +72,7 @@ all-relus-missing: relu1: - | relu: -
     There is no ReLU at all, so the block is a linear map, however many convolutions it has. Put one after each
     batch norm but the last, and one after the addition.
 """
-RELUS = known(RELU_TEXT, last=["second"])
+RELUS = known(RELU_TEXT, last="second")
 NORM_TEXT = """
 batch-norm-after-addition: $norm: - | add: {}; out = self.$norm(out)
     The $last batch norm comes after the addition, so it rescales the shortcut too. Normalize F(x), then add the
@@ -83,15 +83,14 @@ second-batch-norm-missing: bn2: -
     There is no batch norm after the second convolution. Every convolution is followed by one.
 """
 NORMS = [
-    *known(NORM_TEXT, norm=["bn2"], last=["second"]),
+    *known(NORM_TEXT, norm="bn2", last="second"),
     *known(
         """
 batch-norms-missing: bn1: - | bn2: - | bnproj: -
     There is no batch norm. Every convolution of the block is followed by one.
-batch-norm-without-scale: norm1: ) → , affine=False)
-    The first batch norm has no scale and shift to learn. Leave out `affine=False`.
-batch-norm-without-scale: norm2: ) → , affine=False)
-    The second batch norm has no scale and shift to learn. Leave out `affine=False`.
+for label which: norm1 first | norm2 second
+batch-norm-without-scale: $label: ) → , affine=False)
+    The $which batch norm has no scale and shift to learn. Leave out `affine=False`.
 batch-norm-without-scale: norm1: ) → , affine=False) | norm2: ) → , affine=False)
     The batch norms of the main path have no scale and shift to learn. Leave out `affine=False`.
 batch-norm-shared: bn2: bn2 → bn1
@@ -123,7 +122,6 @@ stride-missing-in-main-path: conv1: stride=stride → stride=1
     `stride` to the first convolution.
 """
 )
-EXTRA = "out.shape[1] - way.shape[1]"
 OF_RESIDUAL = """
 projection-of-residual: runproj: (way) → (out)
 or: $relu: {}; mid = out | runproj: (way) → (mid)
@@ -148,22 +146,11 @@ projection-3x3: proj: kernel_size=1 → kernel_size=3 ;; padding=0 → padding=1
 projection-padded: proj: padding=0 → padding=1
     The projection's 1×1 convolution has padding, so it makes a border of zeros and the two ends of the addition
     differ. A 1×1 kernel needs `padding=0`.
-"""
-    ),
-    *known(
-        """
+for pool more: avg_pool2d That is a later variant (ResNet-D); here the projection itself takes the stride.
+| max_pool2d Here the projection itself takes the stride, nothing is pooled.
 projection-after-pooling: proj: stride=stride → stride=1 | runproj: (way) → (F.$pool(way, self.stride))
 or: proj: stride=stride → stride=1 | runproj: (way) → (F.$pool(way, self.stride, ceil_mode=True))
     The shortcut pools first and projects then. $more
-""",
-        pool=("avg_pool2d", "max_pool2d"),
-        more=(
-            "That is a later variant (ResNet-D); here the projection itself takes the stride.",
-            "Here the projection itself takes the stride, nothing is pooled.",
-        ),
-    ),
-    *known(
-        """
 zeros-not-projection: runproj: way = F.pad(way[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, out.shape[1] - way.shape[1]))
 | bnproj: -
 or: runproj: way = F.pad(way[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, (out.shape[1] - way.shape[1]) // 2, (out.shape[1] - way.shape[1] + 1) // 2))
@@ -174,7 +161,7 @@ or: runproj: way = F.pad(way[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0,
     projection: a 1×1 convolution with the same stride, and a batch norm.
 """
     ),
-    *known(OF_RESIDUAL, relu=["relu1"]),
+    *known(OF_RESIDUAL, relu="relu1"),
 )
 _CONDITIONS = """
 projection-missing: when: stride != 1 or in_channels != $leaving → False
@@ -195,7 +182,7 @@ projection-always: when: stride != 1 or in_channels != $leaving → True
 
 def conditions(leaving: str, told: str) -> list[Mistake]:
     """When the shortcut is projected: the channels that leave, by their name in the reference and as they are told."""
-    return known(_CONDITIONS, leaving=[leaving], told=[told])
+    return known(_CONDITIONS, leaving=leaving, told=told)
 
 
 CONDITIONS = conditions("out_channels", "out_channels")
@@ -205,83 +192,54 @@ or: keep: - | $last: {}; way = out
     F(x) is added to itself: the name of the input was given to what the convolutions made. Keep the input
     first, `shortcut = x`, and add that.
 """
-INPUT_LOST = known(LOST, last=["bn2"])
+INPUT_LOST = known(LOST, last="bn2")
 LATE = known(
     """
+for label layer: relu1 ReLU | bn1 batch norm | run1 convolution
 shortcut-starts-late: keep: - | $label: {}; way = out
 or: keep: - | $label: {}; way = out | proj: in_channels → out_channels ;; stride=stride → stride=1
     The shortcut does not start at the block's input but behind the first $layer. Keep the input before anything
     happens to it, `shortcut = x` as the first line, and add that.
-""",
-    label=("relu1", "bn1", "run1"),
-    layer=("ReLU", "batch norm", "convolution"),
+"""
 )
-CONVOLUTIONS = (
-    *known(
-        """
+CONVOLUTIONS = known(
+    """
+for label which: conv1 first | conv2 second
 padding-missing: $label: padding=1 → padding=0
     The $which convolution has no padding, so a 3×3 kernel takes two pixels from each side's length and the two
     ends of the addition cannot match. Give it `padding=1`: (H + 2·1 − 3)/1 + 1 = H.
-""",
-        label=("conv1", "conv2"),
-        which=("first", "second"),
-    ),
-    *known(
-        """
 padding-missing: conv1: padding=1 → padding=0 | conv2: padding=1 → padding=0
     The 3×3 convolutions have no padding, so each takes two pixels from the height and the width, and the two
     ends of the addition cannot match. Give both `padding=1`: (H + 2·1 − 3)/1 + 1 = H.
-"""
-    ),
-    *known(
-        """
+for label which size half: conv1 first 1 0 | conv1 first 5 2 | conv1 first 7 3 | conv2 second 1 0 | conv2 second 5 2
+| conv2 second 7 3
 wrong-kernel-size: $label: kernel_size=3 → kernel_size=$size ;; padding=1 → padding=$half
     The $which convolution has a $size×$size kernel, this block uses 3×3 there.
-""",
-        label=("conv1",) * 3 + ("conv2",) * 3,
-        which=("first",) * 3 + ("second",) * 3,
-        size=(1, 5, 7) * 2,
-        half=(0, 2, 3) * 2,
-    ),
-    *known(
-        """
+for size half: 1 0 | 5 2 | 7 3
 wrong-kernel-size: conv1: kernel_size=3 → kernel_size=$size ;; padding=1 → padding=$half
 | conv2: kernel_size=3 → kernel_size=$size ;; padding=1 → padding=$half
     The convolutions have $size×$size kernels, this block uses 3×3.
-""",
-        size=(1, 5, 7),
-        half=(0, 2, 3),
-    ),
-    *known(
-        """
 convolution-shared: run2: conv2 → conv1
 or: run2: self.conv2(out) → F.conv2d(out, self.conv1.weight, padding=1)
     The same convolution is used twice, so both steps share one set of weights. Make two convolutions, and call
     each once.
-padding-not-zero: conv1: bias=False → bias=False, padding_mode='reflect'
-| conv2: bias=False → bias=False, padding_mode='reflect'
-or: conv1: bias=False → bias=False, padding_mode='reflect'
-or: conv2: bias=False → bias=False, padding_mode='reflect'
-or: conv1: bias=False → bias=False, padding_mode='replicate' | conv2: bias=False → bias=False, padding_mode='replicate'
-or: conv1: bias=False → bias=False, padding_mode='replicate'
-or: conv2: bias=False → bias=False, padding_mode='replicate'
-or: conv1: bias=False → bias=False, padding_mode='circular' | conv2: bias=False → bias=False, padding_mode='circular'
-or: conv1: bias=False → bias=False, padding_mode='circular'
-or: conv2: bias=False → bias=False, padding_mode='circular'
+for mode: reflect | replicate | circular
+padding-not-zero: conv1: bias=False → bias=False, padding_mode='$mode'
+| conv2: bias=False → bias=False, padding_mode='$mode'
+or: conv1: bias=False → bias=False, padding_mode='$mode'
+or: conv2: bias=False → bias=False, padding_mode='$mode'
     The border is not padded with zeros: `padding_mode` is set. Leave the default.
 dilated-convolution: conv1: padding=1 → padding=2, dilation=2 | conv2: padding=1 → padding=2, dilation=2
     The 3×3 convolutions are dilated: their nine weights reach over 5×5 pixels. Leave out `dilation`.
-dilated-convolution: conv1: padding=1 → padding=2, dilation=2
-    The first convolution is dilated: its nine weights reach over 5×5 pixels. Leave out `dilation`.
-dilated-convolution: conv2: padding=1 → padding=2, dilation=2
-    The second convolution is dilated: its nine weights reach over 5×5 pixels. Leave out `dilation`.
+for label which: conv1 first | conv2 second
+dilated-convolution: $label: padding=1 → padding=2, dilation=2
+    The $which convolution is dilated: its nine weights reach over 5×5 pixels. Leave out `dilation`.
 grouped-convolution: conv2: bias=False → bias=False, groups=out_channels
     A 3×3 convolution is split into groups, each channel for itself. Leave out `groups`: every filter looks at
     all channels.
 second-convolution-missing: relu1: - | run2: - | bn2: -
     The second convolution with its batch norm is missing: this block has two.
 """
-    ),
 )
 PREACTIVATED = slip(
     "pre-activation-order",

@@ -53,7 +53,7 @@ _ALIKE = ("relu-on-both-ends", "final-relu-missing", "relu-on-shortcut", "relu-b
 _NUMBERED = ("relu-before-addition", "relu-before-and-after-addition", "first-relu-missing")
 _RELUS = (
     *(mistake for mistake in basic.RELUS if mistake.name in _ALIKE),
-    *(mistake for mistake in known(basic.RELU_TEXT, last=["third"]) if mistake.name in _NUMBERED),
+    *(mistake for mistake in known(basic.RELU_TEXT, last="third") if mistake.name in _NUMBERED),
     *known(
         """
 second-relu-missing: relu2: -
@@ -77,23 +77,14 @@ all-relus-missing: relu1: - | relu2: - | relu: -
     ),
 )
 _NORMS = (
-    *known(basic.NORM_TEXT, norm=["bn3"], last=["third"]),
+    *known(basic.NORM_TEXT, norm="bn3", last="third"),
     *known(
         """
 third-batch-norm-missing: bn3: -
     There is no batch norm after the third convolution. Every convolution is followed by one.
-"""
-    ),
-    *known(
-        """
+for label which: norm1 first | norm2 second | norm3 third
 batch-norm-without-scale: $label: ) → , affine=False)
     The $which batch norm has no scale and shift to learn. Leave out `affine=False`.
-""",
-        label=("norm1", "norm2", "norm3"),
-        which=("first", "second", "third"),
-    ),
-    *known(
-        """
 batch-norm-without-scale: norm1: ) → , affine=False) | norm2: ) → , affine=False) | norm3: ) → , affine=False)
     The batch norms of the main path have no scale and shift to learn. Leave out `affine=False`.
 batch-norms-missing: bn1: - | bn2: - | bn3: - | bnproj: -
@@ -169,9 +160,8 @@ padding-missing: conv2: padding=1 → padding=0
 convolution-shared: run2: conv2 → conv1
     The same convolution is used twice, so both steps share one set of weights. Make two convolutions, and call
     each once.
-padding-not-zero: conv2: bias=False → bias=False, padding_mode='reflect'
-or: conv2: bias=False → bias=False, padding_mode='replicate'
-or: conv2: bias=False → bias=False, padding_mode='circular'
+for mode: reflect | replicate | circular
+padding-not-zero: conv2: bias=False → bias=False, padding_mode='$mode'
     The border is not padded with zeros: `padding_mode` is set. Leave the default.
 dilated-convolution: conv2: padding=1 → padding=2, dilation=2
     The 3×3 convolutions are dilated: their nine weights reach over 5×5 pixels. Leave out `dilation`.
@@ -190,13 +180,13 @@ CONTRACT = Contract(
     REFERENCE,
     (
         addition(),
-        known(basic.LOST, last=["bn3"]),
+        known(basic.LOST, last="bn3"),
         _RELUS,
         _NORMS,
         _STRIDES,
         _WIDTHS,
         [mistake for mistake in basic.PROJECTIONS if mistake.name != "projection-of-residual"],
-        known(basic.OF_RESIDUAL, relu=["relu2"]),
+        known(basic.OF_RESIDUAL, relu="relu2"),
         basic.conditions("leaving", "4 * channels"),
         [
             replace(mistake, ways=(mistake.ways[0], {**mistake.ways[1], "proj": "in_channels → width"}))

@@ -73,7 +73,12 @@ def cifar_resnet(depth, num_classes=10):
     return Network(n, num_classes)
 """
 _ELSEWHERE = ("relu-on-shortcut", "relu-on-both-ends", "relu-before-and-after-addition", "relu-before-block")
-_NORMS = ("batch-norm-after-addition", "first-batch-norm-missing", "second-batch-norm-missing")
+_NORMS = (
+    "batch-norm-after-addition",
+    "first-batch-norm-missing",
+    "second-batch-norm-missing",
+    "batch-norm-without-scale",
+)
 
 CONTRACT = Contract(
     "cifar_resnet(depth, num_classes=10)",
@@ -109,14 +114,11 @@ or: sizes: {}; self.proj = nn.Conv2d(in_channels, out_channels, 1, stride) | ski
 wrong-number-of-blocks: count: {}; n = 2 * n
     Each layer has twice as many blocks as it should. The depth counts convolutions: a block has two, there are
     three layers, so n = (depth − 2) / 6.
-wrong-number-of-blocks: count: {}; n = n + 1
-    Each layer has one block too many. With 6n + 2 layers, n = (depth − 2) / 6: 20 gives 3.
-wrong-number-of-blocks: count: {}; n = max(1, n - 1)
-    Each layer has one block too few. With 6n + 2 layers, n = (depth − 2) / 6: 20 gives 3.
+for count told: n+1 one block too many | max(1,n-1) one block too few | depth `depth` blocks
+wrong-number-of-blocks: count: {}; n = $count
+    Each layer has $told. With 6n + 2 layers, n = (depth − 2) / 6: 20 gives 3.
 wrong-number-of-blocks: count: {}; n = 3 * n
     Each layer has three times the blocks it should. The depth is shared by three layers: n = (depth − 2) / 6.
-wrong-number-of-blocks: count: {}; n = depth
-    Each layer has `depth` blocks. With 6n + 2 layers, n = (depth − 2) / 6: 20 gives 3.
 stride-in-layer1: plan: (1, 2, 2) → (2, 2, 2)
     The first layer has stride 2 as well. It keeps 32×32: strides 1, 2, 2.
 strides-missing: plan: (1, 2, 2) → (1, 1, 1)
@@ -127,10 +129,9 @@ wrong-widths: plan: (16, 32, 64) → (16, 16, 16)
     All layers have 16 channels. They double wherever the map is halved: 16, 32, 64.
 wrong-widths: plan: (16, 32, 64) → (32, 64, 128)
     The widths are 32, 64, 128. This network is narrower: 16, 32, 64.
-num-classes-ignored: fc: num_classes → 10
-    The network always ends in 10 scores. Pass `num_classes` to the linear layer.
-num-classes-ignored: fc: num_classes → 100
-    The network always ends in 100 scores. Pass `num_classes` to the linear layer.
+for number: 10 | 100
+num-classes-ignored: fc: num_classes → $number
+    The network always ends in $number scores. Pass `num_classes` to the linear layer.
 """,
         head.MISTAKES,
         addition(projected=False),
@@ -142,10 +143,6 @@ shortcut-twice: add: + way → + way * (1 if self.projected else 2)
         # The blocks' inputs have passed a ReLU here, so one more on the shortcut changes nothing.
         [mistake for mistake in basic.RELUS if mistake.name not in _ELSEWHERE],
         [mistake for mistake in basic.NORMS if mistake.name in _NORMS],
-        """
-batch-norm-without-scale: norm1: ) → , affine=False)
-    The first batch norm has no scale and shift to learn. Leave out `affine=False`.
-""",
         zero_pad_shortcut.SHORTCUT,
         # Late, the shortcut has the right shape and may need no zeros.
         [

@@ -7,7 +7,8 @@
 'padding-once'
 """
 
-from resnet_edu.checks.source import Case, Contract
+from resnet_edu.checks.contracts.shared import NUMBER
+from resnet_edu.checks.effects import formula
 
 REFERENCE = """
 def conv_out(size, kernel, stride=1, padding=0, dilation=1):
@@ -15,7 +16,8 @@ def conv_out(size, kernel, stride=1, padding=0, dilation=1):
     reach = dilation * (kernel - 1) + 1  #: reach
     span = size + sides * padding - reach  #: span
     steps = span // stride  #: steps
-    return steps + 1  #: end
+    pixels = steps + 1  #: end
+    return pixels  #: give
 """
 _CASES = (
     (224, 7, 2, 3),
@@ -33,11 +35,12 @@ _CASES = (
     (16, 4, 3, 1, 3),
 )
 
-CONTRACT = Contract(
+CONTRACT = formula(
     "conv_out(size, kernel, stride=1, padding=0, dilation=1)",
-    tuple(Case(case) for case in _CASES),
+    _CASES,
     REFERENCE,
     (
+        NUMBER,
         """
 one-missing: end:  + 1 →
     The `+ 1` at the end is missing: the kernel's first position counts too, before any step.

@@ -6,7 +6,6 @@
 """
 
 import copy
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,18 +13,7 @@ import torch
 from torch import nn
 
 from resnet_edu.blocks import BasicBlock
-from resnet_edu.checks.effects import (
-    Effect,
-    Outcome,
-    Told,
-    Trials,
-    changed_copy,
-    copies,
-    learning,
-    randomized,
-    state_of,
-)
-from resnet_edu.checks.learner import LearnerError
+from resnet_edu.checks.effects import Effect, Outcome, model_after, randomized, state_of
 from resnet_edu.resnet import ResNet
 
 REFERENCE = """
@@ -86,38 +74,9 @@ def _loading(kind: str) -> Callable[[], tuple[Any, ...]]:
 def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcome:
     model, state = arguments
     names, before = list(state), state_of(model)
-    returned = function(model, state)
-    changed = changed_copy(returned, model, before)
-    found: Outcome = {} if changed is None else {"!copy": "changed"}
-    model = model if changed is None else changed
+    model, found = model_after(model, before, function(model, state))
     found |= {f"`{name}`": t for name, t in state_of(model).items()}
-    return found | {"the state dict": "as before" if list(state) == names else "changed"} | learning(model)
-
-
-def _error(trials: Trials, trouble: LearnerError) -> Told | None:
-    """What `load_state_dict` and `torch.load` say, in words."""
-    text = str(trouble.error)
-    if "'dict' object has no attribute" in text and re.search(r"'(seek|read|readline|tell)'", text):
-        return "not-a-file", trials.stopped(trouble, trials.told("not-a-file"))
-    if not text.startswith("Error(s) in loading state_dict"):
-        return None
-    parts = []
-    for what, pattern in (
-        ("does not find {}, which the model needs", r'Missing key\(s\) in state_dict: ("[^"]+")'),
-        ("finds {}, which the model has no place for", r'Unexpected key\(s\) in state_dict: ("[^"]+")'),
-    ):
-        found = re.search(pattern, text)
-        if found:
-            parts.append(what.format(f"`{found[1][1:-1]}`"))
-    found = re.search(r"size mismatch for (\S+): .*?torch\.Size\(\[(.*?)\]\).*?torch\.Size\(\[(.*?)\]\)", text)
-    if found:
-        parts.append(f"is given `{found[1]}` of shape ({found[2]}), and the model's is ({found[3]})")
-    if not parts:
-        return None
-    return None, trials.stopped(
-        trouble,
-        f"`load_state_dict` {', and '.join(parts)}. These weights fit as they come: hand them over unchanged.",
-    )
+    return found | {"the state dict": "as before" if list(state) == names else "changed"}
 
 
 _MODEL = _small()
@@ -129,8 +88,6 @@ _PARTNERS = {
     "layer1.0.conv1.weight": "layer1.0.conv2.weight",
     "layer1.0.conv2.weight": "layer1.0.conv1.weight",
 }
-
-_LENIENT = {"missing": "if False:", "extra": "if False:"}
 
 CONTRACT = Effect(
     "load_torchvision(model, state_dict)",
@@ -196,8 +153,5 @@ not-a-file: start: state_dict = torch.load(state_dict)
     },
     outcome=_outcome,
     advice="`model.load_state_dict(state_dict, strict=True)` does it in one line.",
-    direct=frozenset({"copy-loaded", "not-a-file"}),
-    seen=copies("copy-loaded"),
     refuses=True,
-    error=_error,
 )

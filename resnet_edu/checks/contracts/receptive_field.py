@@ -7,7 +7,8 @@
 'kernels-summed'
 """
 
-from resnet_edu.checks.source import Case, Contract
+from resnet_edu.checks.contracts.shared import NUMBER
+from resnet_edu.checks.effects import formula
 
 REFERENCE = """
 def receptive_field(layers):
@@ -18,7 +19,7 @@ def receptive_field(layers):
         steps = dilation * (kernel - 1)  #: steps
         field = field + steps * jump  #: widen
         jump = jump * stride  #: jump
-    return field  #: end
+    return field  #: end give
 """
 _CASES: tuple[list[tuple[int, ...]], ...] = (
     [(3, 1)],
@@ -31,11 +32,12 @@ _CASES: tuple[list[tuple[int, ...]], ...] = (
     [],
 )
 
-CONTRACT = Contract(
+CONTRACT = formula(
     "receptive_field(layers)",
-    tuple(Case((case,)) for case in _CASES),
+    [(case,) for case in _CASES],
     REFERENCE,
     (
+        NUMBER,
         """
 stride-ignored: widen: jump → 1
     The strides are ignored. Behind a stride of 2 neighboring cells lie 2 input pixels apart, so each further
@@ -90,14 +92,10 @@ third-number-not-taken: given: {}; layers = [(kernel, stride) for kernel, stride
     A layer may have a third number, the dilation. Take it along where it is there: `for kernel, stride, *rest
     in layers`.
 third-number-always-taken: given: {}; layers = [(kernel, stride, dilation) for kernel, stride, dilation in layers]
+or: given: {}; layers = [(layer[0], layer[1], layer[2]) for layer in layers]
     A layer may have two numbers only, and its dilation is 1 then. Ask whether there is a third: `for kernel,
     stride, *rest in layers`.
 """,
     ),
     "Right for plain, strided and dilated stacks.",
-    errors={
-        "ValueError: too many values to unpack (expected 2": "third-number-not-taken",
-        "ValueError: not enough values to unpack (expected 3, got 2": "third-number-always-taken",
-        "IndexError: tuple index out of range": "third-number-always-taken",
-    },
 )

@@ -11,7 +11,7 @@ from dataclasses import replace
 from resnet_edu.checks.contracts import head, make_layer, stem
 from resnet_edu.checks.contracts.shared import norms
 from resnet_edu.checks.probes import SmallProbe, SmallWideProbe
-from resnet_edu.checks.source import Case, Contract, Mistake, known, slip
+from resnet_edu.checks.source import Case, Contract, Mistake, slip
 
 REFERENCE = f"""
 {make_layer.REFERENCE.strip()}
@@ -74,20 +74,10 @@ widths-all-equal: plan: (64, 128, 256, 512) → (64, 64, 64, 64)
     All layers have 64 channels. They double wherever the map is halved: 64, 128, 256, 512.
 layer-missing: plan: (64, 128, 256, 512) → (64, 128, 256)
     The fourth layer is missing. There are four, of 64, 128, 256 and 512 channels.
-""",
-        known(
-            """
+for counts told: (2,2,2,2) Every layer has 2 blocks | (3,4,6,3) The layers have 3, 4, 6 and 3 blocks
+| (1,1,1,1) Every layer has 1 block
 layers-ignored: each: layers → $counts
-    $told from there.
-""",
-            counts=((2, 2, 2, 2), (3, 4, 6, 3), (1, 1, 1, 1)),
-            told=(
-                "Every layer has 2 blocks, whatever `layers` says. Take the number of blocks of each layer",
-                "The layers have 3, 4, 6 and 3 blocks, whatever `layers` says. Take the numbers",
-                "Every layer has 1 block, whatever `layers` says. Take the number of blocks of each layer",
-            ),
-        ),
-        """
+    $told, whatever `layers` says. Take the number of blocks of each layer from there.
 layers-reversed: each: layers → layers[::-1]
     The numbers of blocks are used in reverse. The first number belongs to the first layer.
 """,

@@ -4,6 +4,14 @@ from itertools import product
 
 from resnet_edu.checks.source import Mistake, known, slip
 
+#: What can be wrong with a number of pixels, in a line that returns it, labelled ``give``.
+NUMBER = """
+float-returned: give: return → return 1.0 *
+    A float is returned, and a number of pixels is a whole one. Where you divide, use `//`, which also rounds down;
+    or return `int(…)` of the result.
+text-returned: give: return → return '%s' %
+    Text is returned. Return the number itself: no quotes, no `str(…)`, no f-string.
+"""
 _TWICE = """
 shortcut-twice: add: + way → + way + (self.projbn(self.proj(x)) if self.projected else way)
     The shortcut is computed and added twice, F(x) + 2x. Once is enough: look for a `+=` and a `+` that both do
@@ -89,7 +97,7 @@ batch-norm-momentum: $label: ) → , momentum=THEIRS)
     The batch norm's `momentum` is not PyTorch's 0.1. PyTorch weighs the new batch with it, other libraries the
     old average: their 0.9 is our 0.1. Leave the default.
 """,
-        label=[label],
+        label=label,
     )
 
 

@@ -32,36 +32,22 @@ class Stem(nn.Module):
         {FORWARD.strip()}
         return x
 """
-MISTAKES = (
-    *known(
-        """
+MISTAKES = known(
+    """
 cifar-stem: stemconv: kernel_size=7, stride=2, padding=3 → kernel_size=3, stride=1, padding=1 | pool: -
     This is the stem for small images: one 3×3 convolution with stride 1, and no max-pool. For 224 pixels the
     stem is a 7×7 convolution with stride 2, batch norm, ReLU and a max-pool 3×3 with stride 2.
 padding-missing: stemconv: padding=3 → padding=0
     The 7×7 convolution has no padding, so the border is lost: ⌊(224 + 2·0 − 7)/2⌋ + 1 = 109. Give it
     `padding=3`, which makes 112.
-"""
-    ),
-    *known(
-        """
+for padding: 1 | 2 | 4
 wrong-padding: stemconv: padding=3 → padding=$padding
     The 7×7 convolution has `padding=$padding`. With 3 every second pixel is a center: ⌊(224 + 2·3 − 7)/2⌋ + 1 =
     112.
-""",
-        padding=(1, 2, 4),
-    ),
-    *known(
-        """
+for kernel padding: 3 1 | 3 3 | 5 2 | 5 3 | 11 5
 wrong-kernel-size: stemconv: kernel_size=7 → kernel_size=$kernel ;; padding=3 → padding=$padding
     The stem's convolution has a $kernel×$kernel kernel. Make it 7×7 with `padding=3`: it is the only large one
     in the network.
-""",
-        kernel=(3, 3, 5, 5, 11),
-        padding=(1, 3, 2, 3, 5),
-    ),
-    *known(
-        """
 stride-missing: stemconv: stride=2 → stride=1
     The convolution has stride 1, so the map stays twice as large as it should be. Give it `stride=2`.
 pool-missing: pool: -
@@ -94,22 +80,13 @@ relu-before-batch-norm: stembn: (x) → (F.relu(x)) | stemrelu: -
 pool-before-batch-norm: stembn: x = self.bn1(F.max_pool2d(x, kernel_size=3, stride=2, padding=1)) | pool: -
     The max-pool runs before the batch norm. With a negative scale the norm would turn the largest into the
     smallest, so the order matters: convolution, batch norm, ReLU, max-pool.
-"""
-    ),
-    *known(
-        """
+for width: 16 | 32 | 96 | 128
 wrong-width: stemconv: 3, 64 → 3, $width | stemnorm: 64 → $width
     The convolution makes $width channels. Give it 64: that is what the first layer takes.
-""",
-        width=(16, 32, 96, 128),
-    ),
-    *known(
-        """
+for mode: reflect | replicate | circular
 padding-not-zero: stemconv: bias=False → bias=False, padding_mode='$mode'
     The border is not padded with zeros: `padding_mode` is set. Leave the default.
-""",
-        mode=("reflect", "replicate", "circular"),
-    ),
+"""
 )
 
 CONTRACT = Contract(

@@ -13,7 +13,7 @@ import torch
 
 from resnet_edu.blocks import BasicBlock, Bottleneck
 from resnet_edu.checks import compare
-from resnet_edu.checks.effects import Effect, Outcome, changed_copy, copies, learning, randomized, state_of
+from resnet_edu.checks.effects import Effect, Outcome, model_after, randomized, state_of
 from resnet_edu.checks.errors import IN_PLACE
 from resnet_edu.checks.source import slip
 from resnet_edu.resnet import ResNet
@@ -44,13 +44,10 @@ def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcom
     before = state_of(model)
     with torch.enable_grad():
         returned = function(model)
-    changed = changed_copy(returned, model, before)
-    found: Outcome = {} if changed is None else {"!copy": "changed"}
-    model = model if changed is None else changed
+    model, found = model_after(model, before, returned)
     after = state_of(model)
     found |= {f"`{name}`": t for name, t in after.items() if name not in before or not compare.same(t, before[name])}
-    found |= {f"`{name}`": "gone" for name in before if name not in after}
-    return found | learning(model)
+    return found | {f"`{name}`": "gone" for name in before if name not in after}
 
 
 CONTRACT = Effect(
@@ -118,6 +115,4 @@ copy-changed: model: model = copy.deepcopy(model) | end: return model
     scenes={"in a network of basic blocks": _net(BasicBlock), "in a network of bottlenecks": _net(Bottleneck)},
     outcome=_outcome,
     advice="Only the `weight` of the last batch norm before each addition may change.",
-    direct=frozenset({"copy-changed", "in-place-under-autograd"}),
-    seen=copies("copy-changed"),
 )
