@@ -40,6 +40,8 @@
 .pieces button:hover:not(:disabled) { background: var(--soft); }
 .pieces button:disabled { color: var(--rule); cursor: default; }
 .pieces input { width: 4.2rem; height: 44px; border-radius: 7px; }
+.adding { display: flex; gap: .4rem; }
+.adding .control { flex: 1; min-width: 0; }
 .wrong { color: var(--wrong); font-weight: 650; }
 .drawing svg { height: auto; }
 .tray { grid-column: 1 / -1; display: flex; flex-wrap: wrap; gap: .4rem; align-items: center; border: 1px dashed var(--rule); border-radius: 10px; padding: .6rem .8rem; }
@@ -83,6 +85,7 @@
       this.halt();
       Object.assign(this.state, { seeds: "3", rate: "0.03", prediction: null, sort: { by: "error", down: false } });
       this.board = this.remembered();
+      this.keeps = true;
       this.running = this.net = this.dragged = null;
       const button = (words, act, main) => h("button", { type: "button", class: main ? "button main" : "button", onclick: act }, words);
       this.presets = h("div", {});
@@ -123,7 +126,7 @@
         h("details", { open: true }, h("summary", {}, "The board: every block that you tried"), h("div", {}, this.table,
           h("div", { class: "row saving" }, h("label", { class: "control" }, "Your group, for the file", this.group),
             button("Save as a file", () => this.save()), button("Forget the board", () => this.forget())),
-          h("p", { class: "note" }, "Kept in this browser only. Nothing is sent. A press on a block puts it on the bench."))),
+          (this.keeping = h("p", { class: "note" })))),
         h("details", {}, h("summary", {}, "Challenges"), h("div", {}, this.challenges)));
       this.watch();
     }
@@ -203,13 +206,22 @@
         if (list === null) return box;
       }
       const items = h("ul", { class: "pieces" }, list.map((operation, i) => this.pieceNode(path, list, operation, i)));
-      const add = select(`Add ${title.toLowerCase()}`, [["", "add a piece …"], ...FOR[path].map((name) => [name, PIECES[name]])], (name) => {
-        if (!name) return;
+      const put = (name) => {
         list.push(name in START ? [name, START[name]] : name);
         this.edited(path);
+      };
+      // An arrow or a letter changes a closed list at once: by keyboard the piece comes with the button, by pointer with the choice.
+      let typed = false;
+      const chosen = () => add.node.querySelector("select").value;
+      const button = h("button", { type: "button", class: "button", disabled: true, "aria-label": `Add it ${title.toLowerCase()}`, onclick: () => put(chosen()) }, "Add");
+      const add = select(`Add ${title.toLowerCase()}`, [["", "add a piece …"], ...FOR[path].map((name) => [name, PIECES[name]])], (name) => {
+        button.disabled = !name;
+        if (name && !typed) put(name);
       });
       add.node.firstChild.classList.add("hidden");
-      box.append(items, add.node);
+      add.node.addEventListener("keydown", () => (typed = true));
+      add.node.addEventListener("pointerdown", () => (typed = false));
+      box.append(items, h("div", { class: "adding" }, add.node, button));
       return box;
     }
 
@@ -462,9 +474,10 @@
 
     /** The paper's number beside what was just measured, in a plain word. */
     beside(paper, learned) {
+      const above = paper === PAPER.original ? "" : `, against ${PAPER.original}\u00a0% of the original`;
       const same = "The paper’s number is the test error of 110 layers on CIFAR-10 after 164 epochs; this is the training error on small digits after eight, so only the direction compares.";
       const good = paper !== "fail" && Number(paper) < 7.5;
-      const said = paper === "fail" ? "The paper reports that it failed, with more than 20 % error" : `The paper reports ${paper}\u00a0%, against 6.61\u00a0% of the original`;
+      const said = paper === "fail" ? "The paper reports that it failed, with more than 20 % error" : `The paper reports ${paper}\u00a0%${above}`;
       return `${said}. ${good === learned ? "Both point the same way." : "Here the two differ."} ${same}`;
     }
 
@@ -496,10 +509,11 @@
     }
 
     remember() {
+      this.keeps = true;
       try {
         localStorage.setItem(STORE, JSON.stringify(this.board.slice(-200)));
       } catch {
-        // Private windows may refuse; the board then lasts as long as the page.
+        this.keeps = false; // private windows and frames of other origins may refuse
       }
     }
 
@@ -559,6 +573,7 @@
       say(this.tray.firstChild, this.dragged?.ghost ? this.tray.firstChild.textContent : "Drag a piece to its place.");
       this.drawCurves();
       this.keeper.set(this.curve?.kept ?? []);
+      say(this.keeping, `${this.keeps ? "Kept in this browser only." : "This browser keeps nothing here: the board lasts as long as the page, or save it as a file."} Nothing is sent. A press on a block puts it on the bench.`);
       say(this.outcome, this.curve?.words ?? (this.running ? `Seed ${this.running.jobs.filter(({ end }) => end).length + 1} of ${this.running.jobs.length}.` : ""));
     }
 

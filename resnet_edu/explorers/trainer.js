@@ -229,32 +229,32 @@ thead th { color: var(--muted); }
   function keeper(tell) {
     const row = h("div", { class: "row keeper" });
     let shown = null;
-    const show = (networks, said) => {
+    const show = (networks, said, holds) => {
       shown = networks;
       const button = (words, act) => h("button", { type: "button", class: "button", onclick: act }, words);
-      const note = (words) => h("p", { class: "note" }, words);
-      const keep = (network, about) => () => {
-        let words = `Kept in this browser only: ${about.words}. The live network of chapter 14 can open it.`;
-        try {
-          kept.keep(network, about);
-        } catch {
-          words = "This browser keeps nothing here. Save the network as a file; chapter 14 opens that too.";
-        }
-        show(networks, words);
+      const answer = (words, now) => {
+        show(networks, words, now);
         tell(words);
         row.querySelector("button").focus();
       };
-      row.replaceChildren(...(said
-        ? [note(said), button("Forget it", () => {
-          kept.forget();
-          show(networks);
-          tell("Forgotten.");
-          row.querySelector("button").focus();
-        })]
-        : networks.length
-          ? networks.map(([words, network, about]) => h("div", { class: "row" }, button(`Keep ${words}`, keep(network, about)),
-            button("Save it as a file", () => RE.download(`${about.words.replace(/[^\w]+/g, "-")}.json`, "application/json", networkText(network, about)))))
-          : [note("Train first. What was trained can be kept here, for the live network of chapter 14, or saved as a file.")]));
+      const keep = (network, about) => () => {
+        try {
+          kept.keep(network, about);
+          answer(`Kept in this browser only: ${about.words}. The live network of chapter 14 can open it.`, true);
+        } catch {
+          answer("This browser keeps nothing here. Save the network as a file; chapter 14 opens that too.");
+        }
+      };
+      const forget = () => {
+        kept.forget();
+        answer("Forgotten.");
+      };
+      if (!networks.length) said = "Train first. What was trained can be kept here, for the live network of chapter 14, or saved as a file.";
+      row.replaceChildren(...[
+        said && h("p", { class: "note" }, said),
+        ...(holds ? [button("Forget it", forget)] : networks.map(([words, network, about]) => h("div", { class: "row" }, button(`Keep ${words}`, keep(network, about)),
+          button("Save it as a file", () => RE.download(`${about.words.replace(/[^\w]+/g, "-")}.json`, "application/json", networkText(network, about)))))),
+      ].filter(Boolean));
     };
     show([]);
     return {
