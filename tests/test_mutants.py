@@ -96,11 +96,6 @@ def test_third(): pass
 """
 
 
-def test_a_room_without_a_test_on_its_floor_is_asked_about_where_it_is_imported() -> None:
-    assert "tests/explorers/test_inside.py" in mutants.files_of("training.strokes")
-    assert all("explorers" not in file for file in mutants.files_of("training.loop"))
-
-
 def test_what_a_shared_fixture_takes_counts_for_each_test_that_asks_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,7 +33,6 @@ import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -183,29 +182,11 @@ class Note:
 
 
 def files_of(room: str) -> list[str]:
-    """Whose tests are asked about a room: the files of its floor, and the room's examples.
-
-    A room that none of these files imports has its tests on another floor, such as beside what it does in a page.
-    """
-    module = f"{floors.HOUSE.name}.{room}"
-    paths = sorted((ROOT / f"tests/{floors.floor_of(room)}").glob("test_*.py"))
-    if not any(module in _imported(path) for path in paths):
-        paths += [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if module in _imported(path)]
-    files = [str(path.relative_to(ROOT)) for path in paths]
+    """Whose tests are asked about a room: the files of its floor, and the room's examples."""
+    folder = ROOT / f"tests/{floors.floor_of(room)}"
+    files = [str(path.relative_to(ROOT)) for path in sorted(folder.glob("test_*.py"))]
     examples = [] if room.endswith("__main__") else [f"tests/test_doctests.py::test_examples_run[resnet_edu.{room}]"]
     return [*files, *examples]
-
-
-@cache
-def _imported(path: Path) -> frozenset[str]:
-    """The modules that a file imports, among the names that it imports from anywhere."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return frozenset(found)
 
 
 def notes(files: list[str]) -> tuple[dict[str, list[Note]], set[str]]:

@@ -22,11 +22,10 @@ from typing import Any
 from resnet_edu.checks import sandbox
 from resnet_edu.checks.contracts import CONTRACTS, EXERCISES, judge
 from resnet_edu.checks.feedback import Feedback
-from resnet_edu.checks.table import MistakesTable, mistakes_table
+from resnet_edu.checks.table import mistakes_table
 
 __all__ = [
     "Feedback",
-    "MistakesTable",
     "basic_block",
     "bottleneck",
     "cifar_resnet",
@@ -77,10 +76,9 @@ def _check(check: str) -> Callable[[Callable[..., Any]], Feedback]:
             mistake, message = _FAULTS[outcome.fault or "ended"]
             message = message.format(cpu=sandbox.CPU_SECONDS, detail=outcome.detail)
             return Feedback(name, False, message, mistake, printed=outcome.printed)
-        names = tuple(outcome.result["mistakes"])
-        message = outcome.result["message"] + (f"\n{outcome.note}" if outcome.note else "")
-        first = names[0] if names else None
-        return Feedback(name, outcome.result["passed"], message, first, names, outcome.printed)
+        found, note = outcome.result, f"\n{outcome.note}" if outcome.note else ""
+        names = tuple(found["mistakes"])
+        return Feedback(name, found["passed"], found["message"] + note, next(iter(names), None), names, outcome.printed)
 
     checked.__name__ = checked.__qualname__ = check
     checked.__doc__ = EXERCISES[check].__doc__

@@ -20,11 +20,11 @@ from torch.overrides import TorchFunctionMode
 from resnet_edu.checks import compare
 from resnet_edu.checks.learner import Loose, Seen, gradients
 from resnet_edu.checks.source import FILE, THEIRS
-from resnet_edu.checks.watch import Failed, Unit, kind_of, settings_of, tensors_in, window_of
+from resnet_edu.checks.watch import Failed, Unit, bound, kind_of, tensors_in
 from resnet_edu.checks.words import letters
 
 _enable_grad, _no_grad = torch.enable_grad, torch.no_grad
-_conv, _linear, _norm, _relu = torch.conv2d, F.linear, F.batch_norm, torch.relu
+_norm = F.batch_norm
 
 #: After so many tensors in a row that the learner's code does not make, a candidate is given up.
 PATIENCE = 12
@@ -44,25 +44,16 @@ class GivenUpError(Exception):
 
 @dataclass
 class Made:
-    """A tensor on a candidate's way: the line and the function that made it, and whether the learner's code has it."""
+    """A tensor on a candidate's way: what made it, and the learner's tensor and layer in its place."""
 
     line: int
     function: str
     tensor: Tensor
+    inputs: list[Tensor]
+    settings: dict[str, Any]  # of a convolution, such as its stride
     found: int | None
+    unit: Unit | None
     place: dict[str, int]  # the numbers that the line knows, such as the block's
-
-
-@dataclass
-class Call:
-    """A layer of a candidate: its line, its settings, and the learner's layer in its place."""
-
-    line: int
-    kind: str
-    settings: dict[str, Any]
-    unit: Unit
-    given: tuple[int, ...]
-    place: dict[str, int]
 
 
 @dataclass
@@ -85,9 +76,8 @@ class Run:
     error: BaseException | None = None
     failed: Failed | None = None
     pairing: dict[int, Unit] = field(default_factory=dict)
-    calls: list[Call] = field(default_factory=list)
     outputs: list[Tensor] = field(default_factory=list)
-    differs: str | None = "output"
+    differs: str | None = "output"  # or "trouble", or the name of what is seen directly; None: nothing
     ambiguous: bool = False  # another pairing of weights is possible
 
     @property
@@ -117,30 +107,25 @@ class Stand(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        again = False
+        unit, again = None, False
         try:
-            if func is _conv or func is _linear:
-                args, kwargs, again = self._weighted("conv" if func is _conv else "linear", args, kwargs)
-            elif func is _norm:
-                args, kwargs, again = self._normed(args, kwargs)
+            own = bound(func, args, kwargs)
+            if own:
+                weigh = self._normed if func is _norm else self._weighted
+                args, unit, again = weigh(kind_of(func), own)
+                kwargs = {}
             out = self._remembered(func, args, kwargs)
         except NoWeightsError:
             raise
         except Exception:
             if self.run.failed is None:
-                inputs = list(tensors_in((*args, *kwargs.values())))
-                name = getattr(func, "__name__", str(func))
-                shapes = tuple(tuple(t.shape) for t in inputs)
-                kind = kind_of(func, name)
-                self.run.failed = Failed(
-                    kind, name, shapes, ("", self._line()), again, None, inputs, window_of(kind, args, kwargs)
-                )
+                self.run.failed = Failed.of(func, args, kwargs, ("", self._line()), again)
             raise
         if self.watched and isinstance(out, Tensor) and out.is_floating_point():
-            self._note(func, out)
+            self._note(func, list(tensors_in(args)), own, unit, out)
         return out
 
-    def _note(self, func: Any, out: Tensor) -> None:
+    def _note(self, func: Any, inputs: list[Tensor], own: dict[str, Any], unit: Unit | None, out: Tensor) -> None:
         name = getattr(func, "__name__", str(func))
         if name in {"detach", "clone", "__get__"}:
             return
@@ -149,7 +134,7 @@ class Stand(TorchFunctionMode):
             self.run.left = self._line()
         if self.located:
             line, place = self._place()
-            self.run.made.append(Made(line, name, out, found, place))
+            self.run.made.append(Made(line, name, out, inputs, own, found, unit, place))
         if found is None:
             self.run.missing += 1
             self.row += 1
@@ -187,43 +172,34 @@ class Stand(TorchFunctionMode):
             known = self.memory.results[key] = (out, (args, kwargs))  # which keeps the ids alive
         return known[0]
 
-    def _weighted(self, kind: str, args: Any, kwargs: Any) -> tuple[Any, Any, bool]:
-        own_bias = args[2] if len(args) > 2 else kwargs.get("bias")
-        unit, again = self._unit(kind, args[0], args[1], own_bias)
+    def _weighted(self, kind: str, own: dict[str, Any]) -> tuple[tuple[Any, ...], Unit | None, bool]:
+        """The arguments with the learner's weights, their layer, and whether it was called before."""
+        x, own_weight, own_bias, *settings = own.values()
+        unit, again = self._unit(kind, x, own_weight, own_bias)
         if unit is None:
-            return args, kwargs, again
-        if self.located:
-            settings = settings_of(_conv, args, kwargs) if kind == "conv" else {}
-            line, place = self._place()
-            self.run.calls.append(Call(line, kind, settings, unit, tuple(args[0].shape), place))
+            return tuple(own.values()), None, again
         # Reshaped here, so that in training the gradient finds its way to the learner's own parameter.
         weight = unit.weight.t() if unit.weight is not None and unit.settings.get("transposed") else unit.weight
-        if weight is not None and weight.shape != args[1].shape:
-            weight = weight.reshape(args[1].shape)
-        return (args[0], weight, unit.bias if own_bias is not None else None, *args[3:]), {}, again
+        if weight is not None and weight.shape != own_weight.shape:
+            weight = weight.reshape(own_weight.shape)
+        return (x, weight, unit.bias if own_bias is not None else None, *settings), unit, again
 
-    def _normed(self, args: Any, kwargs: Any) -> tuple[Any, Any, bool]:
-        names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
-        own = dict(zip(names, args, strict=False)) | kwargs
-        x, training = own["input"], own.get("training", False)
-        identity = own["weight"] if own.get("weight") is not None else own["running_mean"]
-        if identity is None:
-            momentum, eps = own.get("momentum", 0.1), own.get("eps", 1e-5)
-            return (x, None, None, None, None, training, momentum, 1e-5 if eps == THEIRS else eps), {}, False
-        unit, again = self._unit("bn", x, identity, own)
+    def _normed(self, kind: str, own: dict[str, Any]) -> tuple[tuple[Any, ...], Unit | None, bool]:
+        x, training, momentum, eps = own["input"], own["training"], own["momentum"], own["eps"]
+        identity = own["weight"] if own["weight"] is not None else own["running_mean"]
+        unit, again = (None, False) if identity is None else self._unit(kind, x, identity, own)
+        theirs = {"momentum": 0.1, "eps": 1e-5} if unit is None else unit.settings
+        momentum = theirs.get("momentum", 0.1) if momentum == THEIRS else momentum
+        eps = theirs.get("eps", 1e-5) if eps == THEIRS else eps
         if unit is None:
-            return args, kwargs, again
+            return (*(own | {"momentum": momentum, "eps": eps}).values(),), None, again
         mean, var = unit.mean, unit.var
         if training and mean is not None:
             mean, var = self._moving(mean), self._moving(var)
         elif self.statistics is not None and mean is not None:
             mean, var = self.statistics.get(id(mean), mean), self.statistics.get(id(var), var)
-        settings = {}
-        for name, usual in (("momentum", 0.1), ("eps", 1e-5)):
-            value = own.get(name, usual)
-            settings[name] = unit.settings.get(name, usual) if value == THEIRS else value
         flat = [t if t is None or t.dim() == 1 else t.flatten() for t in (mean, var, unit.weight, unit.bias)]
-        return (x, *flat, training, settings["momentum"], settings["eps"]), {}, again
+        return (x, *flat, training, momentum, eps), unit, again
 
     def _moving(self, tensor: Tensor | None) -> Tensor | None:
         """Statistics that this run may move, apart from the learner's own."""
@@ -408,20 +384,14 @@ def _differs(run: Run, seen: Seen, number: int, given: Tensor) -> str | None:
     if number >= len(seen.outputs):
         return "trouble"
     theirs, mine = seen.outputs[number], run.outputs[number]
-    if not (isinstance(theirs, Tensor) and isinstance(mine, Tensor)):
-        return "output"
-    if not _same_output(seen, theirs, mine, number):
+    if not (isinstance(theirs, Tensor) and isinstance(mine, Tensor) and compare.same(theirs, mine)):
         return "output"
     if number == 0:
         if seen.again is not None and not (isinstance(seen.again, Tensor) and compare.same(seen.again, mine)):
-            return "again"
+            return "state-between-calls"
         if seen.spoiled is None and (seen.after is None or not compare.same(seen.after, given)):
-            return "input"
+            return "input-overwritten"
     return None
-
-
-def _same_output(seen: Seen, theirs: Tensor, mine: Tensor, number: int) -> bool:
-    return compare.same(theirs, mine)
 
 
 def _in_training(module: nn.Module, run: Run, seen: Seen) -> str | None:
@@ -441,21 +411,21 @@ def _in_training(module: nn.Module, run: Run, seen: Seen) -> str | None:
             if seen.trouble is not None:
                 return "trouble"
             if not isinstance(seen.trained_again, Tensor) or not compare.same(seen.trained, seen.trained_again):
-                return "random"
+                return "random-in-training"
             if not compare.same(seen.trained, mine):
-                return "train"
+                return "training-differs"
             for key, before in _statistics(run).items():
                 if key in seen.statistics:
                     # What has not moved in the candidate is as it was.
                     after = stand.statistics.get(key, before)
                     if not compare.same(seen.statistics[key].flatten(), after.flatten()):
-                        return "statistics"
+                        return "statistics-differ"
             if seen.gradients is not None and not any(t.grad_fn is not None for u in seen.units for t in u.tensors):
                 grads = gradients(mine, seen.probe, [leaf, *seen.parameters.values()])
                 if not compare.all_same(seen.gradients, grads):
-                    return "gradients"
+                    return "gradients-differ"
     except Exception:
-        return "train" if seen.trouble is None else None
+        return "training-differs" if seen.trouble is None else None
     return None
 
 
@@ -486,8 +456,3 @@ def _fails_alike(run: Run, seen: Seen) -> bool:
             return False
         left = [t for t in left if t is not other]
     return not left
-
-
-def memories(seen: Seen, room: list[int]) -> list[Memory | None]:
-    """Room to remember what candidates compute on each input."""
-    return [Memory(x, room) for x in seen.inputs]

@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from resnet_edu.checks import compare, sizes
+from resnet_edu.checks import compare
 from resnet_edu.checks.candidate import Made, NoWeightsError, Run
 from resnet_edu.checks.learner import Seen
 from resnet_edu.checks.source import Source
 from resnet_edu.checks.watch import Step, Unit
-from resnet_edu.checks.words import at, shape, unequal
+from resnet_edu.checks.words import at, code, said, shape, unequal
+from resnet_edu.counting.arithmetic import conv_out
 
 Told = tuple[str, str]
 
@@ -25,7 +26,6 @@ _DROPOUTS = {"dropout", "dropout1d", "dropout2d", "feature_dropout", "alpha_drop
 #: A share of F(x) and one of the shortcut that are both this near to 1 are the plain sum.
 _NEAR = 1e-6
 _KINDS = {"conv": "convolution", "bn": "batch norm", "linear": "linear layer"}
-_MADE_BY = {"conv2d", "batch_norm", "linear", "max_pool2d", "relu"}
 
 _lstsq, _stack = torch.linalg.lstsq, torch.stack
 
@@ -37,29 +37,20 @@ def foreign(run: Run, seen: Seen) -> Told | None:
         function = step.function.strip("_")
         if function in ours:
             continue
+        values = {"function": f"`{function}`", "at": at(step.line)}
         if function in _DROPOUTS:
-            told = f"Your code calls `{function}`. These networks have none: take it out.", "dropout-inside"
-        elif function in _ACTIVATIONS:
-            name = "ReLU6 or `hardtanh`" if function == "hardtanh" else f"`{function}`"
-            instead = "the only activation of this network is ReLU" if "relu" in ours else "no activation belongs here"
-            told = f"Your code calls {name}; {instead}.", "other-activation"
-        elif function == "interpolate":
-            told = (
-                "Your code calls `interpolate`, which is made for other sizes than a stride. Skip pixels with a slice, "
-                "`x[:, :, ::stride, ::stride]`, or let a convolution with a stride shrink the map.",
-                "interpolated",
-            )
-        elif run.error is None and function in _POOLS and not ours & {*_POOLS, "mean", "amax", "sum"}:
-            slices = "conv2d" not in ours
-            instead = (
-                "option A skips pixels, `x[:, :, ::stride, ::stride]`"
-                if slices
-                else "here the stride of a convolution shrinks the map"
-            )
-            told = f"Your code calls `{function}`; {instead}.", "pooling-inside"
-        else:
-            continue
-        return f"{told[0]}{at(step.line)}", told[1]
+            return said("dropout-inside", **values)
+        if function in _ACTIVATIONS:
+            only = "the only activation of this network is ReLU" if "relu" in ours else "no activation belongs here"
+            if function == "hardtanh":
+                values["function"] = "ReLU6 or `hardtanh`"
+            return said("other-activation", instead=only, **values)
+        if function == "interpolate":
+            return said("interpolated", **values)
+        if run.error is None and function in _POOLS and not ours & {*_POOLS, "mean", "amax", "sum"}:
+            slices, strides = "option A skips pixels, `x[:, :, ::stride, ::stride]`", "here the stride of a convolution"
+            instead = f"{strides} shrinks the map" if "conv2d" in ours else slices
+            return said("pooling-inside", instead=instead, **values)
     return None
 
 
@@ -71,29 +62,12 @@ def extra(call: str, run: Run, seen: Seen) -> Told | None:
     layers = [u for u in seen.units if id(u) not in {id(p) for p in paired} and u.kind not in kinds]
     loose = [one for one in seen.loose if one.learns and id(one.tensor) not in taken]
     unused = set(seen.unused())
-    names = ", ".join(f"`{one.name}`" for one in loose[:4] if one.name not in unused)
+    names = code(one.name for one in loose if one.name not in unused)
     if isinstance(run.error, NoWeightsError) and (names or layers):
-        if not names:
-            return None
-        return (
-            f"`{call}` uses {names} in a way that I cannot follow, so I cannot tell whether your numbers are right. I "
-            "follow `nn.Conv2d`, `nn.BatchNorm2d`, `nn.Linear`, their functions in `torch.nn.functional`, and what "
-            "computes the same with weights of the same sizes: write it with these.",
-            "not-followed",
-        )
+        return said("not-followed", call=call, names=names) if names else None
     if layers and run.error is None and seen.trouble is None:
-        return (
-            f"Your code learns weights that the reference does not have: {_a_count(layers)}. Here the layers are only "
-            f"{_listed(kinds)}: take out what weighs the channels or adds to them.{at(layers[0].line)}",
-            "extra-layers",
-        )
-    if names and run.differs is not None:
-        return (
-            f"`{call}` learns numbers of its own beside the weights of its layers: {names}. The reference has none: "
-            "take them out.",
-            "extra-parameter",
-        )
-    return None
+        return said("extra-layers", layers=_a_count(layers), kinds=_listed(kinds), at=at(layers[0].line))
+    return said("extra-parameter", call=call, names=names) if names and run.differs is not None else None
 
 
 def _a_count(units: Sequence[Unit]) -> str:
@@ -105,26 +79,15 @@ def _listed(kinds: set[str]) -> str:
     return " and ".join(f"{_KINDS[kind]}s" for kind in _KINDS if kind in kinds)
 
 
-def shares(run: Run, source: Source, seen: Seen) -> Told | None:
+def shares(run: Run, seen: Seen) -> Told | None:
     """What the learner adds where the reference adds F(x) and the shortcut: how much of each, if not one of each."""
-    total = next((n for n, made in enumerate(run.made) if made.function in {"add", "__add__"}), None)
-    if total is None:
+    total = next((made for made in run.made if made.function in {"add", "__add__"}), None)
+    if total is None or len(total.inputs) < 2:
         return None
-    size = run.made[total].tensor.shape
-    before = [seen.inputs[0], *(made.tensor for made in run.made[:total])]
-    ends = [tensor for tensor in before if tensor.shape == size]
-    if len(ends) < 2:
+    size, ends = total.tensor.shape, total.inputs[:2]
+    if any(end.shape != size for end in ends):
         return None
-    summed = run.made[total].tensor
-    pair = next(
-        ((a, b) for b in reversed(ends) for a in reversed(ends) if a is not b and compare.same(a + b, summed)), None
-    )
-    if pair is None:
-        return None
-    # F(x) is what was made last before the shortcut; the shortcut may be the bare input.
-    if pair[0] is seen.inputs[0] or _place(before, pair[0]) > _place(before, pair[1]) > 0:
-        pair = pair[1], pair[0]
-    basis = _stack([end.flatten() for end in pair], 1)
+    basis = _stack([end.flatten() for end in ends], 1)
     for step in seen.steps:
         if step.made.shape != size or not step.made.is_floating_point():
             continue
@@ -132,32 +95,20 @@ def shares(run: Run, source: Source, seen: Seen) -> Told | None:
         one, other = (float(share) for share in found.flatten())
         plain = max(abs(one - 1), abs(other - 1)) <= _NEAR or min(abs(one), abs(other)) <= _NEAR
         if not plain and compare.same((basis @ found).view(size), step.made):
-            told = f"Your sum is {one:.3g}·F(x) + {other:.3g}·shortcut. A residual block takes one of each: F(x) + x."
-            return told, "sum-weighted"
+            return said("sum-weighted", one=one, other=other)
     return None
-
-
-def _place(tensors: Sequence[Tensor], one: Tensor) -> int:
-    return next(number for number, tensor in enumerate(tensors) if tensor is one)
 
 
 def first_difference(call: str, run: Run, source: Source, seen: Seen) -> tuple[str, ...]:
     """Where the learner's numbers first leave the reference's, and the next thing to look at."""
     out, x = seen.outputs[0], seen.inputs[0]
-    if any(isinstance(o, Tensor) and not compare.finite(o) for o in seen.outputs):
-        return (
-            f"`{call}` returns numbers that are not finite (NaN or infinity), on ordinary random input. Look for a "
-            "division by zero, a square root or logarithm of something negative, or a tensor that was never filled "
-            "(`torch.empty`).",
-            "not-finite",
-        )
     lines, name = ["I do not recognize this one, so here is what I can see."], tuple[str, ...]()
     right = run.outputs[0].shape if run.outputs and isinstance(run.outputs[0], Tensor) else None
     if right is not None and out.shape != right:
         lines = [
             f"`{call}` makes {shape(x.shape)} into {shape(out.shape)}; expected {shape(right)}: "
             f"{unequal(tuple(out.shape), tuple(right))}.",
-            size_fault(run, source) or _pool_fault(run, seen),
+            size_fault(run, source),
         ]
         name = ("wrong-shape",)
     lines += [_counts(run, seen), walk(run, source, seen)]
@@ -166,30 +117,38 @@ def first_difference(call: str, run: Run, source: Source, seen: Seen) -> tuple[s
 
 def size_fault(run: Run, source: Source) -> str:
     """The first convolution whose settings are not the reference's, and what that does to the size, solved."""
-    for call in run.calls:
-        unit = call.unit
-        if call.kind != "conv" or unit.kind != "conv" or not unit.given or unit.given != call.given:
+    for made in run.made:
+        unit = made.unit if made.function == "conv2d" else None
+        if unit is None or unit.weight is None or unit.given != tuple(made.inputs[0].shape):
             continue
-        axis = next((axis for axis in (2, 3) if _set(unit.settings, axis) != _set(call.settings, axis)), None)
-        if axis is None or unit.weight is None:
-            continue
-        mine, theirs = _set(call.settings, axis), _set(unit.settings, axis)
-        if not all(isinstance(value, int) for value in (*mine, *theirs)):
-            continue
-        size, kernel = unit.given[axis], unit.weight.shape[axis]
-        words = source.words(call.line, call.place) or "the convolution"
-        try:
-            now, right = sizes.formula(size, kernel, *theirs), sizes.formula(size, kernel, *mine)
-        except ValueError:
-            return ""
-        stride, padding, _ = mine
-        if now.rpartition(" ")[2] == right.rpartition(" ")[2]:
-            continue
-        return (
-            f"{words[:1].upper()}{words[1:]} makes {size} → {now.rpartition(' ')[2]}, {right.rpartition(' ')[2]} was "
-            f"expected: now {now}; with stride {stride} and padding {padding}, {right}."
-        )
+        for axis in (2, 3):
+            mine, theirs = _set(made.settings, axis), _set(unit.settings, axis)
+            if mine == theirs or not all(isinstance(value, int) for value in (*mine, *theirs)):
+                continue
+            size, kernel = unit.given[axis], unit.weight.shape[axis]
+            try:
+                now, right = conv_out(size, kernel, *theirs), conv_out(size, kernel, *mine)
+            except ValueError:
+                return ""
+            if now != right:
+                words = source.words(made.line, made.place) or "the convolution"
+                stride, padding, _ = mine
+                return (
+                    f"{words[:1].upper()}{words[1:]} makes {size} → {now}, {right} was expected: now "
+                    f"{_formula(size, kernel, *theirs)}; with stride {stride} and padding {padding}, "
+                    f"{_formula(size, kernel, *mine)}."
+                )
     return ""
+
+
+def _formula(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> str:
+    """The size formula with its numbers.
+
+    >>> _formula(224, 7, 2, 3)
+    '⌊(224 + 2·3 − 7)/2⌋ + 1 = 112'
+    """
+    reach, made = dilation * (kernel - 1) + 1, conv_out(size, kernel, stride, padding, dilation)
+    return f"⌊({size} + 2·{padding} − {reach})/{stride}⌋ + 1 = {made}"
 
 
 def _set(settings: dict[str, Any], axis: int) -> tuple[Any, ...]:
@@ -197,15 +156,6 @@ def _set(settings: dict[str, Any], axis: int) -> tuple[Any, ...]:
     return tuple(
         value[axis - 2 if len(value) > 1 else 0] if isinstance(value, tuple | list) else value for value in values
     )
-
-
-def _pool_fault(run: Run, seen: Seen) -> str:
-    theirs = [step for step in seen.steps if step.function == "max_pool2d" and len(step.given[0]) == 4]
-    if len(theirs) != 1 or not any(made.function == "max_pool2d" for made in run.made):
-        return ""
-    size, got = theirs[0].given[0][2], theirs[0].made.shape[2]
-    found = sizes.explains(size, got, 3, 2, 1)
-    return f"What explains {size} → {got} in the max-pool: {found}." if found else ""
 
 
 def _counts(run: Run, seen: Seen) -> str:
@@ -253,10 +203,10 @@ def instead(run: Run, source: Source, seen: Seen) -> str:
     words = source.words(error.line, error.place) or f"a {_KINDS[error.kind]}"
     paired = {id(unit) for unit in run.pairing.values()}
     free = [u for u in seen.units if u.kind == error.kind and id(u) not in paired and u.identity is not None]
-    if not free or tuple(free[0].key[1]) == error.shape:
+    shown = tuple(free[0].identity.shape) if free and free[0].identity is not None else error.shape
+    if shown == error.shape:
         return f"I find nothing in your code that does the work of {words}."
     groups = free[0].settings.get("groups", 1)
-    shown = tuple(free[0].key[1])
     if groups > 1:
         shown = (shown[0], shown[1] * groups, *shown[2:])
     theirs = _takes(error.kind, shown, "s") + (f" in {groups} groups" if groups > 1 else "")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain, combinations
 from typing import Any
 
-from resnet_edu.checks.candidate import PATIENCE, Memory, Run, hold, memories
+from resnet_edu.checks.candidate import PATIENCE, Memory, Run, hold
 from resnet_edu.checks.learner import Seen
 from resnet_edu.checks.source import Contract, Edits, Mistake, NotHereError, changes_in_place, ways
 
@@ -82,7 +82,7 @@ class Search:
             return Run(error=make)
         seen = self.seen[case]
         if (case, prefer) not in self.memories:
-            self.memories[case, prefer] = memories(seen, self.room)
+            self.memories[case, prefer] = [Memory(x, self.room) for x in seen.inputs]
         kept = self.memories[case, prefer]
         if changes_in_place(candidate.text):
             kept = [None] * len(seen.inputs)

@@ -74,8 +74,8 @@ def judge(contract: Contract, theirs: Any) -> Verdict:
         trials.append(trial)
     search = Search(contract, [trial.seen for trial in trials])
     every = range(len(trials))
-    # Code that stops with an error is never right, wherever the reference itself may stop.
-    for plain in search.plain() if all(trial.seen.trouble is None for trial in trials) else ():
+    # Code that stops with an error, in the backward pass too, is never right, wherever the reference may stop.
+    for plain in search.plain() if all(trial.seen.trouble is trial.seen.spoiled is None for trial in trials) else ():
         if search.explains(plain, every):
             return _beyond_numbers(contract, theirs, trials)
     return _Diagnosis(contract, theirs, trials, search).verdict()
@@ -93,7 +93,9 @@ def _trial(contract: Contract, theirs: Any, case: Case) -> Trial | Verdict:
     if odd:
         return failed(*words.not_a_tensor(odd[0], trial.call))
     if trial.seen.unregistered:
-        return _unregistered(trial)
+        unit = trial.seen.unregistered[0]
+        layer = {"conv": "a convolution", "bn": "a batch norm", "linear": "a linear layer"}[unit.kind]
+        return failed(*words.said("weights-not-registered", call=trial.call, layer=layer, at=words.at(unit.line)))
     return trial
 
 
@@ -133,7 +135,7 @@ class _Diagnosis:
         order = sorted(range(len(trials)), key=lambda i: (differs[i] is None, trials[i].seen.trouble is None))
         wrong = [case for case in order if differs[case] is not None]
         spoiled = [trial for trial in trials if trial.seen.spoiled is not None]
-        if spoiled and set(differs) <= {None, "gradients"}:
+        if spoiled and set(differs) <= {None, "gradients-differ"}:
             return failed(*self._overwritten(spoiled[0]))
         found = search.find(order, wrong, self._most(plain, order[0]))
         if found.whole:
@@ -216,22 +218,20 @@ class _Diagnosis:
         if seen.trouble is not None:
             return self._troubled(trial, run)
         if seen.other_norm is not None:
-            return failed(
-                f"Your code normalizes with a {seen.other_norm}, this network uses batch norm (`nn.BatchNorm2d`): "
-                "mean and variance are taken over the batch and the map, for each channel.",
-                "other-normalization",
-            )
+            return failed(*words.said("other-normalization", norm=seen.other_norm))
         what = run.differs or ""
-        finite = all(compare.finite(out) for out in seen.outputs)
-        if what == "output" and finite:
-            if not compare.same(seen.outputs[0], seen.again):
-                what = "again"
-            known = locate.extra(trial.call, run, seen) or locate.foreign(run, seen) or locate.shares(run, source, seen)
-        elif what == "gradients":
+        if not all(compare.finite(out) for out in seen.outputs):
+            return failed(*words.said("not-finite", call=trial.call))
+        known = None
+        if what in {"output", "gradients-differ"}:
             known = locate.extra(trial.call, run, seen)
-        else:
-            known = locate.foreign(run, seen) if what in {"train", "random"} else None
-        known = known or words.DIRECT.get(what)
+        if what in {"output", "training-differs", "random-in-training"}:
+            known = known or locate.foreign(run, seen)
+        if what == "output":
+            again = compare.same(seen.outputs[0], seen.again)
+            known = known or locate.shares(run, seen) or (None if again else words.said("state-between-calls"))
+        elif known is None and what not in {"", "trouble"}:
+            known = words.said(what)
         if known is not None:
             return failed(f"{known[0]}\nIt shows in `{trial.call}`.", known[1])
         return failed(*locate.first_difference(trial.call, run, source, seen))
@@ -265,30 +265,36 @@ def _writes(function: str) -> bool:
 
 
 def _beyond_numbers(contract: Contract, theirs: Any, trials: Sequence[Trial]) -> Verdict:
-    for trial in trials:
-        unused = trial.seen.unused()
-        if unused:
-            names = ", ".join(f"`{name}`" for name in unused[:4])
-            return failed(
-                f"The numbers are right, but `{trial.call}` holds weights that its forward pass never uses: {names}. "
-                "They cost memory, count as parameters and never learn. Build a layer only where it is used.",
-                "unused-weights",
-            )
-    for trial in trials:
-        frozen = [name for name, p in trial.module.named_parameters() if not p.requires_grad]
-        if frozen:
-            names = ", ".join(f"`{name}`" for name in frozen[:4])
-            return failed(
-                f"The numbers are right, but part of `{trial.call}` never learns: `requires_grad` is off for {names}.",
-                "weights-frozen",
-            )
-    for trial in trials:
-        if trial.seen.inputs[0].dtype != torch.float64:
-            return failed(words.FIXED_TYPE, "fixed-type")
-        note = _half(trial)
-        if note is not None:
-            return note
+    """The verdict on a module whose numbers are right."""
+    for name, look in (("unused-weights", _unused), ("weights-frozen", _frozen), ("fixed-type", _fixed_type)):
+        for trial in trials:
+            names = look(trial)
+            if names:
+                return failed(*words.said(name, call=trial.call, names=words.code(names)))
     return passed(contract.passed + _not_refused(contract, theirs))
+
+
+def _unused(trial: Trial) -> list[str]:
+    return trial.seen.unused()
+
+
+def _frozen(trial: Trial) -> list[str]:
+    return [name for name, p in trial.module.named_parameters() if not p.requires_grad]
+
+
+def _fixed_type(trial: Trial) -> list[str]:
+    """The type that the module keeps to: it was not at ease with doubles, or is not in half precision."""
+    module, x = trial.module, trial.seen.inputs[0]
+    if x.dtype != torch.float64:
+        return [str(x.dtype)]
+    x = x.to(torch.bfloat16)
+    module.to(torch.bfloat16).eval()
+    try:
+        with torch.no_grad():
+            out = attempt("forward", lambda: module(x))
+    except LearnerError as trouble:
+        return ["a type of its own"] if errors.is_dtype_error(trouble.error) else []
+    return [str(out.dtype)] if isinstance(out, Tensor) and out.dtype != torch.bfloat16 else []
 
 
 def _not_refused(contract: Contract, theirs: Any) -> str:
@@ -302,31 +308,3 @@ def _not_refused(contract: Contract, theirs: Any) -> str:
         if isinstance(trouble.error, ValueError):
             return ""
     return f"\nOne thing more: let `{case.call}` raise a `ValueError`. There is no such network."
-
-
-def _half(trial: Trial) -> Verdict | None:
-    """Once more in half precision, where a tensor of a fixed type shows."""
-    module, x = trial.module, trial.seen.inputs[0].to(torch.bfloat16)
-    module.to(torch.bfloat16).eval()
-    try:
-        with torch.no_grad():
-            out = attempt("forward", lambda: module(x))
-    except LearnerError as trouble:
-        if errors.is_dtype_error(trouble.error):
-            return failed(words.FIXED_TYPE, "fixed-type")
-        return None
-    if isinstance(out, Tensor) and out.dtype != torch.bfloat16:
-        return failed(words.FIXED_TYPE, "fixed-type")
-    return None
-
-
-def _unregistered(trial: Trial) -> Verdict:
-    unit = trial.seen.unregistered[0]
-    kind = {"conv": "a convolution", "bn": "a batch norm", "linear": "a linear layer"}[unit.kind]
-    return failed(
-        f"`{trial.call}` uses {kind} that PyTorch does not know as part of your module, so an optimizer would never "
-        "train it and `.to(device)` would leave it behind. Make every layer in `__init__` and set it as an attribute "
-        "of the module (`self.… = …`), and keep lists of layers in `nn.ModuleList` or "
-        f"`nn.Sequential`.{words.at(unit.line)}",
-        "weights-not-registered",
-    )

@@ -5,7 +5,6 @@ inside an ``nn.Sequential`` all look the same from there.
 """
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,33 @@ Place = tuple[str, int]  # a file and a line
 _ROOMS = (str(Path(__file__).parent.parent), str(Path(torch.__file__).parent))
 _CHECKS = str(Path(__file__).parent)
 
-# The functions that use weights, held since import.
-_CONV = (F.conv2d, torch.conv2d)
-_LINEAR = (F.linear, torch.nn.functional.linear)
-_NORM = (F.batch_norm,)
+# The functions that use weights, held since import: their kind, their arguments, and what these are by default.
+_CONV = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+_NORM = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+_WEIGHTED: dict[Any, tuple[str, tuple[str, ...], tuple[Any, ...]]] = {
+    F.conv2d: ("conv", _CONV, (None, None, None, 1, 0, 1, 1)),
+    torch.conv2d: ("conv", _CONV, (None, None, None, 1, 0, 1, 1)),
+    F.linear: ("linear", ("input", "weight", "bias"), (None, None, None)),
+    F.batch_norm: ("bn", _NORM, (None, None, None, None, None, False, 0.1, 1e-5)),
+}
 _OTHER_NORMS = {F.group_norm: "group norm", F.instance_norm: "instance norm", F.layer_norm: "layer norm"}
+_SUMS = {"add", "add_", "__add__", "__iadd__", "__radd__", "sub", "__sub__", "mul", "__mul__", "sub_", "mul_"}
+
+
+def kind_of(func: Any) -> str:
+    """What kind of function of torch this is: "conv", "linear", "bn", "add", "cat", or its own name."""
+    if func in _WEIGHTED:
+        return _WEIGHTED[func][0]
+    name = getattr(func, "__name__", str(func))
+    return "add" if name in _SUMS else "cat" if name in {"concat", "concatenate"} else name
+
+
+def bound(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+    """The arguments of a function that uses weights, by name; nothing for any other."""
+    if func not in _WEIGHTED:
+        return {}
+    _, names, usual = _WEIGHTED[func]
+    return dict(zip(names, usual, strict=True)) | dict(zip(names, args, strict=False)) | kwargs
 
 
 @dataclass(eq=False)
@@ -44,13 +65,6 @@ class Unit:
     calls: int = 1
     #: The tensor that it was given first, where tensors are kept.
     taken: Tensor | None = None
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """What must agree for these weights to stand for a slot of a program."""
-        if self.kind == "bn":
-            return (self.kind, tuple(self.identity.shape) if self.identity is not None else ())
-        return (self.kind, tuple(self.weight.shape) if self.weight is not None else ())
 
     @property
     def identity(self) -> Tensor | None:
@@ -75,19 +89,29 @@ class Step:
 
 @dataclass
 class Failed:
-    """The function in which the learner's code failed, and the shapes that it was given."""
+    """The function of torch in which code failed, and the tensors that it was given."""
 
     kind: str
-    function: str
-    given: tuple[tuple[int, ...], ...]
+    inputs: list[Tensor]
     line: Place | None
-    again: bool = False
+    again: bool
     """Whether it was called with weights that an earlier call had used."""
-    taken: Tensor | None = None
-    """The first tensor that it was given."""
-    inputs: list[Tensor] = field(default_factory=list)
-    #: The window, where it is a pool.
-    window: tuple[int, ...] = ()
+    window: tuple[int, ...]
+    """The window, where it is a pool."""
+
+    @classmethod
+    def of(cls, func: Any, args: Any, kwargs: Any, line: Place | None, again: bool) -> "Failed":
+        """This call, which failed."""
+        kind, window = kind_of(func), None
+        if "pool" in kind or kind == "fn":
+            window = args[1] if len(args) > 1 else kwargs.get("kernel_size", kwargs.get("output_size"))
+        pair = (window, window) if isinstance(window, int) else tuple(window or ())
+        return cls(kind, list(tensors_in((*args, *kwargs.values()))), line, again, pair)
+
+    @property
+    def given(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of the tensors."""
+        return tuple(tuple(t.shape) for t in self.inputs)
 
 
 class Watch(TorchFunctionMode):
@@ -111,36 +135,25 @@ class Watch(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        inputs = list(tensors_in(args)) + list(tensors_in(tuple(kwargs.values())))
+        inputs = list(tensors_in((*args, *kwargs.values())))
         given = tuple(tuple(t.shape) for t in inputs)
-        name = getattr(func, "__name__", str(func))
+        unit = _unit(func, args, kwargs)
+        if unit is not None:
+            unit.given, unit.line = given[0] if given else (), _line()
+            unit.taken = inputs[0].detach().clone() if self.keep and inputs else None
         try:
             out = func(*args, **kwargs)
         except BaseException:
-            unit = _unit(func, args, kwargs)
             again = unit is not None and id(unit.identity) in self._known
-            taken = inputs[0].detach().clone() if inputs else None
-            self.failed = Failed(
-                kind_of(func, name),
-                name,
-                given,
-                _line(),
-                again,
-                taken,
-                inputs,
-                window_of(kind_of(func, name), args, kwargs),
-            )
+            self.failed = Failed.of(func, args, kwargs, _line(), again)
             if unit is not None and self.keep and not again:
-                unit.given, unit.line, unit.taken = given[0] if given else (), _line(), taken
                 self.units.append(unit)
             raise
-        if func in _OTHER_NORMS:
-            self.other_norm = _OTHER_NORMS[func]
-        unit = _unit(func, args, kwargs)
+        self.other_norm = _OTHER_NORMS.get(func, self.other_norm)
         if unit is not None and isinstance(out, Tensor):
-            unit.given, unit.made, unit.line = given[0] if given else (), tuple(out.shape), _line()
-            unit.taken = inputs[0].detach().clone() if self.keep and inputs else None
+            unit.made = tuple(out.shape)
             self._note(unit)
+        name = getattr(func, "__name__", str(func))
         if self.keep and isinstance(out, Tensor) and inputs and name not in _QUIET:
             self.steps.append(Step(name, given, out.detach().clone(), _line()))
         return out
@@ -169,60 +182,13 @@ def tensors_in(values: Any) -> Any:
             yield from tensors_in(value)
 
 
-def _bind(names: tuple[str, ...], args: Any, kwargs: Any) -> dict[str, Any]:
-    return {**dict(zip(names, args, strict=False)), **kwargs}
-
-
-def _unit(func: Callable[..., Any], args: Any, kwargs: Any) -> Unit | None:
-    if func in _CONV:
-        bound = settings_of(func, args, kwargs)
-        return Unit("conv", bound.pop("weight"), bound.pop("bias", None), settings=bound)
-    if func in _LINEAR:
-        bound = _bind(("input", "weight", "bias"), args, kwargs)
-        return Unit("linear", bound["weight"], bound.get("bias"))
-    if func in _NORM:
-        names = ("input", "mean", "var", "weight", "bias", "training", "momentum", "eps")
-        renamed = {{"running_mean": "mean", "running_var": "var"}.get(k, k): v for k, v in kwargs.items()}
-        bound = _bind(names, args, renamed)
-        settings = {
-            "training": bound.get("training", False),
-            "momentum": bound.get("momentum", 0.1),
-            "eps": bound.get("eps", 1e-5),
-        }
-        return Unit("bn", bound.get("weight"), bound.get("bias"), bound.get("mean"), bound.get("var"), settings)
-    return None
-
-
-def settings_of(func: Callable[..., Any], args: Any, kwargs: Any) -> dict[str, Any]:
-    """The stride, the padding and the other settings of a call of a convolution."""
-    if func not in _CONV:
-        return {}
-    bound = _bind(("input", "weight", "bias", "stride", "padding", "dilation", "groups"), args, kwargs)
-    bound.pop("input", None)
-    return {"bias": None, "stride": 1, "padding": 0, "dilation": 1, "groups": 1, **bound}
-
-
-def kind_of(func: Callable[..., Any], name: str) -> str:
-    """What kind of function of torch this is: "conv", "linear", "bn", "add", "cat", or its own name."""
-    if func in _CONV:
-        return "conv"
-    if func in _LINEAR:
-        return "linear"
-    if func in _NORM:
-        return "bn"
-    if name in {"add", "add_", "__add__", "__iadd__", "__radd__", "sub", "__sub__", "mul", "__mul__", "sub_", "mul_"}:
-        return "add"
-    if name in {"cat", "concat", "concatenate"}:
-        return "cat"
-    return name
-
-
-def window_of(kind: str, args: Any, kwargs: Any) -> tuple[int, ...]:
-    """A pool's window, as two numbers."""
-    if "pool" not in kind and kind != "fn":
-        return ()
-    window = args[1] if len(args) > 1 else kwargs.get("kernel_size", kwargs.get("output_size", ()))
-    return (window, window) if isinstance(window, int) else tuple(window or ())
+def _unit(func: Any, args: Any, kwargs: Any) -> Unit | None:
+    rest = bound(func, args, kwargs)
+    if not rest:
+        return None
+    rest.pop("input")
+    weight, bias, mean, var = (rest.pop(name, None) for name in ("weight", "bias", "running_mean", "running_var"))
+    return Unit(kind_of(func), weight, bias, mean, var, rest)
 
 
 def _line() -> Place | None:

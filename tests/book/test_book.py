@@ -15,7 +15,9 @@ import book_extension
 import build_book
 import directives as markup
 import page_weight
+import preview
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -23,7 +25,7 @@ ROOT = Path(__file__).parent.parent.parent
 # ----------------------------------------------------------------------------------------------- markup
 
 
-@pytest.mark.parametrize("module", [markup, book_extension], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [markup, book_extension, preview], ids=lambda module: module.__name__)
 def test_examples_in_the_docstrings(module):
     found = doctest.testmod(module)
     assert found.attempted
@@ -387,6 +389,12 @@ def test_a_forks_pages_carry_the_forks_address_without_an_edit(trial, monkeypatc
     assert 'rel="canonical" href="https://ada.github.io/fork/book/01_trial.html"' in page
     assert 'href="https://github.com/ada/fork"' in page
     assert "YOUR_NAME" not in page
+    card = re.search(r'<meta property="og:image" content="https://ada.github.io/fork/([^"]+)" />', page)[1]
+    with Image.open(trial.folder / "_build/html" / card) as picture:
+        assert picture.size == (1200, 630)
+    assert (
+        '<meta property="og:title" content="1. Trial" />\n<meta property="og:description" content="A trial." />' in page
+    )
 
 
 def test_cells_run_once_ahead_of_their_page(built):

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from resnet_edu import ResNet, checks, cifar_resnet
 from resnet_edu.blocks import BasicBlock, Bottleneck
-from resnet_edu.checks import Feedback, compare, sandbox, sizes
+from resnet_edu.checks import Feedback, compare, sandbox
 from resnet_edu.composed import IdentityBlock
 from resnet_edu.counting.arithmetic import conv_out
 from resnet_edu.head import Head
@@ -534,12 +534,6 @@ def test_a_shape_error_is_explained_by_the_size_formula():
     feedback = checks.basic_block(block(("3, stride, 1, bias", "3, stride, 2, bias")))
     assert not feedback
     assert "padding" in feedback.message, feedback
-
-
-def test_the_formula_is_solved_for_the_setting_that_explains_a_size():
-    assert "padding" in sizes.explains(112, 55, kernel=3, stride=2, padding=1)
-    assert "stride" in sizes.explains(224, 224, kernel=7, stride=2, padding=3)
-    assert sizes.explains(112, 1, kernel=3, stride=2, padding=1) is None
 
 
 def test_a_message_speaks_of_the_learners_own_arguments():

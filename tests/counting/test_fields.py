@@ -134,7 +134,7 @@ def test_what_nobody_knows_sees_everything():
 
 def test_a_product_of_two_maps_sees_what_either_of_them_sees():
     def attend(x: torch.Tensor) -> torch.Tensor:  # the rows of one map with the columns of another
-        return x[0, 0] @ F.max_pool2d(x, 3, 1, 1)[0, 0, :6]
+        return x @ F.max_pool2d(x, 3, 1, 1)[:, :, :6]
 
     # A row of 6 pixels on the left; on the right a column of 6, with windows that reach over 3 × 3.
     assert trace(Chain(ahead(attend)), (1, 20, 6))[-1].receptive_field == 6 + 2
@@ -179,6 +179,9 @@ def test_what_is_computed_from_one_tensor_has_its_new_size():
     padded = fields.together([IMAGE], (1, 3, 10, 6))
     assert [factor.size for (factor,) in padded.dims] == [1, 3, 10, 6]
     assert padded.dims[2][0].span == (9, 0)
+    row = fields.plain_view((3, 4), (6,))  # of fewer dimensions, stretched over the image
+    assert fields.together([IMAGE, row], (1, 3, 8, 6)) == fields.View((3, 4), IMAGE.dims)
+    assert fields.together([row, IMAGE], (1, 3, 8, 6)) == fields.View((3, 4), IMAGE.dims)
     few = fields.together([TOKENS], (1, 3, 40))
     assert (few.dims[2][0].size, few.dims[2][0].jump, few.dims[2][0].span) == (40, (0, 0), (7, 5))
 
@@ -199,3 +202,14 @@ def test_another_look_at_memory_stays_inside_of_a_dimension():
 def test_every_second_token_lies_anywhere_among_the_tokens():
     some = fields.restrided(TOKENS, (1, 3, 24), (144, 48, 2), (144, 48, 1))
     assert some.dims[2] == (fields.Factor(24, (0, 0), (7, 5)),)
+
+
+def test_what_is_gone_has_size_1_and_what_is_new_its_own():
+    assert [fields._size(dim) for dim in fields.reduced(IMAGE, (1, 1, 8, 6), [1]).dims] == [1, 1, 8, 6]
+    assert [fields._size(dim) for dim in fields.product(IMAGE, None, (1, 3, 8, 5)).dims] == [1, 3, 8, 5]
+    assert fields.product(IMAGE, None, (1, 3, 8, 5)).dims[:3] == IMAGE.dims[:3]
+
+
+def test_a_window_over_tokens_may_see_all_of_them_unless_it_holds_one():
+    assert fields.windows(TOKENS, (1, 3, 48), [(1, 1)]).field == (1, 1)
+    assert fields.windows(TOKENS, (1, 3, 47), [(2, 1)]).field == (8, 6)

@@ -117,7 +117,7 @@ def test_a_layers_view_has_the_shape_at_each_arrow_and_the_image_first() -> None
         "layer2, 2 blocks → layer3, 2 blocks (128×8×8)",
         "layer3, 2 blocks → layer4, 2 blocks (256×4×4)",
         "layer4, 2 blocks → head (512×2×2)",
-        "head → scores (1000)",
+        "head → scores (1,000)",
     ]
     assert arrows(diagrams.network("cifar8", level="layer", image=(3, 8, 8)))[1] == "stem → layer1, 1 block (16×8×8)"
 
@@ -148,6 +148,22 @@ def test_what_is_read_again_later_has_its_arrow_in_both_views() -> None:
         "concat → conv 3×3, 2 (8×8×8)",
         "conv 3×3, 2 → output (2×8×8)",
     ]
+
+
+class Around(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = Conv(4, 4), Conv(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.b(torch.relu(self.a(x)))
+
+
+def test_after_a_block_stands_the_shape_that_its_last_operation_gives() -> None:
+    """A module beside the blocks, of two layers and a pooling, as in a MobileNet."""
+    body = nn.Sequential(Around(), nn.Sequential(Conv(4, 4), Conv(4, 4), nn.MaxPool2d(2)), Around())
+    pair = "conv 3×3, 4, conv 3×3, 4"
+    assert f"{pair} → {pair} (4×4×4)" in arrows(diagrams.network(nn.Sequential(Conv(3, 4), body), image=(3, 8, 8)))
 
 
 class Open(nn.Module):

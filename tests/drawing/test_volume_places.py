@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from resnet_edu.counting import arithmetic
-from resnet_edu.drawing import palette, volumes
+from resnet_edu.drawing import diagrams, palette, tables, volumes
 from resnet_edu.drawing.pictures import PHONE, size_of
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -343,24 +343,24 @@ def test_an_adaptive_pooling_shows_the_window_that_it_has() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d((2, 3)))
     alt = volumes.draw(model, (3, 8, 9), level="operation").alt
     assert "a window of 4×3 in one channel at a time turns 4×8×9 into 4×2×3" in alt
+    picture = volumes.draw(nn.Sequential(nn.AdaptiveAvgPool2d((6, 12))), (3, 24, 24), level="operation")
+    read, channel, window = [one for one in parts(picture.svg)[0] if isinstance(one, Solid)][:3]
+    assert window.height == near(4 * 150 / 24)
+    back = (window.x - channel.x) / 0.42
+    assert window.y - read.y + back * 0.26 == near(2 * 4 * 150 / 24)  # the third row of windows, each 4 pixels high
 
 
-@pytest.mark.parametrize(("side", "kernel", "stride"), [(56, 3, 1), (56, 3, 2), (48, 7, 2), (8, 8, 1), (9, 3, 3)])
-def test_a_filter_lies_on_the_pixels_of_the_number_that_it_makes(side: int, kernel: int, stride: int) -> None:
-    """The number about a third from the upper front, its window that many strides from the first pixel."""
-    out = (side - kernel) // stride + 1
-    name = f"conv {kernel}×{kernel}" + (f"/{stride}" if stride > 1 else "")
-    step = arithmetic.steps("resnet18")[0]._replace(operation=name, input=(3, side, side), output=(4, out, out))
-    picture = volumes.draw([step._replace(multiply_adds=12 * (out * kernel) ** 2)], level="operation")
-    for svg, unit in ((picture.svg, 150), (picture.narrow, 110)):
-        pixel = unit / max(side, 7)
-        read, window, made, channel, number = (one for one in parts(svg)[0] if isinstance(one, Solid))
-        place = out // 3
-        down = min(place * stride * pixel, read.height - window.height)
-        back = min(place * stride * pixel, (read.right - window.right) / 0.42)
-        assert (window.x, window.y) == (near(read.x + back * 0.42), near(read.y + down - back * 0.26))
-        assert window.height == near(max(kernel * pixel, 2.5))
-        assert (channel.x, channel.y) == (near(made.x + (made.length - channel.length) / 2), near(made.y))
-        down = min(place * pixel, made.height - number.height)
-        back = min(place * pixel, (made.right - number.right) / 0.42)
-        assert (number.x, number.y) == (near(channel.x + back * 0.42), near(made.y + down - back * 0.26))
+def test_without_a_word_an_image_is_imagenets_and_a_picture_shows_layers() -> None:
+    image = (3, 224, 224)
+    assert volumes.draw().svg == volumes.draw("resnet34", image, "layer").svg
+    assert volumes.compare().svg == volumes.compare(["resnet18", "resnet50"], image, "layer").svg
+    assert diagrams.stem().dot == diagrams.stem("imagenet", image).dot
+    assert diagrams.layer().dot == diagrams.layer("resnet34", 1, image).dot
+    assert diagrams.network().dot == diagrams.network("resnet34", "block", image).dot
+    assert diagrams.block().dot == diagrams.block("basic", 64, 64, 1, "B", 56, "3x3").dot
+    assert str(tables.table()) == str(tables.table("resnet18", image, "operation"))
+    assert str(tables.paper()) == str(
+        tables.paper(("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"), image)
+    )
+    names = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+    assert str(tables.compare()) == str(tables.compare(names, image))

@@ -199,7 +199,7 @@ def test_a_convolution_that_is_also_kept_in_a_list_is_refused():
         def forward(self, x):
             return self.bn(self.plain[0](x))
 
-    with pytest.raises(ValueError, match="cannot follow an image|outside of its modules"):
+    with pytest.raises(ValueError, match=r"cannot follow an image|outside of its modules"):
         for_inference(Listed())
 
 

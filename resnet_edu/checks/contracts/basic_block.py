@@ -122,7 +122,6 @@ stride-missing-in-main-path: conv1: stride=stride → stride=1
     `stride` to the first convolution.
 """
 )
-EXTRA = "out.shape[1] - way.shape[1]"
 OF_RESIDUAL = """
 projection-of-residual: runproj: (way) → (out)
 or: $relu: {}; mid = out | runproj: (way) → (mid)

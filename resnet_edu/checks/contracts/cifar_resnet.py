@@ -73,7 +73,12 @@ def cifar_resnet(depth, num_classes=10):
     return Network(n, num_classes)
 """
 _ELSEWHERE = ("relu-on-shortcut", "relu-on-both-ends", "relu-before-and-after-addition", "relu-before-block")
-_NORMS = ("batch-norm-after-addition", "first-batch-norm-missing", "second-batch-norm-missing")
+_NORMS = (
+    "batch-norm-after-addition",
+    "first-batch-norm-missing",
+    "second-batch-norm-missing",
+    "batch-norm-without-scale",
+)
 
 CONTRACT = Contract(
     "cifar_resnet(depth, num_classes=10)",
@@ -138,10 +143,6 @@ shortcut-twice: add: + way → + way * (1 if self.projected else 2)
         # The blocks' inputs have passed a ReLU here, so one more on the shortcut changes nothing.
         [mistake for mistake in basic.RELUS if mistake.name not in _ELSEWHERE],
         [mistake for mistake in basic.NORMS if mistake.name in _NORMS],
-        """
-batch-norm-without-scale: norm1: ) → , affine=False)
-    The first batch norm has no scale and shift to learn. Leave out `affine=False`.
-""",
         zero_pad_shortcut.SHORTCUT,
         # Late, the shortcut has the right shape and may need no zeros.
         [

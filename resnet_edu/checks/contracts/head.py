@@ -26,7 +26,6 @@ class Head(nn.Module):
         {FORWARD.strip()}
         return x
 """
-_WINDOWS = (7, 8, 4)
 MISTAKES = known(
     """
 max-not-average: average: torch.mean → torch.amax

@@ -29,7 +29,6 @@ def make_layer(block, in_channels, channels, blocks, stride):
         stride = 1  #: once
     return Row(*row)  #: end
 """
-_EXPANDED = "channels, stride → channels * block.expansion, stride"
 STACKING = known(
     """
 stride-in-every-block: once: -

@@ -92,40 +92,16 @@ projection-of-raw-input: bn1: {}; norm = out | runproj: first → norm
 projection-with-batch-norm: proj: {}; self.projbn = nn.BatchNorm2d(out_channels) | runproj: {}; way = self.projbn(way)
     The projection is followed by a batch norm. In this block it is a bare 1×1 convolution: the next block
     normalizes.
-projection-without-stride: proj: stride=stride → stride=1
-    The projection does not shrink the map as the convolutions do. Give its 1×1 convolution the same `stride`.
-projection-3x3: proj: kernel_size=1 → kernel_size=3 ;; padding=0 → padding=1
-    The projection has a 3×3 kernel. It is a 1×1 convolution.
 projection-missing: when: self.projected = False
     The input is added as it is, although its shape is not that of the convolutions' output. Where the stride is
     not 1 or the channels differ, project it with a 1×1 convolution of the same stride.
-projection-only-for-stride: when:  or in_channels != out_channels →
-    The shortcut is projected only where the stride is not 1. With stride 1 and another number of channels the
-    two ends do not match either: test `stride != 1 or in_channels != out_channels`.
-projection-only-for-channels: when: stride != 1 or →
-    The shortcut is projected only where the channels differ. With stride 2 and equal channels the sizes do not
-    match either: test `stride != 1 or in_channels != out_channels`.
-projection-always: when: self.projected = True
-    The shortcut is projected even where the shapes match. There it must be the bare input.
-stride-in-second-convolution: conv1: stride=stride → stride=1 | conv2: stride=1 → stride=stride
-    The stride sits in the second convolution. It belongs to the first.
-stride-in-both-convolutions: conv2: stride=1 → stride=stride
-    Both convolutions have the stride, so the map shrinks twice while the shortcut shrinks once. Only the first
-    takes `stride`.
-stride-ignored: conv1: stride=stride → stride=1 | proj: stride=stride → stride=1
-or: start: {}; stride = 1
-    The stride is ignored: the map keeps its size. Pass `stride` to the first convolution and to the projection.
-stride-missing-in-main-path: conv1: stride=stride → stride=1
-    The shortcut shrinks the map but the convolutions do not, so the two ends of the addition differ. Pass
-    `stride` to the first convolution.
-""",
-        basic.CONVOLUTIONS[:3],
-        """
-convolution-shared: run2: conv2 → conv1
-    The same convolution is used twice, so both steps share one set of weights. Make two.
 batch-norm-shared: bn2: bn2 → bn1
     One batch norm is used twice. Each place has its own mean and variance, and needs a batch norm of its own.
 """,
+        basic.CONDITIONS[1:],  # of a projection without batch norm
+        [mistake for mistake in basic.PROJECTIONS if mistake.name in {"projection-without-stride", "projection-3x3"}],
+        basic.STRIDES,
+        [mistake for mistake in basic.CONVOLUTIONS if mistake.name != "second-convolution-missing"],
         bias(),
         norms(),
         activations("relu1", "relu2"),

@@ -29,7 +29,6 @@ class squeeze_excitation_block(nn.Module):
         x = x * s  #: weigh | the product
         return x
 """
-_NO_BIAS = ") → , bias=False)"
 
 CONTRACT = Contract(
     "squeeze_excitation_block(channels, reduction=16)",

@@ -35,15 +35,6 @@ SIDES: tuple[dict[str, str], ...] = (
     {"sides": "self.extra // 2 → 0"},
     {"sides": " // 2 → "},
 )
-_PROJECTION = "{{}}; self.proj = nn.Conv2d(in_channels, out_channels, 1, stride){}"
-PROJECTED = (
-    {
-        "sizes": _PROJECTION.format("; self.projbn = nn.BatchNorm2d(out_channels)"),
-        "skip": "way = self.proj(way)",
-        "zeros": "way = self.projbn(way)",
-    },
-    {"sizes": _PROJECTION.format(""), "skip": "way = self.proj(way)", "zeros": ""},
-)
 SHORTCUT = known(
     """
 pooled-not-skipped: skip: way = F.avg_pool2d(way, self.stride)
