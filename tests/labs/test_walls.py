@@ -97,6 +97,10 @@ def test_an_answer_is_what_stands_there_before_the_next_question(first, tmp_path
     solution = next(question.solution for question in first.lab.questions if question.name == "deeper")
     again = f"{solution}\nclass Stem: pass\nparameters = multiply_adds = block_parameters"
     assert graded_text(first, first.kinds.perfect(deeper=again), tmp_path).total == ALL
+    third = made("3")
+    compare = next(question.solution for question in third.lab.questions if question.name == "compare")
+    later = third.kinds.perfect(compare=f"{compare}\nHead = dict")  # which the network of question 2 calls
+    assert graded_text(third, later, tmp_path).total == third.key.most
     notebook = json.loads(first.kinds.perfect())
     for cell in notebook["cells"]:  # copied cells have no metadata: their first line tells
         if cell["metadata"].get("lab", {}).get("question"):

@@ -127,7 +127,14 @@ def run_cells(job: dict, say) -> Callable[[str], dict]:
         except BaseException as error:
             say(wire.error(name, told(error)))
     close()
-    return lambda question: {**given, **kept.get(question, {})}
+    final = dict(given)
+
+    def at(question: str) -> dict:
+        # In place, since the learner's functions look up what they call in here.
+        given.update({**final, **kept.get(question, {})})
+        return given
+
+    return at
 
 
 def answer(task: dict, given: dict, seconds: float, say) -> None:
