@@ -39,9 +39,10 @@ test: check book  ## lint, check types, build the book and test everything
 	# Two cores take tests side by side, each a run of neighbors, for they share what a file sets up. No test measures time.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --durations 20
 
-check: $(READY)  ## lint, types, and notebooks up to date
+check: $(READY)  ## lint, spelling, types, and notebooks up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell book labs resnet_edu tests tools benchmarks *.md
 	$(BIN)/mypy
 	$(BIN)/python tools/notebooks.py --check
 
@@ -79,7 +80,7 @@ labs: $(READY)  ## make the graded labs for a class into _build/labs: notebooks,
 
 grade: $(READY)  ## grade a folder of notebooks into _build/grades (LAB=1 SUBMISSIONS=folder WALL= RISK=)
 	@test -n "$(LAB)" -a -n "$(SUBMISSIONS)" || { echo "Say which lab and where: make grade LAB=1 SUBMISSIONS=folder" >&2; exit 1; }
-	@$(BIN)/python tools/grade.py "$(LAB)" "$(SUBMISSIONS)" $(if $(WALL),--wall $(WALL)) $(if $(RISK),--$(RISK))
+	@$(BIN)/python tools/grade.py "$(LAB)" "$(SUBMISSIONS)" $(if $(WALL),--wall "$(WALL)") $(if $(RISK),--risk "$(RISK)")
 
 map: $(READY)  ## print the floors and rooms of the package, and which opens which
 	@$(BIN)/python tools/floors.py

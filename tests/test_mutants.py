@@ -2,11 +2,14 @@
 
 import ast
 import difflib
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import floors
 import mutants
 import pytest
+import test_doctests
 
 from resnet_edu.counting import steps
 
@@ -58,10 +61,61 @@ def test_a_fault_meets_the_tests_that_call_its_function_the_quickest_first() -> 
         mutants.Note("elsewhere", 0.1, frozenset({"counting/graph.py:parts"})),
     ]  # fmt: skip
     assert [note.name for note in mutants.tests_of(fault, known)] == ["quick", "slow"]
-    # What runs while the room is imported, anybody who uses the room can notice.
-    assert [note.name for note in mutants.tests_of(outside, known)] == ["other", "quick", "slow"]
+    # What runs while the room is imported, anybody who uses the room can notice, and its own tests without a call.
+    own = mutants.Note("tests/counting/test_steps.py::looks", 3.0, frozenset())
+    known["tests/counting/test_steps.py"].append(own)
+    assert [note.name for note in mutants.tests_of(outside, known)] == ["other", "quick", "slow", own.name]
+    assert own not in mutants.tests_of(fault, known)
 
 
 def test_what_is_listed_as_equivalent_still_stands_in_the_code() -> None:
     for room, code, before, after in mutants.equivalent():
         assert (code, before, after) in {(one.code, one.before, one.after) for one in mutants.faults(room)}, code
+
+
+def test_the_tests_that_are_asked_about_a_room_are_there() -> None:
+    for room in floors.rooms():
+        if floors.floor_of(room) in mutants.CHECKED:
+            *files, examples = mutants.files_of(room)
+            assert files
+            assert all((mutants.ROOT / file).exists() for file in files)
+            name = examples.partition("[resnet_edu.")[2].rstrip("]")
+            assert f"resnet_edu.{room}" in test_doctests.MODULES if name else room.endswith("__main__")
+
+
+SHARED = """
+import time, pytest
+def work(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end: pass
+@pytest.fixture(scope="module")
+def shared(): work(0.4)
+def test_first(shared): pass
+def test_second(shared): work(0.2)
+def test_third(): pass
+"""
+
+
+def test_what_a_shared_fixture_takes_counts_for_each_test_that_asks_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone in its fork, each of them would have to set it up."""
+    (tmp_path / "test_shared.py").write_text(SHARED)
+    (tmp_path / "pyproject.toml").touch()
+    monkeypatch.setattr(mutants, "ROOT", tmp_path)
+    monkeypatch.setattr(mutants, "NOTES", tmp_path / "notes.json")
+    monkeypatch.setattr(mutants, "FLAGS", (*mutants.FLAGS[:-2], f"--rootdir={tmp_path}"))
+    child = os.fork()  # as the tool does: it follows every call
+    if not child:
+        mutants._quiet()
+        try:
+            mutants._read("test_shared.py")
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    known, imported = mutants.notes(["test_shared.py"])
+    seconds = {note.name.rpartition("::")[2]: note.seconds for note in known["test_shared.py"]}
+    assert not imported
+    assert seconds["test_first"] >= 0.4
+    assert seconds["test_second"] >= 0.6
+    assert seconds["test_third"] < seconds["test_first"]

@@ -14,13 +14,14 @@ import re
 import shutil
 import sys
 from functools import lru_cache
-from html import escape
+from html import escape, unescape
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
 
 import directives as markup
+import preview
 import survey
 from address import home, known, pages
 from docutils import nodes
@@ -446,7 +447,10 @@ def page(app: Sphinx, name: str, template: str, context: dict, doctree: nodes.do
             type="book",
             subtype="description",
         )
-    body = context.get("body", "")
+    post(app, name, context)
+    # MyST-NB calls a folded cell by another name than the words that stand on it.
+    body = context.get("body", "").replace(' aria-label="Toggle hidden content"', "")
+    context["body"] = body
     door = colab(context)
     if door and "</h1>" in body:
         words = f'<p class="page-doors d-print-none"><a href="{escape(door)}">Run in Colab</a></p>'
@@ -461,7 +465,12 @@ def page(app: Sphinx, name: str, template: str, context: dict, doctree: nodes.do
     from resnet_edu import explorers
 
     parts = {"review.js": 'class="progress-list"', "figures.js": 'class="re-picture"'}
-    for script in ("outline.js", "progress.js", *(script for script, mark in parts.items() if mark in body)):
+    for script in (
+        "menus.js",
+        "outline.js",
+        "progress.js",
+        *(script for script, mark in parts.items() if mark in body),
+    ):
         app.add_js_file(script, loading_method="defer")
     found = [tag for tag in explorers.SCRIPTS if f"<{tag}" in body]
     # Questions cover their answers before anybody reads them. Figures wait for the reader.
@@ -495,6 +504,20 @@ def page(app: Sphinx, name: str, template: str, context: dict, doctree: nodes.do
                 file = type(file)(file.filename, priority=file.priority, **{**file.attributes, "defer": "defer"})
             kept.append(file)
         context[kind] = kept
+
+
+def post(app: Sphinx, name: str, context: dict) -> None:
+    """Give a page what others show where its address is posted. Without an address nobody can."""
+    found = re.search(r'<meta content="([^"]*)" name="description"', context.get("metatags", ""))
+    if not app.config.html_baseurl or not found:
+        return
+    title = preview.plain(context["title"])
+    card = f"{preview.FOLDER}/{name.replace('/', '-')}.png"
+    to = Path(app.outdir, card)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    preview.draw(title, app.config.html_title, to)
+    where = app.config.html_baseurl
+    context["metatags"] += preview.tags(title, unescape(found[1]), f"{where}{name}.html", f"{where}{card}")
 
 
 def served(context: dict, script: str) -> str:

@@ -109,9 +109,27 @@ def _last_good(folder: Path) -> str:
 def publish(built: Path, place: Path) -> None:
     """Let `place` show a copy of `built`. It is a symbolic link, because a link is replaced in one step."""
     copies = place.parent / "published"
+    link = copies / "next"
+    link.unlink(missing_ok=True)
+    keep_only(place.resolve(), copies)  # a build that was stopped here has left half a book
     copy = copies / str(time.time_ns())
-    # No page loads the icons as a script (the font draws them); maps are for debuggers of the theme.
-    unused = shutil.ignore_patterns("*.map", "*.LICENSE.txt", "fontawesome.js", "sphinx-thebe*", "*.ttf")
+    try:
+        write(built, copy)
+        link.symlink_to(copy.relative_to(place.parent))
+        if place.is_dir() and not place.is_symlink():  # from plain `jupyter-book build`
+            shutil.rmtree(place)
+        os.replace(link, place)
+    finally:
+        keep_only(place.resolve(), copies)
+
+
+def write(built: Path, copy: Path) -> None:
+    """Copy what readers need of a built book, and make it light."""
+    # No page loads the icons as a script (the font draws them), or Bootstrap (menus.js opens the menus); maps are for
+    # debuggers of the theme.
+    unused = shutil.ignore_patterns(
+        "*.map", "*.LICENSE.txt", "fontawesome.js", "bootstrap.js", "sphinx-thebe*", "*.ttf"
+    )
     shutil.copytree(built, copy, ignore=unused)
     for script in copy.rglob("*.js"):
         text = script.read_text(encoding="utf-8")
@@ -119,15 +137,12 @@ def publish(built: Path, place: Path) -> None:
         if without_map != text:
             script.write_text(without_map, encoding="utf-8")
     page_weight.lighten(copy)
-    link = copies / "next"
-    link.unlink(missing_ok=True)
-    link.symlink_to(copy.relative_to(place.parent))
-    if place.is_dir() and not place.is_symlink():  # from plain `jupyter-book build`
-        shutil.rmtree(place)
-    os.replace(link, place)
-    for old in copies.iterdir():
-        if old != copy:
-            shutil.rmtree(old)
+
+
+def keep_only(shown: Path, copies: Path) -> None:
+    for copy in copies.glob("*"):
+        if copy != shown:
+            shutil.rmtree(copy, ignore_errors=True)
 
 
 def main() -> int:
@@ -136,7 +151,13 @@ def main() -> int:
     parser.add_argument("--only", type=Path, metavar="PAGE", help="one page by itself, without failing on warnings")
     asked = parser.parse_args()
     source = asked.source.resolve()
-    return preview(source, asked.only) if asked.only else build(source)
+    try:
+        return preview(source, asked.only) if asked.only else build(source)
+    except OSError as error:  # no room on the disk, or no leave to write there
+        # A copy of many files fails with a list, one entry for each of them.
+        why = error.args[0][0][2] if isinstance(error, shutil.Error) else error
+        print(f"\nThe book was not built: {why}. {_last_good(source / '_build')}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

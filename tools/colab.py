@@ -71,14 +71,16 @@ RUNNER = """
 import json, resource, sys, time
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 notebook = nbformat.read(sys.argv[1], as_version=4)
 started, failed = time.perf_counter(), ""
-client = NotebookClient(notebook, timeout=1800, kernel_name="python3")
+client = NotebookClient(notebook, timeout=7200, kernel_name="python3")
 try:
     client.execute()
 except CellExecutionError as error:
     failed = f"{error.ename}: {error.evalue}".splitlines()[0]
+except CellTimeoutError as error:
+    failed = str(error).splitlines()[0]
 done = sum(cell.cell_type == "code" and cell.execution_count is not None for cell in notebook.cells)
 peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
 print(json.dumps([time.perf_counter() - started, peak, failed, done]))

@@ -177,7 +177,7 @@ class Note:
 
     name: str
     seconds: float
-    """Of the processor, with what it starts."""
+    """Of the processor, with what it starts and with the fixtures that it needs, whoever set them up."""
     calls: frozenset[str]
 
 
@@ -185,7 +185,8 @@ def files_of(room: str) -> list[str]:
     """Whose tests are asked about a room: the files of its floor, and the room's examples."""
     folder = ROOT / f"tests/{floors.floor_of(room)}"
     files = [str(path.relative_to(ROOT)) for path in sorted(folder.glob("test_*.py"))]
-    return [*files, f"tests/test_doctests.py::test_examples_run[resnet_edu.{room}]"]
+    examples = [] if room.endswith("__main__") else [f"tests/test_doctests.py::test_examples_run[resnet_edu.{room}]"]
+    return [*files, *examples]
 
 
 def notes(files: list[str]) -> tuple[dict[str, list[Note]], set[str]]:
@@ -204,7 +205,9 @@ def notes(files: list[str]) -> tuple[dict[str, list[Note]], set[str]]:
                     _read(file)
                 os._exit(0)
             os.waitpid(child, 0)
-            known |= json.loads(NOTES.read_text(encoding="utf-8"))
+            known |= json.loads(NOTES.read_text(encoding="utf-8")) if NOTES.exists() else {}
+            if file not in known or known[file]["digest"] != _digest(file, known[file]["rooms"]):
+                sys.exit(f"{file} fails as it is: no fault can be noticed by it. Run it with pytest first")
     tests = {
         file: [Note(name, note["seconds"], frozenset(note["calls"])) for name, note in known[file]["tests"].items()]
         for file in files
@@ -244,7 +247,8 @@ class _Reader:
         self.started = started
         self.imported: set[str] = set()
         self.found: dict[str, Note] = {}
-        self.fixtures: dict[object, set[str]] = {}
+        self.fixtures: dict[object, Note] = {}
+        self.setting_up = 0.0
         os.environ["CALLED"] = str(started)
 
     def _since(self) -> set[str]:
@@ -263,20 +267,30 @@ class _Reader:
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> Any:
         before, self.calls.names = self._since(), set()
+        began = _seconds()
         result = yield
-        self.fixtures[fixturedef] = self._since()
+        took = _seconds() - began
+        self.fixtures[fixturedef] = Note("", took, frozenset(self._since()))
+        self.setting_up += took
         self.calls.names |= before
         return result
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: Any) -> Any:
         self._clear()
-        before = sum(os.times()[:4])
+        began, self.setting_up = _seconds(), 0.0
         result = yield
-        shared = (fixture for found in item._fixtureinfo.name2fixturedefs.values() for fixture in found)
-        names = self._since().union(*(self.fixtures.get(fixture, set()) for fixture in shared))
-        self.found[_name(item)] = Note(_name(item), sum(os.times()[:4]) - before, frozenset(names))
+        own = _seconds() - began - self.setting_up
+        asked = (fixture for found in item._fixtureinfo.name2fixturedefs.values() for fixture in found)
+        needed = [self.fixtures[fixture] for fixture in asked if fixture in self.fixtures]
+        names = self._since().union(*(note.calls for note in needed))
+        self.found[_name(item)] = Note(_name(item), own + sum(note.seconds for note in needed), frozenset(names))
         return result
+
+
+def _seconds() -> float:
+    """Of the processor, so far, with the processes that have ended."""
+    return sum(os.times()[:4])
 
 
 def _name(item: Any) -> str:
@@ -290,11 +304,13 @@ def _name(item: Any) -> str:
 def tests_of(fault: Fault, known: dict[str, list[Note]]) -> list[Note]:
     """The tests that can notice it, in the order in which to ask them."""
     file = floors.rooms()[fault.room].relative_to(floors.HOUSE).as_posix()
+    own = f"/test_{fault.room.rpartition('.')[2]}.py::"
 
     def can_notice(note: Note) -> bool:
         if fault.function:
             return fault.function in note.calls
-        return any(name.startswith(f"{file}:") for name in note.calls)
+        # A default is seen without a call, in a signature.
+        return own in note.name or any(name.startswith(f"{file}:") for name in note.calls)
 
     found = [note for name in files_of(fault.room) for note in known[name] if can_notice(note)]
     return sorted(found, key=lambda note: (note.seconds, note.name))
@@ -452,7 +468,12 @@ def run_collected(chosen: list[Fault], known: dict[str, list[Note]], jobs: int) 
                 pytest.main([*FLAGS, "-s", *(str(ROOT / file) for file in known)], plugins=[_Collected(work)])
             finally:
                 os._exit(0)
-        os.waitpid(child, 0)
+        try:
+            os.waitpid(child, 0)
+        except BaseException:  # whoever stops this process stops that one, and what it runs
+            os.kill(child, signal.SIGTERM)
+            os.waitpid(child, 0)
+            raise
         return [chosen[number] for number in json.loads(result.read_text(encoding="utf-8"))]
 
 

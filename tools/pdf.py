@@ -18,7 +18,7 @@ from pathlib import Path
 import system_programs
 import yaml
 from playwright.sync_api import Browser, Page, sync_playwright
-from pypdf import PdfWriter
+from pypdf import PdfReader, PdfWriter
 
 ROOT = Path(__file__).parent.parent
 NAME = "resnets-block-by-block"
@@ -56,11 +56,8 @@ def order(root: Path) -> list[str]:
     return [Path(name).with_suffix(".html").as_posix() for name in files]
 
 
-def printed(page: Page) -> bytes:
-    footer = (
-        '<div style="width: 100%; font: 8pt system-ui; text-align: center; color: #525d6b">'
-        '<span class="title"></span> · <span class="pageNumber"></span></div>'
-    )
+def printed(page: Page, foot: str = '<span class="title"></span>', align: str = "left") -> bytes:
+    style = f"width: 100%; margin: 0 17mm; font: 8pt system-ui; text-align: {align}; color: #525d6b"
     return page.pdf(
         format="A4",
         scale=0.85,
@@ -69,7 +66,7 @@ def printed(page: Page) -> bytes:
         tagged=True,
         display_header_footer=True,
         header_template="<span></span>",
-        footer_template=footer,
+        footer_template=f'<div style="{style}">{foot}</div>',
         margin={"top": "18mm", "bottom": "18mm", "left": "17mm", "right": "17mm"},
     )
 
@@ -81,6 +78,7 @@ def sheets(browser: Browser, html: Path, paths: list[str]) -> list[tuple[str, by
     context = browser.new_context(
         color_scheme="light", java_script_enabled=False, viewport={"width": 1000, "height": 1400}
     )
+    context.set_default_timeout(180_000)  # a busy machine takes its time
     for path in paths:
         page = context.new_page()
         page.goto((html / path).as_uri(), wait_until="load")
@@ -104,11 +102,21 @@ def sheets(browser: Browser, html: Path, paths: list[str]) -> list[tuple[str, by
     return found
 
 
-def join(parts: list[tuple[str, bytes]], to: Path) -> int:
-    """Write one file with a bookmark for each part, its headings below; how many pages it has."""
+def numbers(browser: Browser, count: int) -> bytes:
+    """So many pages with nothing on them but their numbers: Chromium counts each page of the book from 1."""
+    page = browser.new_page()
+    page.set_content("<p style='break-after: page'>&nbsp;</p>" * (count - 1) + "<p>&nbsp;</p>")
+    return printed(page, '<span class="pageNumber"></span>', "right")
+
+
+def join(parts: list[tuple[str, bytes]], to: Path, browser: Browser) -> int:
+    """Write one file with a bookmark for each part, its headings below, and running numbers; how many pages it has."""
     book = PdfWriter()
     for title, data in parts:
         book.append(io.BytesIO(data), outline_item=title, import_outline=True)
+    stamps = PdfReader(io.BytesIO(numbers(browser, len(book.pages))))
+    for page, stamp in zip(book.pages, stamps.pages, strict=True):
+        page.merge_page(stamp)
     book.add_metadata({"/Title": "ResNets, Block by Block"})
     unfinished = to.with_suffix(f".{os.getpid()}")
     try:
@@ -132,10 +140,9 @@ def main() -> int:
         browser = playwright.chromium.launch(
             executable_path=system_programs.find("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
-        parts = sheets(browser, html, asked.pages or order(ROOT))
+        to = ROOT / f"_build/{NAME}.pdf"
+        count = join(sheets(browser, html, asked.pages or order(ROOT)), to, browser)
         browser.close()
-    to = ROOT / f"_build/{NAME}.pdf"
-    count = join(parts, to)
     print(f"{to}: {count} pages, {to.stat().st_size / 1e6:.1f} MB")
     return 0
 

@@ -7,6 +7,10 @@
   const LOOKS = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-opacity", "stroke-linecap", "stroke-linejoin",
     "opacity", "color", "font-family", "font-size", "font-weight", "font-style", "text-anchor", "dominant-baseline", "transform", "display"];
 
+  /** A mixed color as programs know it that draw SVG files. */
+  const plain = (value) => value.replace(/color\(srgb ([\d.e-]+) ([\d.e-]+) ([\d.e-]+)(?: \/ ([\d.e-]+))?\)/g, (_, r, g, b, a = 1) =>
+    `rgba(${[r, g, b].map((part) => Math.round(255 * part)).join(", ")}, ${a})`);
+
   function copied(picture) {
     const copy = picture.cloneNode(true);
     const [from, to] = [picture, copy].map((root) => [root, ...root.querySelectorAll("*")]);
@@ -23,7 +27,7 @@
       to[at].removeAttribute("class");
       to[at].removeAttribute("tabindex");
       for (const look of LOOKS) {
-        const value = style.getPropertyValue(look);
+        const value = plain(style.getPropertyValue(look));
         const given = value === "none" && look !== "fill" && look !== "stroke" ? "" : value;
         if (given && !(inherited && inherited.getPropertyValue(look) === value && !/opacity|transform|display/.test(look))) to[at].style.setProperty(look, given);
       }

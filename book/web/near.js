@@ -27,4 +27,13 @@
     }
   }, { rootMargin: "1000px 0px" });
   for (const figure of figures) near.observe(figure);
+
+  // A figure reaches into the column of the contents, which fold up meanwhile, as the theme folds them for its notes.
+  const contents = document.querySelector(".bd-sidebar-secondary");
+  const beside = new Set();
+  const over = contents && new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) beside[isIntersecting ? "add" : "delete"](target);
+    contents.classList.toggle("hide", beside.size > 0);
+  }, { rootMargin: "0px 0px -33% 0px" });
+  if (over) for (const figure of figures) over.observe(figure);
 })();

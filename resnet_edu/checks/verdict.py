@@ -74,9 +74,8 @@ def judge(contract: Contract, theirs: Any) -> Verdict:
         trials.append(trial)
     search = Search(contract, [trial.seen for trial in trials])
     every = range(len(trials))
-    # Code that stops with an error is never right, wherever the reference itself may stop.
-    stopped = any(trial.seen.trouble is not None or trial.seen.spoiled is not None for trial in trials)
-    for plain in search.plain() if not stopped else ():
+    # Code that stops with an error, in the backward pass too, is never right, wherever the reference may stop.
+    for plain in search.plain() if all(trial.seen.trouble is trial.seen.spoiled is None for trial in trials) else ():
         if search.explains(plain, every):
             return _beyond_numbers(contract, theirs, trials)
     return _Diagnosis(contract, theirs, trials, search).verdict()

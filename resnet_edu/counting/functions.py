@@ -387,7 +387,7 @@ def _matrix_view(call: Call, view: View, shape: Shape) -> View:
     left, right = (known.get(id(value)) for value in pair)
     if left is None or any(value.dim() < 2 for value in pair) or len(shape) != pair[0].dim():
         return fields.unknown(call.views, shape)
-    return fields.product(left, right if right is None or len(right.dims) > 1 else None, shape)
+    return fields.product(left, right, shape)
 
 
 def _attention_view(call: Call, view: View, shape: Shape) -> View:
@@ -419,7 +419,7 @@ def _shuffle_view(call: Call, view: View, shape: Shape) -> View:
 
 
 def _padded_view(call: Call, view: View, shape: Shape) -> View:
-    return fields.resized(view, shape) if len(shape) == len(view.dims) else fields.unknown(call.views, shape)
+    return fields.resized(view, shape)
 
 
 def _assigned_view(call: Call, view: View, shape: Shape) -> View:

@@ -348,16 +348,14 @@ def _between(steps: Sequence[Step], start: int, stop: int, room: str) -> Iterato
 
 
 def _by_name(steps: Sequence[Step]) -> list[Part]:
-    rooms = [layer_of(step.room) for step in steps]
-    has_layers = any(room.startswith("layer") for room in rooms)
     found: list[Part] = []
-    for place, room in enumerate(rooms):
+    for place, step in enumerate(steps):
+        room = layer_of(step.room)
         # A part that comes back, such as a ReLU that is used again, stays with the part where it is used.
-        if found and (room == found[-1].name or any(part.name == room for part in found)):
+        if any(part.name == room for part in found):
             found[-1] = found[-1]._replace(stop=place + 1)
         else:
-            role = room if not room.startswith("layer") or has_layers else "image"
-            found.append(Part(room, role, place, place + 1))
+            found.append(Part(room, room, place, place + 1))
     return [part._replace(blocks=tuple(_named_blocks(steps, part))) for part in found]
 
 

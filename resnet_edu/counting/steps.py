@@ -101,9 +101,9 @@ def block_of(room: str) -> str:
 
 
 def shape_text(shape: Shape) -> str:
-    """A shape as the book writes it.
+    """A shape as the book writes it. A number alone has its comma; sides of a shape are as PyTorch prints them.
 
-    >>> shape_text((64, 56, 56)), shape_text((1000,))
-    ('64×56×56', '1000')
+    >>> shape_text((1024, 14, 14)), shape_text((1000,))
+    ('1024×14×14', '1,000')
     """
-    return "×".join(map(str, shape)) or "1"
+    return f"{shape[0]:,}" if len(shape) == 1 else "×".join(map(str, shape)) or "1"

@@ -330,8 +330,9 @@ class _Watch(TorchFunctionMode):
         for tensor in made:
             _put(tensor, _Mark(self.run, row, view if tensor is made[0] else call.seen_by(tensor)))
             base = tensor._base if is_changed else None
-            if base is not None and self.mark(base):  # a write through a view changes what it is a view of
-                _put(base, _Mark(self.run, row, self.mark(base).view))  # type: ignore[union-attr]
+            whole = self.mark(base) if base is not None else None
+            if base is not None and whole and view:  # a write through a view changes what it is a view of
+                _put(base, _Mark(self.run, row, _written(whole.view, view, tuple(base.shape))))
         return output
 
     def add(
@@ -393,6 +394,13 @@ class _Watch(TorchFunctionMode):
                     holder = _shown(name) or own
                     left[holder] = left.get(holder, 0) + parameter.numel()
         return left
+
+
+def _written(whole: View | None, part: View, shape: tuple[int, ...]) -> View:
+    """What a tensor sees, into a part of which another one was written."""
+    fits = len(part.dims) == len(shape)
+    written = fields.resized(part, shape) if fits else fields.unknown([part], shape)
+    return fields.together([whole, written] if whole else [written], shape)
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:

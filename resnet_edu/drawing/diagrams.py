@@ -5,9 +5,10 @@ Each graph is computed from what the Steps read, written in Graphviz's language 
 """
 
 import re
-import subprocess
 from collections.abc import Iterable, Sequence
 from html import escape, unescape
+
+import graphviz
 
 from resnet_edu.counting import arithmetic, graph
 from resnet_edu.counting.graph import Block, Part, Shortcut, by_layer, shortcut_of
@@ -158,7 +159,13 @@ def compare(left: Diagram, right: Diagram) -> Diagram:
     >>> compare(block("plain"), block("basic")).title
     'plain block and basic block, identity shortcut'
     """
+    if unseen := next((one for one in (left, right) if isinstance(one, _InWords)), None):
+        return _InWords(f"{left.title} and {right.title}", f"{left.dot}\n{right.dot}", _both(left, right), unseen.why)
     return _Pair(left, right)
+
+
+def _both(left: Diagram, right: Diagram) -> str:
+    return f"Left: {left.alt} Right: {right.alt}"
 
 
 class _Pair(Diagram):
@@ -180,8 +187,7 @@ class _Pair(Diagram):
             )
             at += room + gap
         svg = opening(width, height) + "".join(parts) + "</svg>"
-        alt = f"Left: {left.alt} Right: {right.alt}"
-        super().__init__(f"{left.title} and {right.title}", f"{left.dot}\n{right.dot}", svg, alt)
+        super().__init__(f"{left.title} and {right.title}", f"{left.dot}\n{right.dot}", svg, _both(left, right))
 
     def _repr_html_(self) -> str:
         figures = "".join(
@@ -191,6 +197,21 @@ class _Pair(Diagram):
             for diagram in self.pair
         )
         return f'<div style="display:flex;flex-wrap:wrap;gap:1.5rem 2.5rem;justify-content:center">{figures}</div>'
+
+
+class _InWords(Diagram):
+    """A diagram that nothing could lay out: a page shows its words, and whoever asks for its SVG is told why."""
+
+    def __init__(self, title: str, dot: str, alt: str, why: str) -> None:
+        self.title, self.dot, self.alt, self.why = title, dot, alt, why
+        self.narrow = None
+
+    @property
+    def svg(self) -> str:  # type: ignore[override]
+        raise RuntimeError(self.why)
+
+    def _repr_html_(self) -> str:
+        return f"<p>A picture is missing here: {escape(self.why)}. In words: {escape(self.alt)}</p>"
 
 
 class _Graph:
@@ -252,7 +273,16 @@ _DEFAULTS = (
 
 def _diagram(title: str, graph: _Graph, alt: str, narrow: _Graph | None = None) -> Diagram:
     graphs = [graph] if narrow is None else [graph, narrow]
-    svgs = [_painted(graph, raw) for graph, raw in zip(graphs, _laid_out(graphs), strict=True)]
+    try:
+        raws = _laid_out(graphs)
+    except graphviz.ExecutableNotFound:
+        why = (
+            "diagrams are laid out by Graphviz, and its program dot is not installed: "
+            "sudo apt-get install graphviz (Debian, Ubuntu, Colab), brew install graphviz (macOS) "
+            "or conda install graphviz"
+        )
+        return _InWords(title, graph.dot, alt, why)
+    svgs = [_painted(graph, raw) for graph, raw in zip(graphs, raws, strict=True)]
     return Diagram(title, graph.dot, svgs[0], alt, None if narrow is None else svgs[1])
 
 
@@ -542,7 +572,7 @@ def _weights(step: Step) -> str:
     if not step.output or not graph.is_layer(step):
         return step.operation
     # A linear layer has its features last, whatever tokens lie before them.
-    return f"{step.operation}, {step.output[-1 if step.operation == 'linear' else 0]}"
+    return f"{step.operation}, {step.output[-1 if step.operation == 'linear' else 0]:,}"
 
 
 def _counted(count: int, noun: str) -> str:
@@ -583,16 +613,10 @@ def _laid_out(graphs: Sequence[_Graph]) -> list[str]:
     # One run for all: most of the time goes into starting the program.
     source = "\n".join(graph.dot for graph in graphs)
     try:
-        done = subprocess.run(["dot", "-Tsvg"], input=source, capture_output=True, text=True, encoding="utf-8")
-    except FileNotFoundError:
-        raise RuntimeError(
-            "diagrams are laid out by Graphviz, and its program dot is not installed: "
-            "sudo apt-get install graphviz (Debian, Ubuntu, Colab), brew install graphviz (macOS) "
-            "or conda install graphviz"
-        ) from None
-    if done.returncode:
-        raise RuntimeError(f"dot could not lay out the graph: {done.stderr.strip()}")
-    return done.stdout.split("</svg>")[: len(graphs)]
+        svgs = graphviz.pipe_string("dot", "svg", source, encoding="utf-8", quiet=True)
+    except graphviz.CalledProcessError as error:
+        raise RuntimeError(f"dot could not lay out the graph: {error.stderr.strip()}") from None
+    return svgs.split("</svg>")[: len(graphs)]
 
 
 def _painted(graph: _Graph, raw: str) -> str:

@@ -77,12 +77,13 @@ def journey(steps: Sequence[Step], parts: Sequence[graph.Part] | None = None) ->
                 halved = all((before + 1) // 2 == after for before, after in zip(start[1:], end[1:], strict=True))
                 pixels = f"{'halves' if halved else 'takes'} {_side(start)} pixels a side to {_side(end)}"
             kept = start[0] == end[0]
-            channels = f"{end[0]} channels" if kept else f"goes from {start[0]} to {end[0]} channels"
+            channels = f"{end[0]:,} channels" if kept else f"goes from {start[0]:,} to {end[0]:,} channels"
             clauses.append(f"{part.name} {pixels} and {channels}{blocks}")
         elif part.blocks:
             clauses.append(f"{part.name} turns {shape_text(start)} into {shape_text(end)}{blocks}")
         elif part.role == "head" and len(start) == 3 and len(end) == 1:
-            clauses.append(f"the head averages {shape_text(start)} into {start[0]} numbers and gives {end[0]} scores")
+            means, scores = f"{start[0]:,} numbers", f"{end[0]:,} scores"
+            clauses.append(f"the head averages {shape_text(start)} into {means} and gives {scores}")
         else:
             name = f"the {part.name}" if part.role in ("stem", "head") else part.name or "it"
             clauses.append(f"{name} turns {shape_text(start)} into {shape_text(end)}")

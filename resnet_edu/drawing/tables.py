@@ -175,9 +175,9 @@ def table(
     layer2 │ 64×56×56  │ 128×28×28 │    525,568 │       411.0 M │           99 px
     layer3 │ 128×28×28 │ 256×14×14 │  2,099,712 │       411.0 M │          211 px
     layer4 │ 256×14×14 │ 512×7×7   │  8,393,728 │       411.0 M │          435 px
-    head   │ 512×7×7   │ 1000      │    513,000 │       512.0 k │          627 px
+    head   │ 512×7×7   │ 1,000     │    513,000 │       512.0 k │          627 px
     ───────┼───────────┼───────────┼────────────┼───────────────┼────────────────
-    total  │ 3×224×224 │ 1000      │ 11,689,512 │       1.814 G │          627 px
+    total  │ 3×224×224 │ 1,000     │ 11,689,512 │       1.814 G │          627 px
 
     Raises ValueError for an unknown level, name or field, and TypeError for something that is no model.
     """
@@ -413,7 +413,7 @@ class _Outline:
                 name = f"conv{int(role.removeprefix('layer')) + 1}_x ({role})"
                 self._add(name, role, end.output[1:], Stack(convolutions, len(part.blocks)))
             elif role == "head":
-                self._add("classifier (head)", role, (1, 1), f"average pool, {end.output[0]}-d fc")
+                self._add("classifier (head)", role, (1, 1), f"average pool, {end.output[0]:,}-d fc")
             else:
                 for step in steps[part.start : part.stop]:
                     if step.operation.startswith(("conv ", "max-pool ")):
@@ -430,7 +430,7 @@ class _Outline:
 def _convolution(step: Step) -> str:
     kind, _, window = step.operation.rpartition(" ")
     kernel, _, stride = window.partition("/")
-    what = f"{kernel}, {step.output[0]}" if kind == "conv" else f"{kernel} {kind}"
+    what = f"{kernel}, {step.output[0]:,}" if kind == "conv" else f"{kernel} {kind}"
     return f"{what}, stride {stride}" if stride else what
 
 

@@ -81,7 +81,7 @@ class _Scale(NamedTuple):
 
     @property
     def words(self) -> list[str]:
-        channels = "one channel" if self.channels == 1 else f"{self.channels} channels"
+        channels = "one channel" if self.channels == 1 else f"{self.channels:,} channels"
         return [
             f"To scale: one pixel is as long as {channels}.",
             "Thinner than a line is drawn as a line.",
@@ -246,9 +246,9 @@ class _Kernel(NamedTuple):
         count, kind = self.step.output[0], self.step.operation.partition(" ")[0]
         shapes = [shape_text(shape) for shape in (self.step.input, self.step.output)]
         if kind == "linear":
-            return f"each of {count} weighted sums reads all {self.filter[0]} numbers"
+            return f"each of {count:,} weighted sums reads all {self.filter[0]:,} numbers"
         if kind == "conv":
-            filters = f"each of {count} filters is {shape_text(self.filter)}"
+            filters = f"each of {count:,} filters is {shape_text(self.filter)}"
             return f"{filters}, reads {shapes[0]} and makes one channel of {shapes[1]}"
         window = shape_text(self.filter[1:])
         return f"a window of {window} in one channel at a time turns {shapes[0]} into {shapes[1]}"
@@ -256,11 +256,11 @@ class _Kernel(NamedTuple):
     @property
     def words(self) -> str:
         """The same in a caption's length."""
-        kind = self.step.operation.partition(" ")[0]
+        count, kind = self.step.output[0], self.step.operation.partition(" ")[0]
         if kind == "linear":
-            return f"{self.step.output[0]} weighted sums"
+            return f"{count:,} weighted sums"
         if kind == "conv":
-            return f"{self.step.output[0]} filter{'s' if self.step.output[0] > 1 else ''} of {shape_text(self.filter)}"
+            return f"{count:,} filter{'s' if count > 1 else ''} of {shape_text(self.filter)}"
         return f"{shape_text(self.filter[1:])}, channel by channel"
 
 

@@ -140,7 +140,7 @@ def resnet(
 
     ``open`` lists the layers and blocks that start open, such as ``"layer2 layer2.0"``. Changes are the
     recipe's ``stem``, ``shortcut``, ``stride_in`` and ``num_classes``. The image is 224 pixels a side,
-    32 for the CIFAR family, or any number up to 1024.
+    32 for the CIFAR family, or any number up to 1,024.
 
     Raises ValueError for an unknown name or change, or an image out of range; TypeError for a module.
     """

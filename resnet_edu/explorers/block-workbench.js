@@ -39,14 +39,16 @@
 .pieces button { width: 44px; height: 44px; border: 0; background: none; border-radius: 7px; cursor: pointer; font-size: 16px; }
 .pieces button:hover:not(:disabled) { background: var(--soft); }
 .pieces button:disabled { color: var(--rule); cursor: default; }
-.pieces input { width: 4.2rem; height: 34px; }
+.pieces input { width: 4.2rem; height: 44px; border-radius: 7px; }
+.adding { display: flex; gap: .4rem; }
+.adding .control { flex: 1; min-width: 0; }
 .wrong { color: var(--wrong); font-weight: 650; }
 .drawing svg { height: auto; }
 .tray { grid-column: 1 / -1; display: flex; flex-wrap: wrap; gap: .4rem; align-items: center; border: 1px dashed var(--rule); border-radius: 10px; padding: .6rem .8rem; }
 .tray p { flex: 1 1 100%; margin: 0; font-size: 13.5px; color: var(--muted); }
 .piece { border: 1px solid var(--edge); border-radius: 8px; padding: 0 .7rem; min-height: 44px; display: inline-flex; align-items: center; background: var(--page); cursor: grab; user-select: none; -webkit-user-select: none; touch-action: none; }
 .piece.conv { background: var(--re-layer2, #62b89c); color: var(--re-layer2-ink, #14161a); border-color: transparent; }
-.pieces .grip { flex: none; width: 34px; height: 44px; margin-inline: -.5rem 0; cursor: grab; touch-action: none; display: grid; place-items: center; color: var(--muted); }
+.pieces .grip { flex: none; width: 44px; height: 44px; margin-inline: -.7rem -.35rem; cursor: grab; touch-action: none; display: grid; place-items: center; color: var(--muted); }
 .pieces li { user-select: none; -webkit-user-select: none; }
 @media (hover: hover) { .pieces li { cursor: grab; } }
 .bench.dragging { cursor: grabbing; }
@@ -83,6 +85,7 @@
       this.halt();
       Object.assign(this.state, { seeds: "3", rate: "0.03", prediction: null, sort: { by: "error", down: false } });
       this.board = this.remembered();
+      this.keeps = true;
       this.running = this.net = this.dragged = null;
       const button = (words, act, main) => h("button", { type: "button", class: main ? "button main" : "button", onclick: act }, words);
       this.presets = h("div", {});
@@ -117,12 +120,13 @@
       card.append(
         h("div", { class: "controls" }, this.presets, Object.values(this.controls).map(({ node }) => node)),
         h("div", { class: "body" },
-          this.bench, this.verdict, this.facts, this.ask.node, h("div", { class: "row" }, this.go), this.panel, this.outcome, this.keeper.node),
+          this.bench, this.verdict, this.facts, this.ask.node, h("div", { class: "row" }, this.go), this.panel, this.outcome),
+        this.keeper.node,
         h("details", {}, h("summary", {}, "As Python"), h("div", {}, this.code, h("p", { class: "row" }, RE.copyButton(() => this.code.textContent)))),
         h("details", { open: true }, h("summary", {}, "The board: every block that you tried"), h("div", {}, this.table,
           h("div", { class: "row saving" }, h("label", { class: "control" }, "Your group, for the file", this.group),
             button("Save as a file", () => this.save()), button("Forget the board", () => this.forget())),
-          h("p", { class: "note" }, "Kept in this browser only. Nothing is sent. A press on a block puts it on the bench."))),
+          (this.keeping = h("p", { class: "note" })))),
         h("details", {}, h("summary", {}, "Challenges"), h("div", {}, this.challenges)));
       this.watch();
     }
@@ -202,13 +206,22 @@
         if (list === null) return box;
       }
       const items = h("ul", { class: "pieces" }, list.map((operation, i) => this.pieceNode(path, list, operation, i)));
-      const add = select(`Add ${title.toLowerCase()}`, [["", "add a piece …"], ...FOR[path].map((name) => [name, PIECES[name]])], (name) => {
-        if (!name) return;
+      const put = (name) => {
         list.push(name in START ? [name, START[name]] : name);
         this.edited(path);
+      };
+      // An arrow or a letter changes a closed list at once: by keyboard the piece comes with the button, by pointer with the choice.
+      let typed = false;
+      const chosen = () => add.node.querySelector("select").value;
+      const button = h("button", { type: "button", class: "button", disabled: true, "aria-label": `Add it ${title.toLowerCase()}`, onclick: () => put(chosen()) }, "Add");
+      const add = select(`Add ${title.toLowerCase()}`, [["", "add a piece …"], ...FOR[path].map((name) => [name, PIECES[name]])], (name) => {
+        button.disabled = !name;
+        if (name && !typed) put(name);
       });
       add.node.firstChild.classList.add("hidden");
-      box.append(items, add.node);
+      add.node.addEventListener("keydown", () => (typed = true));
+      add.node.addEventListener("pointerdown", () => (typed = false));
+      box.append(items, h("div", { class: "adding" }, add.node, button));
       return box;
     }
 
@@ -366,13 +379,14 @@
     /** What is odd and yet allowed. */
     oddities() {
       const { branch, shortcut, after } = this.program;
+      const blocks = (this.state.depth - 2) / 2;
       const names = (path) => (path ?? []).map(nameOf);
       const all = [...names(branch), ...names(shortcut), ...names(after)];
       const found = [];
       if (!all.includes("relu")) found.push("There is no ReLU in the block: with the stem’s alone, the network is almost linear.");
       if (!all.includes("bn")) found.push("There is no batch norm: nothing holds the scale of the maps. Will the loss stay a number?");
       if (shortcut && names(after).includes("bn")) found.push("The norm after the addition rescales the shortcut in every block.");
-      if (names(shortcut).some((name) => ["scale", "dropout", "gain"].includes(name))) found.push("What is done to the shortcut is done once for every block: after 27 blocks, 27 times over.");
+      if (names(shortcut).some((name) => ["scale", "dropout", "gain"].includes(name))) found.push(`What is done to the shortcut is done once for every block: after ${blocks} blocks, ${blocks} times over.`);
       if (shortcut && names(shortcut).some((name) => name.startsWith("conv"))) found.push("A convolution on every shortcut is option C, and no longer an identity.");
       if (!names(branch).some((name) => name.startsWith("conv"))) found.push("There is no convolution on the branch.");
       return found;
@@ -460,9 +474,10 @@
 
     /** The paper's number beside what was just measured, in a plain word. */
     beside(paper, learned) {
+      const above = paper === PAPER.original ? "" : `, against ${PAPER.original}\u00a0% of the original`;
       const same = "The paper’s number is the test error of 110 layers on CIFAR-10 after 164 epochs; this is the training error on small digits after eight, so only the direction compares.";
       const good = paper !== "fail" && Number(paper) < 7.5;
-      const said = paper === "fail" ? "The paper reports that it failed, with more than 20 % error" : `The paper reports ${paper} %, against 6.61 % of the original`;
+      const said = paper === "fail" ? "The paper reports that it failed, with more than 20 % error" : `The paper reports ${paper}\u00a0%${above}`;
       return `${said}. ${good === learned ? "Both point the same way." : "Here the two differ."} ${same}`;
     }
 
@@ -494,10 +509,11 @@
     }
 
     remember() {
+      this.keeps = true;
       try {
         localStorage.setItem(STORE, JSON.stringify(this.board.slice(-200)));
       } catch {
-        // Private windows may refuse; the board then lasts as long as the page.
+        this.keeps = false; // private windows and frames of other origins may refuse
       }
     }
 
@@ -557,6 +573,7 @@
       say(this.tray.firstChild, this.dragged?.ghost ? this.tray.firstChild.textContent : "Drag a piece to its place.");
       this.drawCurves();
       this.keeper.set(this.curve?.kept ?? []);
+      say(this.keeping, `${this.keeps ? "Kept in this browser only." : "This browser keeps nothing here: the board lasts as long as the page, or save it as a file."} Nothing is sent. A press on a block puts it on the bench.`);
       say(this.outcome, this.curve?.words ?? (this.running ? `Seed ${this.running.jobs.filter(({ end }) => end).length + 1} of ${this.running.jobs.length}.` : ""));
     }
 

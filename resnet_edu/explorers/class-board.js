@@ -15,7 +15,7 @@
 .body { padding: 1rem 1.25rem 1.25rem; display: grid; gap: .9rem; grid-template-columns: minmax(0, 1fr); }
 .row { display: flex; flex-wrap: wrap; gap: .5rem .75rem; align-items: center; margin: 0; }
 .files { position: relative; overflow: hidden; }
-.files input { position: absolute; inset: 0; opacity: 0; cursor: pointer; font-size: 0; width: 100%; }
+.files input { position: absolute; inset: -1px; opacity: 0; cursor: pointer; font-size: 0; width: calc(100% + 2px); }
 .files:focus-within { outline: 3px solid var(--accent); outline-offset: 2px; }
 .over { box-shadow: inset 0 0 0 3px var(--accent); }
 .first { margin: 0; font-size: 1.1em; font-weight: 650; }

@@ -373,8 +373,8 @@
     return `${(rounded / 1000 ** power).toPrecision(3)} ${" kMGT"[power]}`;
   }
 
-  /** [64, 56, 56] → "64×56×56". */
-  const shapeText = (shape) => shape.join("×");
+  /** [1024, 14, 14] → "1024×14×14", [1000] → "1,000": the sides of a shape are as PyTorch prints them. */
+  const shapeText = (shape) => (shape.length === 1 ? grouped(shape[0]) : shape.join("×"));
 
   /* ---- what PyTorch says where two shapes meet ------------------------------------------------ */
 

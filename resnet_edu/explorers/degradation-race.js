@@ -118,7 +118,8 @@
           this.note,
           h("div", { class: "nets" }, Object.values(this.nets).map(({ node }) => node)),
           h("div", { class: "panels" }, this.curves.node, small ? null : [this.profile.node, this.against.node]),
-          this.message, small ? null : this.keeper.node),
+          this.message),
+        !small && this.keeper.node,
         !small && h("details", {}, h("summary", {}, "More choices"),
           h("div", {}, h("div", { class: "controls" }, Object.values(this.more).map(({ node }) => node)),
             h("p", { class: "note" }, "Both networks get every choice alike. Changing one starts over."))),
@@ -287,7 +288,7 @@
         : !this.ready ? "The engine comes as you come near: 60 kilobytes."
           : !state.prediction ? "Choose what you expect, then start."
             : [
-              `Two networks of ${state.depth} layers, the same ${this.imageCount().toLocaleString("en")} digits in the same order, ${state.epochs} epochs, in this browser. Nothing is sent.`,
+              `Two networks of ${state.depth} layers, the same ${this.imageCount().toLocaleString("en")} digits in the same order, ${state.epochs} ${state.epochs === 1 ? "epoch" : "epochs"}, in this browser. Nothing is sent.`,
               seconds && !running ? `About ${amount(seconds)} here; ten seeds ${amount(10 * seconds)}.` : "",
               slow ? "WebAssembly's SIMD is missing here, so it takes about seven times as long." : "",
               single ? "This page may not start workers, so it trains between two frames." : "",

@@ -38,7 +38,7 @@ canvas { image-rendering: pixelated; }
 .result.changed { font-weight: 650; }
 .own[hidden] { display: none; }
 .files { position: relative; overflow: hidden; }
-.files input { position: absolute; inset: 0; opacity: 0; cursor: pointer; font-size: 0; width: 100%; }
+.files input { position: absolute; inset: -1px; opacity: 0; cursor: pointer; font-size: 0; width: calc(100% + 2px); }
 .files:focus-within { outline: 3px solid var(--accent); outline-offset: 2px; }
 .all { display: flex; flex-wrap: wrap; gap: .75rem 1.25rem; align-items: end; }
 @container (max-width: 560px) { .top { grid-template-columns: minmax(0, 1fr); } .pad { margin-inline: auto; } }

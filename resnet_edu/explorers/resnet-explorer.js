@@ -84,6 +84,8 @@ textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margi
   .panes.two { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
   .two .pane + .pane { border-top: 0; border-inline-start: 1px solid var(--rule); }
 }
+/* A control that one of two networks does not have keeps its place, so that what is compared stands at one height. */
+@container figure (min-width: 700px) { .two .control[hidden] { display: flex !important; visibility: hidden; } }
 @container (max-width: 560px) {
   .totals { grid-template-columns: auto auto; gap: .4rem 1.5rem; padding: .8rem .9rem .25rem; }
   .totals dd { font-size: 1.15rem; }

@@ -78,7 +78,7 @@ text.room { font-size: 12.5px; }
 
     build(card) {
       const { inChannels, channels } = this.state;
-      const widths = (own) => [...new Set([...CHANNELS, own])].sort((a, b) => a - b).map((n) => [n, String(n)]);
+      const widths = (own) => [...new Set([...CHANNELS, own])].sort((a, b) => a - b).map((n) => [n, grouped(n)]);
       this.controls = {
         kind: choice("Block", [["basic", "Basic"], ["bottleneck", "Bottleneck"], ["preactivation", "Pre-activation"]],
           (kind) => this.update({ kind })),
@@ -145,8 +145,8 @@ text.room { font-size: 12.5px; }
         const share = (100 * chosen.parameters) / (own + chosen.parameters);
         const words = {
           identity: "Both ends have the same shape, so the input passes as it is.",
-          "zero-pad": `Every ${["", "", "second", "third"][this.state.stride] || "first"} pixel is kept and ${output[0] - input[0]} channels of zeros are added.`,
-          projection: `A 1×1 convolution${this.state.stride > 1 ? ` with stride ${this.state.stride}` : ""} takes ${input[0]} channels to ${output[0]}. ` +
+          "zero-pad": `Every ${["", "", "second ", "third "][this.state.stride] || ""}pixel is kept and ${grouped(output[0] - input[0])} channels of zeros are added.`,
+          projection: `A 1×1 convolution${this.state.stride > 1 ? ` with stride ${this.state.stride}` : ""} takes ${grouped(input[0])} channels to ${grouped(output[0])}. ` +
             `It holds ${share < 10 ? share.toFixed(1) : Math.round(share)} % of the block's parameters.`,
         }[chosen.kind];
         lines.push(h("strong", {}, "The addition works."), h("p", {}, words),
@@ -172,7 +172,7 @@ text.room { font-size: 12.5px; }
         svg("path", { d: `M${x} ${from}V${to - 6}m-4 0h8l-4 6z`, stroke: paint, fill: paint, "stroke-width": 1.6 });
 
       // Norms and ReLUs are drawn narrower: they change no shape.
-      const label = { identity: ["identity"], projection: ["1×1 projection", `${input[0]} → ${output[0]}`], "zero-pad": ["zero-pad", chosen.error ? "" : `+ ${output[0] - input[0]} channels`] }[chosen.kind].filter(Boolean);
+      const label = { identity: ["identity"], projection: ["1×1 projection", `${grouped(input[0])} → ${grouped(output[0])}`], "zero-pad": ["zero-pad", chosen.error ? "" : `+ ${grouped(output[0] - input[0])} channels`] }[chosen.kind].filter(Boolean);
       if (chosen.kind !== "identity" && this.state.stride > 1) label.push(`stride ${this.state.stride}`);
       const labelWide = Math.max(...label.map((words) => RE.textWidth(words))) + 16;
       const narrow = width < 420;
@@ -193,7 +193,7 @@ text.room { font-size: 12.5px; }
         const tall = row.conv ? Math.min(34, gap * 0.74) : Math.min(22, gap * 0.56);
         const middle = y + gap * (index + 0.5) - 6;
         parts.push(arrow(mid, previous, middle - tall / 2));
-        const channels = `${row.input[0]} → ${row.output[0]}`;
+        const channels = `${grouped(row.input[0])} → ${grouped(row.output[0])}`;
         const words = row.conv ? fitting(`${row.operation}, ${channels}`, `${row.operation.replace("conv ", "")}, ${channels}`, row.operation, row.operation.replace("conv ", "")) : row.operation;
         parts.push(box(mid, middle, row.conv ? wide : NORM, tall, row.conv
           ? { fill: color(layer), stroke: line(layer) } : { fill: "var(--soft)", stroke: "var(--edge)" }));

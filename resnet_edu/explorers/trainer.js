@@ -225,37 +225,42 @@ thead th { color: var(--muted); }
     },
   };
 
-  /** Buttons that keep a trained network for the live figure: {node, set([[words, network, about]…])}. */
+  /** A drawer with buttons that keep a trained network for the live figure: {node, set([[words, network, about]…])}. */
   function keeper(tell) {
-    const node = h("div", { class: "row keeper" });
+    const row = h("div", { class: "row keeper" });
     let shown = null;
-    const show = (networks, said) => {
+    const show = (networks, said, holds) => {
       shown = networks;
       const button = (words, act) => h("button", { type: "button", class: "button", onclick: act }, words);
+      const answer = (words, now) => {
+        show(networks, words, now);
+        tell(words);
+        row.querySelector("button").focus();
+      };
       const keep = (network, about) => () => {
-        let words = `Kept in this browser only: ${about.words}. The live network of chapter 14 can open it.`;
         try {
           kept.keep(network, about);
+          answer(`Kept in this browser only: ${about.words}. The live network of chapter 14 can open it.`, true);
         } catch {
-          words = "This browser keeps nothing here. Save the network as a file; chapter 14 opens that too.";
+          answer("This browser keeps nothing here. Save the network as a file; chapter 14 opens that too.");
         }
-        show(networks, words);
-        tell(words);
       };
-      node.replaceChildren(...(said
-        ? [h("p", { class: "note" }, said), button("Forget it", () => {
-          kept.forget();
-          show(networks);
-          tell("Forgotten.");
-        })]
-        : networks.map(([words, network, about]) => h("div", { class: "row" }, button(`Keep ${words}`, keep(network, about)),
-          button("Save it as a file", () => RE.download(`${about.words.replace(/[^\w]+/g, "-")}.json`, "application/json", networkText(network, about)))))));
-      set(node, { hidden: !networks.length });
+      const forget = () => {
+        kept.forget();
+        answer("Forgotten.");
+      };
+      if (!networks.length) said = "Train first. What was trained can be kept here, for the live network of chapter 14, or saved as a file.";
+      row.replaceChildren(...[
+        said && h("p", { class: "note" }, said),
+        ...(holds ? [button("Forget it", forget)] : networks.map(([words, network, about]) => h("div", { class: "row" }, button(`Keep ${words}`, keep(network, about)),
+          button("Save it as a file", () => RE.download(`${about.words.replace(/[^\w]+/g, "-")}.json`, "application/json", networkText(network, about)))))),
+      ].filter(Boolean));
     };
+    show([]);
     return {
-      node,
+      node: h("details", {}, h("summary", {}, "Keep a network"), h("div", {}, row)),
       set(networks) {
-        if (shown && shown.length === networks.length && networks.every(([, network], i) => network === shown[i][1])) return;
+        if (shown.length === networks.length && networks.every(([, network], i) => network === shown[i][1])) return;
         show(networks);
       },
     };

@@ -158,7 +158,7 @@
   // Colors of rooms come from the palette's custom properties, as in every other picture; the
   // controls are ink on paper, so that the only colors are those that mean something.
   const LOOK = `
-:host { display: block; container-type: inline-size; }
+:host { display: block; container: figure / inline-size; }
 :host([hidden]) { display: none; }
 * { box-sizing: border-box; }
 [hidden] { display: none !important; }
@@ -231,7 +231,7 @@ svg .quiet { fill: var(--muted); }
 code, pre { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 @container (max-width: 480px) { .controls { padding: .75rem .9rem 1rem; gap: .75rem .9rem; } }
 @media (forced-colors: active) {
-  .segments input:checked + span { outline: 2px solid Highlight; }
+  .segments input:checked + span, .button[aria-pressed=true] { outline: 2px solid Highlight; }
   input[type=range]::-webkit-slider-runnable-track { background: ButtonText; forced-color-adjust: none; }
   input[type=range]::-moz-range-track { background: ButtonText; forced-color-adjust: none; }
   input[type=range]::-webkit-slider-thumb { background: Highlight; border-color: Canvas; box-shadow: 0 0 0 1px ButtonText; forced-color-adjust: none; }

@@ -1,5 +1,7 @@
 """The audit sees what is wrong with a page."""
 
+import random
+
 import audit
 import pytest
 
@@ -38,3 +40,22 @@ def test_what_a_browser_finds(tmp_path, chromium):
     assert any(text.startswith("button-name at button") for text in found.axe)
     assert found.outside == set()
     assert not found.short
+
+
+@pytest.mark.parametrize(
+    ("weight", "drawn", "said"),
+    [
+        (119, 0, []),
+        (240, 130, []),
+        (240, 90, ["weighs 150 KB without its pictures, more than 120"]),
+        (260, 200, ["weighs 260 KB, more than 250"]),
+    ],
+)
+def test_what_a_page_may_weigh(weight, drawn, said):
+    assert list(audit.Found("page.html", weight=weight, drawn=drawn).problems()) == said
+
+
+def test_drawings_within_a_page_are_not_its_words(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(f"<p>Words.</p><svg>{random.Random(0).randbytes(3000).hex()}</svg>", encoding="utf-8")
+    assert 3000 < audit.drawings(page) < 3500

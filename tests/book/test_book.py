@@ -1,18 +1,23 @@
 """The markup of chapters, and the build of a small book: what it shows, what it refuses, what it keeps."""
 
 import doctest
+import errno
 import os
 import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import book_extension
 import build_book
 import directives as markup
+import page_weight
+import preview
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -20,7 +25,7 @@ ROOT = Path(__file__).parent.parent.parent
 # ----------------------------------------------------------------------------------------------- markup
 
 
-@pytest.mark.parametrize("module", [markup, book_extension], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [markup, book_extension, preview], ids=lambda module: module.__name__)
 def test_examples_in_the_docstrings(module):
     found = doctest.testmod(module)
     assert found.attempted
@@ -384,6 +389,12 @@ def test_a_forks_pages_carry_the_forks_address_without_an_edit(trial, monkeypatc
     assert 'rel="canonical" href="https://ada.github.io/fork/book/01_trial.html"' in page
     assert 'href="https://github.com/ada/fork"' in page
     assert "YOUR_NAME" not in page
+    card = re.search(r'<meta property="og:image" content="https://ada.github.io/fork/([^"]+)" />', page)[1]
+    with Image.open(trial.folder / "_build/html" / card) as picture:
+        assert picture.size == (1200, 630)
+    assert (
+        '<meta property="og:title" content="1. Trial" />\n<meta property="og:description" content="A trial." />' in page
+    )
 
 
 def test_cells_run_once_ahead_of_their_page(built):
@@ -441,6 +452,32 @@ def test_publishing_replaces_the_book_in_one_step(tmp_path):
     assert (place / "a.js").read_text(encoding="utf-8") == "code\n"
     assert not (place / "a.js.map").exists()
     assert len(list((tmp_path / "_build/published").iterdir())) == 1
+
+
+def test_a_book_for_which_there_is_no_room_leaves_the_last_one_and_takes_its_half_away(tmp_path, monkeypatch, capsys):
+    place = tmp_path / "_build/html"
+    (tmp_path / "built").mkdir()
+    (tmp_path / "built/index.html").write_text("first", encoding="utf-8")
+    (tmp_path / "_build/published/stopped").mkdir(parents=True)  # by a build that was killed
+    build_book.publish(tmp_path / "built", place)
+    (tmp_path / "built/index.html").write_text("second", encoding="utf-8")
+    full = OSError(errno.ENOSPC, "No space left on device", "page.html")
+
+    def raise_(error, *_):
+        raise error
+
+    monkeypatch.setattr(page_weight, "lighten", partial(raise_, full))
+    with pytest.raises(OSError, match="No space left"):
+        build_book.publish(tmp_path / "built", place)
+    assert (place / "index.html").read_text(encoding="utf-8") == "first"
+    assert len(list((tmp_path / "_build/published").iterdir())) == 1
+
+    monkeypatch.setattr(sys, "argv", ["build_book.py", "--source", str(tmp_path)])
+    for error in (full, shutil.Error([("from", "to", str(full))])):
+        monkeypatch.setattr(build_book, "build", partial(raise_, error))
+        assert build_book.main() == 1
+        said = capsys.readouterr().err
+        assert "The book was not built: [Errno 28] No space left on device: 'page.html'. The last good one is" in said
 
 
 def test_a_folder_from_plain_jupyter_book_gives_way(tmp_path):

@@ -189,6 +189,19 @@ def test_escape_closes_a_menu_of_the_header(browser):
             assert button.get_attribute("aria-expanded") == "false"
 
 
+def test_one_menu_of_the_header_is_open_at_a_time_and_arrows_walk_through_it(browser):
+    with Visit(browser, CHAPTERS[0]) as visit:
+        shown = visit.page.locator(".dropdown-menu.show")
+        for kind in ("source", "download"):
+            visit.page.locator(f".dropdown-{kind}-buttons .dropdown-toggle").click()
+            assert shown.count() == 1
+        for key, words in (("ArrowDown", ".ipynb"), ("ArrowDown", ".md"), ("ArrowUp", ".ipynb")):
+            visit.page.keyboard.press(key)
+            assert visit.page.evaluate("document.activeElement.innerText").strip() == words
+        visit.page.locator("article h1").click()
+        assert shown.count() == 0
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_nothing_scrolls_sideways_at_320_pixels_or_with_text_twice_as_large(browser, path):
     for width, text in ((320, "100%"), (390, "200%"), (1440, "200%")):

@@ -8,21 +8,25 @@ import ast
 import builtins
 import contextlib
 import io
+import re
 import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 from resnet_edu.checks import Feedback
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-from directives import cells, exercise, parts, split  # noqa: E402
+from directives import cells, exercise, parts, predict, split  # noqa: E402
 
 CHAPTERS = sorted((ROOT / "book").glob("[0-9]*.md"))
+CLINIC = ROOT / "book/clinic.md"
 
 
 @cache
@@ -34,7 +38,7 @@ def code_of(chapter: Path) -> tuple[tuple[str, bool], ...]:
 
 EXERCISES = [
     pytest.param(chapter, number, id=f"{chapter.stem}-{number}")
-    for chapter in CHAPTERS
+    for chapter in [*CHAPTERS, CLINIC]
     for number, (_, is_exercise) in enumerate(code_of(chapter))
     if is_exercise
 ]
@@ -74,6 +78,10 @@ def leans_on(chapter: Path, number: int) -> list[str]:
 def run(chapter: Path, number: int, source: str) -> tuple[Any, str]:
     """The value of the cell's last line, and what the cell printed."""
     space: dict[str, Any] = {"__name__": "learner"}
+    if chapter == CLINIC:
+        torch.manual_seed(0)
+        # In place of the network that the page has trained by then: its batch norm has the same fault.
+        space["model"] = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 10))
     printed = io.StringIO()
     with contextlib.redirect_stdout(io.StringIO()):
         for before in leans_on(chapter, number):
@@ -139,6 +147,61 @@ SLIPS = [
     ("09_resnet", "def first_difference", "zip_longest(left, right)", "zip(left, right)", "one row too many"),
     ("09_resnet", "def first_difference", "return mine, other", "return True", "a shape that differs"),
 ]
+
+
+#: Each ward of the clinic, and what is said of its broken code: the name of the mistake, or words of its own cell.
+WARDS = [
+    "stride-ignored",
+    "projection-without-batch-norm",
+    "batch-norm-shared",
+    "overwritten-for-backward",
+    "relu-before-addition",
+    "an answer depends on its neighbors",
+    "it was added to it",
+    "relu-gain-forgotten",
+    "features-do-not-fit",
+    "softmax-inside",
+]
+WARD = re.compile(r"^### (\d+) · ", re.MULTILINE)
+
+
+def wards() -> list[str]:
+    """The text of each ward, in order."""
+    text = CLINIC.read_text(encoding="utf-8").split("\n## Which ward first?")[0]
+    pieces = WARD.split(text)
+    assert pieces[1::2] == [str(number) for number in range(1, 11)]
+    return pieces[2::2]
+
+
+@pytest.mark.parametrize("number", range(1, 11))
+def test_a_ward_measures_its_symptom_answers_wrong_diagnoses_and_has_one_repair(number):
+    found = cells(wards()[number - 1])
+    code = [cell for cell in found if cell.kind == "code"]
+    assert any("hide-input" in cell.tags for cell in code)  # the symptom
+    assert any("test" in cell.tags and "assert" in cell.source for cell in code)  # is as the page says
+    assert sum("exercise" in cell.tags for cell in code) == 1
+    asked = [
+        predict(part)
+        for cell in found
+        if cell.kind == "markdown"
+        for part in parts(cell.source.splitlines(), cell.line)
+        if not isinstance(part, str) and part.name == "predict"
+    ]
+    [diagnosis] = asked
+    assert sum(choice.correct for choice in diagnosis.choices) == 1
+    assert len(diagnosis.choices) >= 3
+    assert all(choice.feedback for choice in diagnosis.choices if not choice.correct)
+    assert diagnosis.why
+
+
+@pytest.mark.parametrize(("ward", "said"), enumerate(WARDS, start=1))
+def test_what_is_broken_in_a_ward_is_called_by_its_name(ward, said):
+    number = [number for number, (_, is_exercise) in enumerate(code_of(CLINIC)) if is_exercise][ward - 1]
+    begun, printed = run(CLINIC, number, split(code_of(CLINIC)[number][0]).starter)
+    if isinstance(begun, Feedback):
+        assert begun.mistake == said
+    else:
+        assert said in printed
 
 
 @pytest.mark.parametrize(("name", "start", "right", "wrong", "said"), SLIPS)

@@ -48,5 +48,5 @@ def test_the_python_in_the_readme_runs(capsys):
     (code,) = re.findall(r"```python\n(.*?)```", text("README.md"), re.DOTALL)
     space = {}
     exec(code, space)
-    assert "1000" in capsys.readouterr().out
+    assert "1,000" in capsys.readouterr().out
     assert f"{sum(p.numel() for p in space['model'].parameters()):,} parameters" in code

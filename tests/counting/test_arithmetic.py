@@ -320,3 +320,9 @@ def test_no_torch_numbers_come_out():
     """Shapes are plain tuples of int, so that they print, compare and serialize."""
     for step in steps("resnet18", (3, 64, 64)):
         assert all(type(number) is int for number in (*step.input, *step.output, *step[4:7], *step.reads))
+
+
+@pytest.mark.parametrize("name", ["in_channels", "channels", "stride"])
+def test_a_block_of_no_size_is_refused_by_name(name):
+    with pytest.raises(ValueError, match="at least 1"):
+        block_steps("basic", **{"in_channels": 4, "channels": 4, "stride": 1, name: 0})

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
+from resnet_edu.counting import fields
 from resnet_edu.counting.trace import trace
 
 
@@ -63,6 +64,9 @@ STEPS = [
     ahead(lambda x: x.flatten(2).transpose(1, 2).transpose(1, 2).view(x.shape)),
     ahead(lambda x: F.pixel_unshuffle(x, 2).mean(1, keepdim=True)),
     ahead(lambda x: x + 0.5 * x),
+    lambda s, x: F.conv_transpose2d(x, s.w["k3"], None, 1, 2, 0, 1, 2),
+    ahead(lambda x: F.avg_pool2d(x, [2], stride=3)),
+    ahead(lambda x: F.avg_pool2d(x, 2, (2, 1))),
 ]
 
 
@@ -126,3 +130,86 @@ def test_windows_of_tokens_see_their_window_and_all_tokens_the_image():
 
 def test_what_nobody_knows_sees_everything():
     assert trace(Chain(ahead(lambda x: torch.fft.rfft2(x).abs())), (1, 16, 12))[-1].receptive_field == 16
+
+
+def test_a_product_of_two_maps_sees_what_either_of_them_sees():
+    def attend(x: torch.Tensor) -> torch.Tensor:  # the rows of one map with the columns of another
+        return x @ F.max_pool2d(x, 3, 1, 1)[:, :, :6]
+
+    # A row of 6 pixels on the left; on the right a column of 6, with windows that reach over 3 × 3.
+    assert trace(Chain(ahead(attend)), (1, 20, 6))[-1].receptive_field == 6 + 2
+
+
+def test_what_is_written_into_a_part_is_seen_by_all_that_reads_the_whole():
+    def into_the_map(s: Chain, x: torch.Tensor) -> torch.Tensor:
+        y = 2 * x
+        y.narrow(2, 0, 9).copy_(convolution(5)(s, x)[:, :, :9])
+        return convolution(3)(s, y)
+
+    def into_nothing(s: Chain, x: torch.Tensor) -> torch.Tensor:
+        y = torch.zeros(1, 1, x.shape[2] + 2, x.shape[3] + 2, dtype=x.dtype)
+        y.narrow(2, 1, x.shape[2]).narrow(3, 1, x.shape[3]).copy_(x)
+        return convolution(3)(s, y)
+
+    def a_row(s: Chain, x: torch.Tensor) -> torch.Tensor:
+        y = torch.zeros_like(x)
+        y[0] = x[0]  # of fewer dimensions, so nobody knows where it lies
+        return y
+
+    assert trace(Chain(into_the_map), (1, 18, 18))[-1].receptive_field == 5 + 2
+    assert trace(Chain(into_nothing), (1, 18, 18))[-1].receptive_field == 3
+    assert trace(Chain(a_row), (1, 18, 12))[-1].receptive_field == 18
+
+
+# Views themselves: what each dimension is made of.
+
+IMAGE = fields.image_view((1, 3, 8, 6))
+TOKENS = fields.reshaped(IMAGE, (1, 3, 48))
+
+
+def test_a_product_has_the_rows_of_the_left_and_the_columns_of_the_right():
+    turned = fields.restrided(IMAGE, (1, 3, 6, 8), (144, 48, 1, 6), (144, 48, 6, 1))
+    product = fields.product(IMAGE, turned, (1, 3, 8, 8))
+    assert product.dims[-2:] == (IMAGE.dims[2], IMAGE.dims[2])
+    assert product.field == (1, 6)
+
+
+def test_what_is_computed_from_one_tensor_has_its_new_size():
+    assert fields.together([IMAGE], (1, 3, 8, 6)) is IMAGE
+    padded = fields.together([IMAGE], (1, 3, 10, 6))
+    assert [factor.size for (factor,) in padded.dims] == [1, 3, 10, 6]
+    assert padded.dims[2][0].span == (9, 0)
+    row = fields.plain_view((3, 4), (6,))  # of fewer dimensions, stretched over the image
+    assert fields.together([IMAGE, row], (1, 3, 8, 6)) == fields.View((3, 4), IMAGE.dims)
+    assert fields.together([row, IMAGE], (1, 3, 8, 6)) == fields.View((3, 4), IMAGE.dims)
+    few = fields.together([TOKENS], (1, 3, 40))
+    assert (few.dims[2][0].size, few.dims[2][0].jump, few.dims[2][0].span) == (40, (0, 0), (7, 5))
+
+
+def test_more_cells_than_there_are_may_see_everything():
+    assert fields.reshaped(IMAGE, (1, 3, 96)) == fields.unknown([IMAGE], (1, 3, 96))
+    assert fields.reshaped(IMAGE, (1, 3, 5, 9)) == fields.unknown([IMAGE], (1, 3, 5, 9))
+
+
+def test_another_look_at_memory_stays_inside_of_a_dimension():
+    old = (48, 48, 6, 1)
+    view = fields.image_view((1, 1, 8, 6))
+    assert fields.restrided(view, (1, 1, 4, 6), (48, 48, 12, 1), old).dims[2] == (fields.Factor(4, (2, 0), (6, 0)),)
+    beyond = fields.restrided(view, (1, 1, 5, 6), (48, 48, 12, 1), old)  # the fifth row is behind the last
+    assert beyond.dims[2] == (fields.Factor(5, (0, 0), (0, 0)),)
+
+
+def test_every_second_token_lies_anywhere_among_the_tokens():
+    some = fields.restrided(TOKENS, (1, 3, 24), (144, 48, 2), (144, 48, 1))
+    assert some.dims[2] == (fields.Factor(24, (0, 0), (7, 5)),)
+
+
+def test_what_is_gone_has_size_1_and_what_is_new_its_own():
+    assert [fields._size(dim) for dim in fields.reduced(IMAGE, (1, 1, 8, 6), [1]).dims] == [1, 1, 8, 6]
+    assert [fields._size(dim) for dim in fields.product(IMAGE, None, (1, 3, 8, 5)).dims] == [1, 3, 8, 5]
+    assert fields.product(IMAGE, None, (1, 3, 8, 5)).dims[:3] == IMAGE.dims[:3]
+
+
+def test_a_window_over_tokens_may_see_all_of_them_unless_it_holds_one():
+    assert fields.windows(TOKENS, (1, 3, 48), [(1, 1)]).field == (1, 1)
+    assert fields.windows(TOKENS, (1, 3, 47), [(2, 1)]).field == (8, 6)

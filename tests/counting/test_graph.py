@@ -175,7 +175,7 @@ def test_every_kind_has_its_line_in_the_picture(drawn):
 # Forks of every kind, one at a time.
 
 
-def one(forward: Any, **parts: nn.Module) -> list[str]:
+def net(forward: Any, **parts: nn.Module) -> nn.Module:
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -185,7 +185,11 @@ def one(forward: Any, **parts: nn.Module) -> list[str]:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return forward(self, x)
 
-    return [shortcut.kind for shortcut in graph.shortcuts(trace(Net(), (4, 8, 8)))]
+    return Net()
+
+
+def one(forward: Any, image: tuple[int, ...] = (4, 8, 8), **parts: nn.Module) -> list[str]:
+    return [shortcut.kind for shortcut in graph.shortcuts(trace(net(forward, **parts), image))]
 
 
 def conv(kernel: int = 3) -> nn.Conv2d:
@@ -211,6 +215,7 @@ def conv(kernel: int = 3) -> nn.Conv2d:
         (lambda s, x: torch.cat([x, s.a(x)], 1), []),
         (lambda s, x: x * torch.sigmoid(s.a(x)), []),
         (lambda s, x: x + s.a(x) * torch.sigmoid(s.b(x)), ["identity"]),
+        (lambda s, x: s.c(x) + s.a(x) * torch.sigmoid(s.b(x)), ["projection"]),  # a product is one way
         (lambda s, x: s.a(x) + x.mean((2, 3), keepdim=True), ["unlearned"]),
         (lambda s, x: torch.add(s.a(x), x, alpha=1), ["identity"]),
         # Sums of three, in any order; the second branch is longer than the first.
@@ -227,6 +232,27 @@ def conv(kernel: int = 3) -> nn.Conv2d:
 )
 def test_the_kind_of_an_addition(forward, kinds):
     assert one(forward, a=conv(), b=conv(), c=conv(1), n=nn.BatchNorm2d(4)) == kinds
+
+
+def test_the_smallest_layer_is_a_layer():
+    """One multiply-add: two branches of such layers are no shortcut, beside a layer it is one that learns."""
+    tiny = {"a": nn.Conv2d(1, 1, 1), "b": nn.Conv2d(1, 1, 1)}
+    assert one(lambda s, x: s.a(x) + s.b(x), (1, 1, 1), **tiny) == []
+    assert one(lambda s, x: s.a(x) + x, (1, 1, 1), **tiny) == ["identity"]
+
+
+def test_layers_beside_each_other_are_no_chain_and_a_shortcut_is_not_beside():
+    for forward, is_branched in (
+        (lambda s, x: x + s.a(x) + s.b(x), True),
+        (lambda s, x: x + s.a(x) * torch.sigmoid(s.b(x.mean((2, 3), keepdim=True))), True),
+        (lambda s, x: s.b(s.a(x)) + s.c(x), False),
+        # Two layers beside each other on the shortcut are no branches of the block.
+        (lambda s, x: s.a(s.b(s.a(x))) + torch.cat([s.c(x), s.b(x)], 1)[:, 2:6], False),
+        (lambda s, x: x + torch.cat([torch.relu(y := s.a(x)), -y], 1)[:, :4], False),  # without a layer on either
+    ):
+        steps = trace(nn.Sequential(net(forward, a=conv(), b=conv(), c=conv(1))), (4, 8, 8))
+        (block,) = [block for part in graph.parts(steps) for block in part.blocks]
+        assert graph.is_branched(steps, block) == is_branched
 
 
 def test_a_learned_position_comes_from_no_fork():
@@ -333,3 +359,45 @@ def test_summed_rows_say_what_they_read():
     steps = [row, row._replace(room="b"), row._replace(room="c", reads=(2,))]
     assert graph.sources(steps) == [(-1,), (0,), (0,)]
     assert [summed.reads for summed in graph.by_layer(steps)] == [(1,), (1,), (2,)]
+
+
+def test_a_row_that_sums_up_says_how_many_and_a_network_of_nothing_has_no_depth():
+    row = Step("a", "conv 3×3", (1, 4, 4), (1, 4, 4), 9, 144, 3, learned=True)
+    assert [summed.operation for summed in graph.by_layer([row, row, row._replace(room="b")])] == [
+        "2 operations",
+        "1 operation",
+    ]
+    assert graph.depth([]) == 0
+    assert graph.depth([row]) == 1
+
+
+def test_where_nothing_is_added_the_names_are_the_parts_and_their_roles():
+    steps = arithmetic.steps("plain18", (3, 32, 32))
+    names = ["stem", "layer1", "layer2", "layer3", "layer4", "head"]
+    assert [(part.name, part.role) for part in graph.parts(steps)] == [(name, name) for name in names]
+    # A room that comes back stays with the part where it is used again.
+    row = Step("", "conv 3×3", (1, 4, 4), (1, 4, 4), 9, 144, 3)
+    rooms = ["a.0", "a.1", "act", "b", "act", "a.0", "c"]
+    parts = graph.parts([row._replace(room=room) for room in rooms])
+    assert [(part.name, part.start, part.stop) for part in parts] == [
+        ("a", 0, 2), ("act", 2, 3), ("b", 3, 6), ("c", 6, 7)
+    ]  # fmt: skip
+
+
+def test_between_blocks_only_a_module_beside_them_with_two_layers_is_a_block():
+    def rows(*rooms: str, shortcut: bool = False) -> list[Step]:
+        plain = [Step(room, "conv 3×3", (1, 4, 4), (1, 4, 4), 9, 144, 3, learned=True) for room in rooms]
+        add = Step(rooms[0].rpartition(".")[0] + ".add", "add", (1, 4, 4), (1, 4, 4), 0, 0, 3, (1, len(rooms) + 1))
+        return [*plain, add] if shortcut else plain
+
+    steps = [
+        *rows("body.0.a", "body.0.b", shortcut=True),
+        *rows("body.1.a", "body.1.b"),  # two layers beside the blocks: one of them, without a shortcut
+        *rows("body.2.a"),  # a single layer
+        *rows("other.0.a", "other.0.b"),  # elsewhere
+        *rows("body.3.a", "body.3.b", shortcut=True),
+    ]
+    (part,) = graph.parts(steps)
+    assert [(block.room, block.start, block.stop) for block in part.blocks] == [
+        ("body.0", 0, 3), ("body.1", 3, 5), ("body.3", 8, 11)
+    ]  # fmt: skip

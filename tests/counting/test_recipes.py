@@ -127,3 +127,12 @@ def test_what_only_looks_like_a_number_is_refused(field, value):
     wrong = (value,) * 4 if field in ("layers", "widths") else value
     with pytest.raises(ValueError, match=f"must be a whole number of at least 1, got {value!r}"):
         Recipe(**{field: wrong})
+
+
+@pytest.mark.parametrize(
+    ("depth", "nearest"),
+    [(-3, "8"), (2, "8"), (7, "8"), (9, "8 (n = 1) and 14 (n = 2)"), (57, "56 (n = 9) and 62 (n = 10)")],
+)
+def test_the_nearest_depths_are_told(depth: int, nearest: str) -> None:
+    with pytest.raises(ValueError, match=rf"{depth} is not of that form; the nearest: {re.escape(nearest)}$"):
+        cifar_recipe(depth)

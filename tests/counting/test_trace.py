@@ -496,11 +496,26 @@ def test_a_module_without_children_is_one_row_unless_it_is_a_block():
         def forward(self, x):
             return x + F.conv2d(x, self.w)
 
-    assert [(s.room, s.operation) for s in trace(nn.Sequential(Swish(), Block(), nn.Dropout()), (3, 4, 4))] == [
-        ("0", "Swish"),
-        ("1.conv2d", "conv 1×1"),
-        ("1.add", "add"),
-        ("2", "Dropout"),
+    class Scaled(nn.Module):  # it learns, and nothing in it goes two ways
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.ones(3, 1, 1))
+
+        def forward(self, x):
+            return torch.relu(x) * self.w
+
+    class Bent(nn.Module):  # both ways are its own, and nothing is learned on them
+        def forward(self, x):
+            return torch.relu(x) + torch.sigmoid(x)
+
+    model = nn.Sequential(Swish(), Block(), nn.Dropout(), Scaled(), Bent())
+    assert [(s.room, s.operation, s.parameters) for s in trace(model, (3, 4, 4))] == [
+        ("0", "Swish", 0),
+        ("1.conv2d", "conv 1×1", 9),
+        ("1.add", "add", 0),
+        ("2", "Dropout", 0),
+        ("3", "Scaled", 3),
+        ("4", "Bent", 0),
     ]
 
 

@@ -1,6 +1,7 @@
 import re
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from html import escape
 
 import pytest
 import torch
@@ -264,10 +265,19 @@ def test_two_diagrams_stand_side_by_side():
     assert len(list(page.iter(f"{SVG}svg"))) == 2
 
 
-def test_without_graphviz_one_sentence_says_how_to_get_it(monkeypatch):
+@pytest.mark.parametrize("draw", [diagrams.block, lambda: diagrams.compare(diagrams.block("plain"), diagrams.block())])
+def test_without_graphviz_words_stand_in_for_the_picture_and_a_file_is_refused(draw, monkeypatch, tmp_path):
+    """A notebook goes on with its next cell; a sentence says how to get the program."""
+    whole = draw()
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(RuntimeError, match="Graphviz, and its program dot is not installed: sudo apt-get install"):
-        diagrams.block()
+    words = draw()
+    sentence = "Graphviz, and its program dot is not installed: sudo apt-get install"
+    assert sentence in words._repr_html_()
+    assert escape(whole.alt) in words._repr_html_()
+    assert (words.title, words.dot) == (whole.title, whole.dot)
+    with pytest.raises(RuntimeError, match=sentence):
+        words.save(tmp_path / "block.svg")
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_graphviz_complains_about_is_told(monkeypatch, tmp_path):

@@ -75,6 +75,7 @@ def test_the_measures_know_black_from_white():
 def test_text_and_lines_can_be_read(mode, name):
     color = MODES[mode][name]
     assert contrast(color.ink, color.fill) >= 4.5
+    assert color.fill not in (palette._BLACK, palette._WHITE)
     assert contrast(color.line, PAGES[mode]) >= 3
 
 

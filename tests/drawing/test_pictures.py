@@ -90,7 +90,8 @@ def test_the_journey_tells_every_size():
     words = journey(arithmetic.steps("resnet34", (3, 225, 161)))
     assert "layer1 keeps 57×41 pixels a side and 64 channels in 3 blocks" in words
     assert "layer2 halves 57×41 pixels a side to 29×21 and goes from 64 to 128 channels in 4 blocks" in words
-    assert words.endswith("the head averages 512×8×6 into 512 numbers and gives 1000 scores.")
+    assert words.endswith("the head averages 512×8×6 into 512 numbers and gives 1,000 scores.")
+    assert "from 512 to 1,024 channels" in journey(arithmetic.steps("resnet50"))
     assert "in 1 block;" in journey(arithmetic.steps("resnet34", layers=(1, 1, 1, 1)))
 
 

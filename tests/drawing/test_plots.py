@@ -256,3 +256,15 @@ def test_only_a_scale_of_powers_is_written_in_powers():
     axes.set(xscale="log", xticks=[1, 12, 1000], xticklabels=["1", "12", "1000"], yticks=[0.001, 0.012])
     shown = words(plots.picture(figure, "A line.").svg)
     assert {"10⁰", "12", "10³", "0.001", "0.012"} <= set(shown)
+
+
+def test_thousands_have_their_comma():
+    figure, axes = plots.panels()
+    axes.plot([0, 2000], [0, 0.5])
+    axes.set(xticks=[0, 1000, 2000], yticks=[0, 0.5])
+    assert {"1,000", "2,000", "0.5"} <= set(words(plots.picture(figure, "A line.").svg))
+
+
+def test_a_line_that_leaves_the_plot_is_named_all_the_same():
+    figure = drawn(150)  # the axis ends at 100
+    assert "line 0" in words(plots.picture(figure, "A line.").svg)

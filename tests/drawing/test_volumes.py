@@ -115,7 +115,7 @@ def test_each_room_has_its_name_and_shape(name):
         assert shown[:2] == ["image", "×".join(map(str, steps[0].input))]
         for row in by_layer(steps):
             at = shown.index(row.room)
-            assert shown[at + 1] == "×".join(map(str, row.output))
+            assert shown[at + 1] == ("1,000" if row.output == (1000,) else "×".join(map(str, row.output)))
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
@@ -283,7 +283,7 @@ def test_filters_show_their_groups_and_the_words_say_what_a_filter_makes():
 def test_a_pooling_reads_one_channel_and_says_so():
     picture = volumes.draw(PIECES["head"], level="operation")
     assert "a window of 7×7 in one channel at a time turns 512×7×7 into 512×1×1" in picture.alt
-    assert "each of 1000 weighted sums reads all 512 numbers" in picture.alt
+    assert "each of 1,000 weighted sums reads all 512 numbers" in picture.alt
 
 
 class ChannelsLast(nn.Module):

@@ -399,10 +399,10 @@ def test_the_engine_is_whole_and_weighs_at_most_60_kilobytes():
     assert {*explorers.ENGINE, *(name for further in explorers.FURTHER.values() for name in further)} == names
     listed = re.search(r"const ENGINE = \[([^\]]+)\]", (explorers.ASSETS / "trainer.js").read_text(encoding="utf-8"))[1]
     assert [f"net/{name}.js" for name in re.findall(r'"([\w-]+)"', listed)] == list(explorers.ENGINE)
-    assert weight(*explorers.ENGINE) <= 60 * 1024
+    assert weight(*explorers.ENGINE) <= 60_000
     # What a worker is made of, without the digits.
     worker = "".join(explorers.served(name) for name in explorers.ENGINE if "digits" not in name)
-    assert len(gzip.compress(worker.encode(), mtime=0)) <= 14.5 * 1024
+    assert len(gzip.compress(worker.encode(), mtime=0)) <= 14_000
     # One trained network: 43,490 weights of one byte.
     assert weight("net/weights.js") <= 48 * 1024
 

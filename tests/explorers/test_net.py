@@ -316,10 +316,22 @@ def test_the_race_of_chapter_1_ends_as_its_text_says_for_nine_of_ten_seeds():
     assert sum(end["trainError"] < 2 for end in residual) >= 9, [end["trainError"] for end in residual]
 
 
-def test_the_presets_that_the_workbench_calls_broken_are_broken_in_three_of_four_seeds():
+def test_the_presets_that_the_workbench_calls_broken_are_broken_in_two_of_three_seeds():
     names = ("scaled shortcut", "batch norm after the addition", "dropout on the shortcut")
-    settings = [{"depth": 56, "seed": seed, "program": name} for name in names for seed in range(4)]
+    settings = [{"depth": 56, "seed": seed, "program": name} for name in names for seed in range(3)]
     ends = in_engine(*(("train", {"settings": each, "kernels": "fastest", "state": False}) for each in settings))
     for i, name in enumerate(names):
-        errors = [end["trainError"] for end in ends[4 * i : 4 * i + 4]]
-        assert sum(error > 25 for error in errors) >= 3, (name, errors)
+        errors = [end["trainError"] for end in ends[3 * i : 3 * i + 3]]
+        assert sum(error > 25 for error in errors) >= 2, (name, errors)
+
+
+def test_two_presets_mostly_fail_and_now_and_then_learn():
+    """Of ten seeds three learned with the 1×1 convolution and one with the early ReLU; here is one of each kind."""
+    settings = [
+        {"depth": 56, "seed": seed, "program": name}
+        for name, seeds in (("1×1 convolution shortcut", (3, 6)), ("ReLU before the addition", (3, 8)))
+        for seed in seeds
+    ]
+    ends = in_engine(*(("train", {"settings": each, "kernels": "fastest", "state": False}) for each in settings))
+    failed, learned = [[end["trainError"] for end in ends[start::2]] for start in (0, 1)]
+    assert min(failed) > 25 > 10 > max(learned), (failed, learned)

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,12 @@ def test_the_page_is_as_wide_as_the_screen_and_nothing_moves_when_scripts_start(
     promised = page.evaluate(
         "parseFloat(getComputedStyle(document.querySelector('degradation-race'), '::before').height)"
     )
+    race = page.locator("degradation-race")
+    race.get_by_label("Layers", exact=True).select_option("8")
+    race.get_by_role("radio", name="Residual").check(force=True)
+    race.get_by_role("button", name="Start").click()
+    race.locator(".say", has_text="You predicted").wait_for(timeout=60_000)
+    # After a race as well: what can be kept then is in a drawer that was there before.
     drawn = page.evaluate("document.querySelector('degradation-race').shadowRoot.querySelector('.card').scrollHeight")
     assert drawn <= promised + 4
 
@@ -149,6 +156,126 @@ def test_what_a_tag_cannot_show_it_says(open_page, tag, attributes, said):
     page.wait_for_timeout(200)  # nothing draws into the message afterwards
 
 
+def tab_to(page: Page, target: Locator) -> None:
+    """Press Tab until the focus is there: what the mouse reaches, the keyboard must reach as well."""
+    for _ in range(80):
+        if target.evaluate("node => node.getRootNode().activeElement === node"):
+            return
+        page.keyboard.press("Tab")
+    pytest.fail(f"no Tab leads to {target}")
+
+
+def test_race_bench_and_live_network_are_walked_by_keyboard_alone(open_page):
+    page = open_page(explorers.degradation(8, epochs=1))
+    press = page.keyboard.press
+
+    def button(name: str) -> Locator:
+        return page.get_by_role("button", name=name, exact=True)
+
+    tab_to(page, page.get_by_role("radio", name="Plain", exact=True))
+    press("Space")
+    expect(button("Start")).to_be_enabled(timeout=30_000)
+    tab_to(page, button("Half an epoch"))
+    press("Enter")
+    expect(page.locator(".curves svg")).to_have_attribute("aria-label", re_contains("0.5 epochs"), timeout=30_000)
+    press("Shift+Tab")
+    press("Enter")  # "Go on" stands where "Start" stood
+    expect(page.locator(".say")).to_contain_text("You predicted", timeout=60_000)
+    tab_to(page, button("Another seed"))
+    press("Enter")
+    expect(page.locator(".say")).to_contain_text("better in", timeout=60_000)
+    tab_to(page, button("Ten seeds"))
+    press("Enter")
+    expect(page.locator(".say")).to_contain_text("of 11 seeds", timeout=90_000)
+    for name in ("Keep a network", "More choices", "The numbers", "As Python"):
+        tab_to(page, page.locator("summary", has_text=name))
+        press("Enter")
+    tab_to(page, button("Copy"))
+    expect(page.get_by_role("row")).to_have_count(12)
+    page.evaluate("document.activeElement.blur()")
+    tab_to(page, button("Keep the residual network"))
+    press("Enter")
+    assert button("Forget it").evaluate("node => node.getRootNode().activeElement === node")
+    press("Enter")
+    expect(page.locator(".keeper .note")).to_have_text("Forgotten.")
+
+    page = open_page(explorers.workbench("original", 20), explorers.live())
+    press = page.keyboard.press
+    page.get_by_role("button", name="ReLU: later").first.wait_for(timeout=30_000)
+    # Put a piece, move it, take it out again; the focus stays on the path.
+    tab_to(page, page.get_by_label("Add on the branch"))
+    press("d")  # a list goes to what begins with the letter, and adds nothing yet
+    assert pieces(page, BRANCH) == ORIGINAL
+    tab_to(page, page.get_by_role("button", name="Add it on the branch"))
+    press("Enter")
+    assert pieces(page, BRANCH) == [*ORIGINAL, "dropout"]
+    tab_to(page, page.get_by_role("button", name="dropout: earlier"))
+    press("Enter")
+    assert pieces(page, BRANCH).index("dropout") == 4
+    tab_to(page, page.get_by_role("button", name="dropout: take out"))
+    press("Enter")
+    assert pieces(page, BRANCH) == ORIGINAL
+    # One seed, a prediction, train.
+    tab_to(page, page.locator("block-workbench").get_by_role("radio", name="3", exact=True))
+    press("ArrowLeft")
+    tab_to(page, page.get_by_role("radio", name="It learns"))
+    press("Space")
+    tab_to(page, button("Train"))
+    press("Enter")
+    expect(page.locator("block-workbench .board").get_by_role("row")).to_have_count(2, timeout=60_000)
+    # The live network: another digit, a branch off, a shortcut cut, and all undone.
+    live = page.locator("live-resnet")
+    tab_to(page, live.get_by_role("button", name="Next test digit"))
+    press("Enter")
+    expect(live.locator(".answer")).to_contain_text("test digit 1", timeout=30_000)
+    note = live.locator(".note").first
+    tab_to(page, live.locator("section[aria-label='layer1.0'] input[value='1']:checked").first)
+    for _ in range(2):
+        press("ArrowLeft")  # 1, ½, off
+    expect(note).to_contain_text("With these changes the network reads 62.6 %")
+    tab_to(page, live.locator("section[aria-label='layer1.0'] input[value='1']:checked").last)
+    press("ArrowRight")
+    expect(note).not_to_contain_text("62.6 %")
+    page.evaluate("document.activeElement.blur()")
+    tab_to(page, live.get_by_role("button", name="Undo all changes"))
+    press("Enter")
+    expect(note).to_contain_text("The network reads 99.2 %")
+
+
+def test_a_frame_of_another_origin_trains_and_says_what_it_cannot_keep(chromium, monkeypatch, tmp_path):
+    """So Colab shows an output: in a frame without storage."""
+    monkeypatch.delenv("RESNET_EDU_BOOK", raising=False)
+    figures = (explorers.degradation(8, epochs=1), explorers.workbench("original", 20), explorers.live())
+    look = "width: 740px; height: 900px"
+    frames = [
+        f'<iframe sandbox="allow-scripts" style="{look}" srcdoc="{escape(each._repr_html_())}"></iframe>'
+        for each in figures
+    ]
+    (tmp_path / "page.html").write_text("".join(frames), encoding="utf-8")
+    page = chromium.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto((tmp_path / "page.html").as_uri())
+    race, bench, live = (page.frame_locator("iframe").nth(number) for number in range(3))
+    race.get_by_role("radio", name="Plain", exact=True).check(force=True)
+    race.get_by_role("button", name="Start").click()
+    race.get_by_text("Keep a network").click()
+    race.get_by_role("button", name="Keep the plain network").click(timeout=60_000)
+    expect(race.locator(".keeper .note")).to_contain_text("This browser keeps nothing here. Save the network as a file")
+    assert race.get_by_role("button", name="Save it as a file").count() == 2
+    page.locator("iframe").nth(1).scroll_into_view_if_needed()
+    bench.get_by_role("radio", name="1", exact=True).check(force=True)
+    bench.get_by_role("radio", name="It learns").check(force=True)
+    bench.get_by_role("button", name="Train").click()
+    expect(bench.get_by_role("row")).to_have_count(2, timeout=60_000)
+    expect(bench.locator(".board ~ .note")).to_contain_text("the board lasts as long as the page")
+    page.locator("iframe").nth(2).scroll_into_view_if_needed()
+    expect(live.locator(".answer")).to_contain_text("test digit 0", timeout=30_000)
+    page.close()
+    assert not said
+
+
 # -- the live network --------------------------------------------------------------------------------
 
 
@@ -186,13 +313,15 @@ def test_a_digit_is_drawn_by_keyboard_and_by_pointer_and_branches_answer_at_once
 def test_a_network_that_was_trained_is_kept_opened_in_the_live_figure_and_forgotten(open_page, tmp_path):
     page = open_page(explorers.degradation(8, epochs=2), explorers.live())
     race, live = page.locator("degradation-race"), page.locator("live-resnet")
+    live.scroll_into_view_if_needed()
     expect(live.locator(".answer")).to_contain_text("test digit 0", timeout=30_000)
     own = live.get_by_role("radio", name="Your own")
     own.click(force=True)
     expect(live.locator(".own")).to_contain_text("None is kept here.")
     expect(live.get_by_role("radio", name="Residual")).to_be_checked()
     race.get_by_role("radio", name="Residual").check(force=True)
-    expect(race.get_by_role("button", name="Keep the residual network")).to_have_count(0)
+    race.get_by_text("Keep a network").click()
+    expect(race.locator(".keeper")).to_contain_text("Train first.")
     race.get_by_role("button", name="Start").click()
     keep = race.get_by_role("button", name="Keep the residual network")
     keep.wait_for(timeout=60_000)
@@ -208,6 +337,7 @@ def test_a_network_that_was_trained_is_kept_opened_in_the_live_figure_and_forgot
         "Kept in this browser only: residual network of 8 layers, seed 0. The live network of chapter 14 can open it."
     )
     page.reload()
+    live.scroll_into_view_if_needed()
     expect(live.locator(".answer")).to_contain_text("test digit 0", timeout=30_000)
     own.click(force=True)
     note = live.locator(".note").first

@@ -1,5 +1,6 @@
 """A master makes a notebook without answers, numbers that torch agrees with, and mistakes that the checker names."""
 
+import contextlib
 import json
 import re
 
@@ -7,7 +8,8 @@ import pytest
 import torch
 from conftest import made
 from directives import MarkupError
-from grading import master, naming
+from grading import master, naming, notebook
+from mistakes import TYPICAL, right, run
 from torch import nn
 
 from resnet_edu.checks import verdict
@@ -49,24 +51,34 @@ def test_the_students_notebook_holds_no_answer_and_no_hidden_test(lab):
 
 def test_the_notebook_has_a_starter_for_each_question_and_its_mark(lab):
     notebook = json.loads(lab.text)
-    asked = [cell["metadata"]["lab"]["question"] for cell in notebook["cells"] if "question" in _role(cell)]
+    asked = [_role(cell)["question"] for cell in notebook["cells"] if _role(cell).get("role") == "answer"]
     assert asked == [question.name for question in lab.lab.questions]
     assert notebook["metadata"]["lab"] == {"name": lab.lab.name, "mark": lab.lab.mark}
 
 
-def test_the_public_cells_run_on_the_solutions(lab):
-    space = {"__name__": "student"}
-    exec("import math\nimport torch\nfrom torch import nn\nfrom torch.nn import functional as F", space)
+@pytest.mark.parametrize("seed", ["a class", "b", "c"])
+@pytest.mark.parametrize("number", sorted(master.masters()))
+def test_the_solutions_pass_every_check(number, seed, capsys):
+    lab = made(number, seed)
     solutions = {question.name: question.solution for question in lab.lab.questions}
-    for cell in json.loads(lab.text)["cells"]:
-        source = "".join(cell["source"])
-        role = cell["metadata"].get("lab", {}).get("role")
-        if role == "answer":
-            exec(solutions[cell["metadata"]["lab"]["question"]], space)
-        elif (
-            role in ("code", "public") and "train_epoch(network" not in source
-        ):  # the experiment of lab 4 takes a minute
-            exec(source, space)
+    run(json.loads(lab.text)["cells"], solutions)
+    said = capsys.readouterr().out
+    assert "✓" in said
+    assert "✗" not in said
+
+
+def test_an_untouched_notebook_runs_to_its_end_and_is_told_what_is_open(lab, capsys):
+    run(json.loads(lab.text)["cells"], {})
+    said = capsys.readouterr().out
+    assert "None is what an open question" in said
+
+
+def test_links_lead_to_the_published_book_or_are_plain_words(first):
+    known = shown(notebook.student(first.lab, "https://github.com/ada/fork"))
+    assert "[2](https://ada.github.io/fork/book/02_convolution.html)" in known
+    nowhere = shown(notebook.student(first.lab, "https://github.com/YOUR_NAME/resnet-edu"))
+    assert "YOUR_NAME" not in nowhere
+    assert "2, 3 and 4 first" in nowhere
 
 
 def test_the_same_seed_makes_the_same_notebook_and_another_seed_another():
@@ -95,10 +107,14 @@ def test_the_numbers_of_lab_1_are_what_torch_counts(seed):
     out = average(image)
     out[0, 0, out.shape[2] // 2, out.shape[3] // 2].backward()
     assert given["seen"] == int((image.grad[0, 0].abs().sum(0) > 0).sum())
-    ins, outs = map(int, re.search(r"question 5 with (\d+) channels in, (\d+) out", text).groups())
+    ins, outs = map(int, re.search(r"question 5, with (\d+) channels in, (\d+) out", text).groups())
+    entering = int(re.search(r"A map of (\d+)×", text)[1])
     block = given["Block"](ins, outs, 2)
     assert given["block_parameters"] == count(block)
-    assert given["block_multiply_adds"] == given["count"](block, torch.zeros(1, ins, after_pool, after_pool))
+    assert given["block_multiply_adds"] == given["count"](block, torch.zeros(1, ins, entering, entering))
+    assert entering != after_pool  # or question 7 tells the answer to question 1
+    for name, value in re.findall(r"^(\w+) = (\d{4,})", made("1", seed).lab.reference, re.MULTILINE):
+        assert value not in text, name
 
 
 @pytest.mark.parametrize("seed", ["a class", "b", "c"])
@@ -152,6 +168,20 @@ def test_the_steps_of_lab_4_are_what_a_loader_makes():
     assert given["last_dropped"] == epochs * len(DataLoader(range(images), batch, drop_last=True))
 
 
+@pytest.mark.parametrize("mistake", TYPICAL, ids=lambda one: f"{one.lab}-{one.question}-{one.name}")
+def test_a_typical_mistake_is_seen_by_a_check_and_loses_points(mistake, capsys):
+    lab = made(mistake.lab, "averages1")  # a class whose stem ends in average pooling
+    solutions = {question.name: question.solution for question in lab.lab.questions}
+    answers = {**solutions, mistake.question: mistake.made(solutions[mistake.question])}
+    names = run(json.loads(lab.text)["cells"], answers, only=mistake.question)
+    assert ("✗" in capsys.readouterr().out) == mistake.seen
+    kept = []
+    with contextlib.suppress(Exception):  # what raises loses what is left
+        kept.extend(right(lab.key, mistake.question, names))
+    points = next(one["points"] for one in lab.key.questions if one["name"] == mistake.question)
+    assert set(kept) < set(points)
+
+
 MISTAKES = [
     pytest.param(number, question.name, mistake, way, id=f"{number}-{question.name}-{mistake.name}")
     for number in master.masters()
@@ -181,6 +211,8 @@ def test_each_known_mistake_is_called_by_its_name(number, name, mistake, way):
         ("<<nothing>>", "cannot be computed"),
         ("```{code-cell} python\n:tags: [answer]\nx = 1\n```", "stands below its {question}"),
         (":::{question} T\n:name: a\n:minutes: 5\n:points: x 1\n:::", "has no answer cell"),
+        (":::{question} T\n:name: a\n:minutes: 5\n:points: x 1\n:uses: b\n:::", "names earlier questions, not 'b'"),
+        ("```{code-cell} python\n:tags: [public]\nx = 1\n```", "stands below its {question}"),
     ],
 )
 def test_a_master_that_cannot_be_read_says_where(tmp_path, text, problem):

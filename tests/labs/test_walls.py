@@ -80,6 +80,47 @@ def test_a_loop_costs_its_question_and_no_other(first, tmp_path):
     assert "never ends" in " ".join(grade.words["block"])
 
 
+def graded_text(made_lab, text, tmp_path):
+    (tmp_path / "student.ipynb").write_text(text, encoding="utf-8")
+    return grader.grade(made_lab.key, submission.read(tmp_path / "student.ipynb"), OPEN, BOUNDS)
+
+
+def test_an_answer_may_use_what_a_check_above_it_made(tmp_path):
+    third = made("3")
+    solution = next(question.solution for question in third.lab.questions if question.name == "count")
+    counted = f"{solution}\nlast_side += 0 * len(list(network.parameters()))"  # `network` comes from a check
+    grade = graded_text(third, third.kinds.perfect(count=counted), tmp_path)
+    assert (grade.total, grade.words) == (third.key.most, {})
+
+
+def test_an_answer_is_what_stands_there_before_the_next_question(first, tmp_path):
+    solution = next(question.solution for question in first.lab.questions if question.name == "deeper")
+    again = f"{solution}\nclass Stem: pass\nparameters = multiply_adds = block_parameters"
+    assert graded_text(first, first.kinds.perfect(deeper=again), tmp_path).total == ALL
+    notebook = json.loads(first.kinds.perfect())
+    for cell in notebook["cells"]:  # copied cells have no metadata: their first line tells
+        if cell["metadata"].get("lab", {}).get("question"):
+            name = cell["metadata"]["lab"]["question"]
+            cell["source"] = f"# Your answer to question 1 ({name})\n{cell['source']}"
+        cell["metadata"] = {}
+    text = json.dumps(notebook).replace(json.dumps(solution)[1:-1], json.dumps(again)[1:-1])
+    assert graded_text(first, text, tmp_path).total == ALL
+
+
+def test_a_mistake_costs_its_points_once(tmp_path):
+    third = made("3")
+    wrong = "class Head(nn.Module):\n    def __init__(self, ins, outs):\n        raise ValueError('secret')"
+    grade = graded_text(third, third.kinds.perfect(head=wrong), tmp_path)
+    assert grade.total == third.key.most - 3
+    assert grade.remarks == ["Question 2 counts with the right answer to question 1 in place."]
+    alone = graded_text(third, third.kinds.only("network"), tmp_path)
+    assert (alone.points("head"), alone.points("network")) == (0, 7)
+    talks = "class Network(nn.Module):\n    def __init__(self, *args):\n        raise ValueError(Head(2, 4).fc)"
+    told = graded_text(third, third.kinds.made({"network": talks}), tmp_path)
+    assert told.total == 0
+    assert "Linear" not in str(told.words)  # no word of an earlier solution comes out
+
+
 # ------------------------------------------------------------------------------------------- behind the wall
 
 

@@ -99,7 +99,9 @@ def test_a_folder_per_student_is_taken_as_course_systems_pack_it(tmp_path, first
     assert list(submission.students(tmp_path)) == ["Ada L_123_file", "bob", "bob.txt"]  # nobody is lost
     handed = submission.read(folder)
     assert (handed.lab, handed.mark) == (first.lab.name, first.lab.mark)
-    assert not any("expected (2, 8, 16, 12)" in source for _, source in handed.cells)  # a public check is left out
+    assert handed.answers["stem"] == next(name for name, source in handed.cells if "class Stem" in source)
+    assert all("check(" in source for name, source in handed.cells if name.startswith("check."))
+    assert not any("check(" in source for _, source in handed.without()[1:])  # the first cell defines it
 
 
 def test_without_a_wall_it_says_what_is_missing_and_grades_nobody(monkeypatch, tmp_path, capsys):
@@ -109,12 +111,36 @@ def test_without_a_wall_it_says_what_is_missing_and_grades_nobody(monkeypatch, t
     (tmp_path / "labs/1_stem_and_blocks/autograder").mkdir(parents=True)
     (tmp_path / "labs/1_stem_and_blocks/autograder/key.json").write_text(json.dumps(made("1").raw))
     (tmp_path / "in").mkdir()
+    (tmp_path / "in/ada.ipynb").touch()
     words = ["1", str(tmp_path / "in"), "--labs", str(tmp_path / "labs"), "--into", str(tmp_path / "out")]
     assert command.main(words) == 1
     said = capsys.readouterr().err
     assert "apt-get install bubblewrap" in said or "Walls need Linux" in said
     assert "RISK=i-have-read-every-submission" in said
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["9", "in"], "There is no lab 9. There are 1 (1_stem_and_blocks), 2"),
+        (["2", "in"], "make labs SEED=…"),
+        (["1", "nowhere"], "nowhere is no folder"),
+        (["1", "empty"], "empty is empty. It should hold a notebook"),
+        (["1_stem_and_blocks", "in", "--wall", "docker"], "There is no wall docker. WALL is bubblewrap or container"),
+        (["1", "in", "--risk", "yes"], "say RISK=i-have-read-every-submission"),
+    ],
+)
+def test_a_command_that_cannot_be_carried_out_says_why(tmp_path, monkeypatch, capsys, words, said):
+    import grade as command
+
+    monkeypatch.chdir(tmp_path)
+    for folder in ("in", "empty", "labs/1_stem_and_blocks/autograder"):
+        (tmp_path / folder).mkdir(parents=True)
+    for file in ("in/ada.ipynb", "labs/1_stem_and_blocks/autograder/key.json"):
+        (tmp_path / file).touch()
+    assert command.main([*words, "--labs", "labs"]) == 1
+    assert said in capsys.readouterr().err
 
 
 def test_a_wall_behind_which_the_solution_fails_grades_nobody(monkeypatch, first):

@@ -2,8 +2,10 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torchvision import models
 from torchvision.models import resnet as torchvision
 
+from resnet_edu import zoo
 from resnet_edu.blocks import BLOCKS, BasicBlock, Bottleneck, PlainBlock
 from resnet_edu.shortcuts import ZeroPadShortcut
 
@@ -133,3 +135,13 @@ def test_expansions_agree_with_the_recipes():
     for name, block in BLOCKS.items():
         convs = [m for n, m in block(8, 8).named_modules() if isinstance(m, nn.Conv2d) and "downsample" not in n]
         assert len(convs) == CONVS_IN_BLOCK[name]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_every_relu_saves_a_copy_as_torchvisions_does(name):
+    """In place: without it the network computes the same, and keeps each map twice."""
+    ours, theirs = (
+        [room.inplace for room in model.modules() if isinstance(room, nn.ReLU)]
+        for model in (getattr(zoo, name)(), getattr(models, name)())
+    )
+    assert ours == theirs

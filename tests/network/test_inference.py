@@ -187,6 +187,22 @@ def test_batch_norms_outside_of_the_modules_are_refused():
         for_inference(block)
 
 
+def test_a_convolution_that_is_also_kept_in_a_list_is_refused():
+    """Its folded copy would take its place under its name, and the list would go on with the old one."""
+
+    class Listed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.bn = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+            self.plain = [self.conv]
+
+        def forward(self, x):
+            return self.bn(self.plain[0](x))
+
+    with pytest.raises(ValueError, match=r"cannot follow an image|outside of its modules"):
+        for_inference(Listed())
+
+
 def test_a_room_with_two_names_is_replaced_under_both(scramble):
     class Twice(nn.Module):
         def __init__(self):

@@ -249,7 +249,11 @@ WRONG = {
     ),
     "complex numbers": (lambda s: s | {"fc.bias": torch.zeros(3) * 1j}, "(3,) of complex64 in the weights"),
     "no numbers": (lambda s: s | {"fc.bias": torch.zeros(3, device="meta")}, "these weights lie on the meta device"),
-    "no tensor": (lambda s: s | {"epoch": 3}, "got 'epoch': int"),
+    "no tensor": (
+        lambda s: s | {"epoch": 3},
+        "got 'epoch': int; where the weights are part of a larger dictionary, pass that part, "
+        "for instance state['state_dict']",
+    ),
     "a list": (lambda s: list(s.values()), "or the path of a file with one, got list"),
     "two versions": (lambda s: {"model": s, "state_dict": s}, "several versions, state_dict, model; take one"),
     "a prefix of a larger model": (

@@ -212,6 +212,13 @@ def test_one_image_in_training_is_refused_exactly_where_pytorch_refuses_it(stem)
         nn.Sequential(*model)(torch.rand(1, 3, side, side))  # what PyTorch says
 
 
+def test_of_another_mistake_pytorchs_own_words_are_heard():
+    for model in (tiny(), tiny().eval()):
+        with pytest.raises(RuntimeError, match="type") as error:
+            model(torch.rand(1, 3, 32, 32, dtype=torch.float64))
+        assert not isinstance(error.value, ValueError)
+
+
 @pytest.mark.parametrize("layers", [(), (2, 2, 2), (2, 2, 2, 2, 2)])
 def test_layers_of_the_wrong_length(layers):
     message = message_of(lambda: ResNet(BasicBlock, layers))

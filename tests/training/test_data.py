@@ -59,6 +59,43 @@ def test_no_shape_to_test_on_is_one_to_train_on() -> None:
     assert not {bytes(x.numpy()) for x in loaded.train.images} & {bytes(x.numpy()) for x in loaded.test.images}
 
 
+def test_what_one_seed_tests_on_no_other_seed_trains_on() -> None:
+    for seed in (0, 1, 2):
+        tested = {bytes(x.numpy()) for x in data.shapes(10, 30, seed=seed).test.images}
+        for other in range(6):
+            assert not tested & {bytes(x.numpy()) for x in data.shapes(30, 10, seed=other).train.images}
+
+
+#: Of ten images, one of each class, the mean byte, and the same weighted by the column and by the row, from 1 to 32.
+SHAPES = {
+    0.0: (
+        (122.55, 190.26, 186.11, 105.17, 85.2, 165.21, 151.02, 145.07, 103.96, 169.72),
+        (2022.04, 3139.28, 3070.8, 1735.29, 1405.72, 2725.57, 2491.82, 2393.66, 1604.54, 2800.43),
+        (2022.04, 3139.28, 3070.8, 1735.29, 1405.98, 2725.92, 2491.82, 2393.66, 1715.27, 2789.48),
+    ),
+    0.5: (
+        (119.84, 191.2, 179.64, 115.2, 98.57, 162.99, 148.95, 132.63, 107.13, 158.75),
+        (1963.41, 3184.89, 2940.1, 1902.45, 1616.76, 2714.9, 2491.75, 2177.17, 1785.49, 2620.79),
+        (1998.8, 3130.35, 2989.24, 1909.32, 1617.72, 2708.5, 2460.19, 2179.37, 1778.94, 2591.63),
+    ),
+    1.0: (
+        (114.64, 181.92, 171.71, 126.9, 112.63, 150.94, 137.39, 118.37, 118.53, 147.69),
+        (1877.53, 3020.82, 2814.18, 2095.57, 1848.97, 2511.64, 2294.32, 1942.19, 1973.94, 2425.01),
+        (1914.86, 2979.47, 2858.62, 2101.3, 1845.72, 2508.43, 2270.7, 1944.42, 1947.9, 2410.01),
+    ),
+}
+
+
+@pytest.mark.parametrize("difficulty", SHAPES)
+def test_a_seed_draws_the_same_shapes_in_every_version(difficulty: float) -> None:
+    """Recorded errors are those of these images; a byte that is rounded the other way does not show."""
+    images = draw(torch.arange(10), 32, difficulty, torch.Generator().manual_seed(5)).double()
+    place = torch.arange(1, 33)
+    found = (images, images * place, images * place[:, None])
+    for known, values in zip(SHAPES[difficulty], found, strict=True):
+        assert values.mean((1, 2, 3)).tolist() == pytest.approx(known, abs=0.3)
+
+
 def test_noise_stops_at_black_and_white() -> None:
     images = data.shapes(100, 20, difficulty=1).train.images
     assert ((images == 0) | (images == 255)).float().mean() > 0.01
@@ -206,6 +243,14 @@ def test_broken_pictures_are_counted_and_named_and_not_fatal(tmp_path: Path) -> 
         loaded = data.folder(tmp_path, size=8)
     assert loaded.skipped == ("a/broken.png", "b/notes.txt")
     assert len(loaded.train) + len(loaded.test) == 6
+    for number in range(4):
+        (tmp_path / "b" / f"{number}.txt").write_text("no picture")
+        with pytest.warns(UserWarning, match="could not be read") as caught:
+            data.folder(tmp_path, size=8)
+        told = str(caught[0].message)
+        assert told.endswith(", …") == (number == 3)  # five are named
+        assert told.count(".txt") == (min(number, 2) + 2)
+        assert caught[0].filename == __file__
 
 
 def test_a_picture_is_turned_the_way_the_phone_says(tmp_path: Path) -> None:

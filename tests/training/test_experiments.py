@@ -296,7 +296,10 @@ def test_the_command_hands_on_what_it_was_told(
         ("", "arguments are required: experiment"),
     ],
 )
-def test_an_option_that_means_nothing_is_refused(capsys: pytest.CaptureFixture[str], line: str, told: str) -> None:
+def test_an_option_that_means_nothing_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, told: str
+) -> None:
+    monkeypatch.setattr(experiments, "_run", lambda _: pytest.fail("it computes"))
     with pytest.raises(SystemExit) as caught:
         experiments.main(line.split())
     assert caught.value.code == 2

@@ -74,7 +74,7 @@ def main(folder: Path, site: str) -> None:
         os._exit(1)
     given = run_cells(job, say)
     for task in job["tasks"]:
-        answer(task, given, job["stage"], say)
+        answer(task, given(task["question"]), job["stage"], say)
     say(b"end\n")
     os._exit(0)
 
@@ -97,20 +97,37 @@ def prepared(folder: Path, site: str, say) -> dict:
     return job
 
 
-def run_cells(job: dict, say) -> dict:
-    """Run the learner's cells, each under its limit, and return what they define."""
+def run_cells(job: dict, say) -> Callable[[str], dict]:
+    """Run the learner's cells, each under its limit. What comes back tells what a question's answer defines.
+
+    That is what stands there before the next question's cell runs, so that a name may be used again further down; and
+    what is still open there may come later.
+    """
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     given = module.__dict__
     given["__builtins__"] = builtins
+    kept: dict = {}
+    starts = {cell: question for question, cell in job["answers"].items()}
+    current = ""
+
+    def close() -> None:
+        if current in job["instead"]:
+            exec(compile(job["instead"][current], "solution", "exec"), given)
+        kept[current] = {name: value for name, value in given.items() if value is not None}
+
     for name, source in job["cells"]:
+        if name in starts:
+            close()
+            current = starts[name]
         say(f"at {name}\n".encode())
         limits.stage(job["stage"])
         try:
             exec(compile(source, name, "exec"), given)
         except BaseException as error:
             say(wire.error(name, told(error)))
-    return given
+    close()
+    return lambda question: {**given, **kept.get(question, {})}
 
 
 def answer(task: dict, given: dict, seconds: float, say) -> None:

@@ -7,16 +7,22 @@ in words and in code, for what the class's numbers make of it. What is its own:
     :name: stem
     :minutes: 15
     :points: eval 3, train 2
+    :uses: sizes
 
     What to do.
     :::
+
+`:uses:` names the earlier questions on whose answers this one builds. Whoever got those wrong is asked again with the
+solutions of those in place, so that a mistake costs points once.
 
 A question is followed by code cells, told by their tags:
 
 - `draw`, anywhere: chooses numbers with `rng`, and computes with `arithmetic` and with the solutions that stand above.
 - `answer`: the solution, as in a chapter's exercise; the student gets the starter that `directives.split` makes of it.
   `#: label | words` at the end of a line is for the checker.
-- `public`: stands in the student's notebook. Every other cell without a tag does so too.
+- `public`: a check that the student sees. It runs in grading, too, since the cells below may use its names. Every cell
+  without a tag stands in the notebook as well. Its helpers are those of `shown`.
+- `look`: the same, but too long to run in grading.
 - `probe`: `secrets(draw)`, which only the grader runs, and `probe(given, secrets)`, which runs once with the solution
   in the grader and once with `given`, the learner's own names, in theirs. It yields numbers, part by part. A question
   without a probe is one of numbers: each part is a name that the answer defines.
@@ -40,6 +46,7 @@ from resnet_edu.counting import arithmetic
 
 ROOT = Path(__file__).parent.parent.parent
 MASTERS = ROOT / "labs"
+SHOWN = Path(__file__).parent / "shown.py"
 
 
 @dataclass
@@ -50,6 +57,7 @@ class Question:
     title: str
     minutes: int
     points: dict[str, int]
+    uses: tuple[str, ...] = ()
     probe: str = ""
     secrets: str = ""
     mistakes: str = ""
@@ -58,7 +66,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Piece:
-    """A cell on the way to the notebook: its kind is "words", "question", "answer", "public" or "code"."""
+    """A cell on the way to the notebook: its kind is "words", "question", "answer", "public", "look" or "code"."""
 
     kind: str
     text: str
@@ -113,6 +121,7 @@ def read(path: Path, seed: str) -> Lab:
         "F": F,
         "__name__": "reference",
     }
+    exec(SHOWN.read_text(encoding="utf-8"), space)
     reference = ["import math\n\nimport torch\nfrom torch import nn\nfrom torch.nn import functional as F\n"]
     torch.manual_seed(0)
     for cell in markup.cells(text):
@@ -120,8 +129,11 @@ def read(path: Path, seed: str) -> Lab:
             lines = _filled(cell.source, space, cell.line).splitlines()
             for piece in _words(lines, cell.line):
                 if piece.question is not None:
-                    if any(other.name == piece.question.name for other in lab.questions):
+                    earlier = [other.name for other in lab.questions]
+                    if piece.question.name in earlier:
                         raise markup.MarkupError(f"two questions are called {piece.question.name!r}", piece.line)
+                    if unknown := set(piece.question.uses) - set(earlier):
+                        raise markup.MarkupError(f":uses: names earlier questions, not {min(unknown)!r}", piece.line)
                     lab.questions.append(piece.question)
                 lab.pieces.append(piece)
             continue
@@ -130,8 +142,10 @@ def read(path: Path, seed: str) -> Lab:
             exec(compile(cell.source, f"{path.name}:{cell.line}", "exec"), space)
             continue
         source = _filled(cell.source, space, cell.line)
-        if tag in ("public", "code"):
-            lab.pieces.append(Piece(tag, source, cell.line))
+        if tag == "public" and not lab.questions:
+            raise markup.MarkupError("a cell tagged public stands below its {question}", cell.line)
+        if tag in ("public", "look", "code"):
+            lab.pieces.append(Piece(tag, source, cell.line, lab.questions[-1] if tag == "public" else None))
             if tag == "code":
                 reference.append(source)
                 exec(compile(source, f"{path.name}:{cell.line}", "exec"), space)
@@ -151,7 +165,7 @@ def read(path: Path, seed: str) -> Lab:
             question.mistakes = source
         else:
             raise markup.MarkupError(
-                f"a cell of a lab is tagged draw, answer, public, probe or mistakes, not {tag!r}", cell.line
+                f"a cell of a lab is tagged draw, answer, public, look, probe or mistakes, not {tag!r}", cell.line
             )
     for question in lab.questions:
         if not question.solution:
@@ -203,12 +217,15 @@ def _words(lines: list[str], line: int) -> list[Piece]:
 def _question(part: markup.Directive) -> Question:
     options = dict(part.options)
     name, minutes, points = (options.pop(key, "") for key in ("name", "minutes", "points"))
+    uses = tuple(filter(None, (item.strip() for item in options.pop("uses", "").split(","))))
     if options or not part.argument or not re.fullmatch(r"[a-z][a-z-]*", name) or not minutes.isdigit():
-        raise markup.MarkupError("{question} needs a title, and :name:, :minutes: and :points: as options", part.line)
+        raise markup.MarkupError(
+            "{question} needs a title, :name:, :minutes: and :points:, and may have :uses:", part.line
+        )
     found = [re.fullmatch(r"([a-z_]+) ([1-9]\d?)", item.strip()) for item in points.split(",")]
     if not all(found):
         raise markup.MarkupError(f":points: is a list as in `eval 3, train 2`, not {points!r}", part.line)
-    return Question(name, part.argument, int(minutes), {item[1]: int(item[2]) for item in found if item})
+    return Question(name, part.argument, int(minutes), {item[1]: int(item[2]) for item in found if item}, uses)
 
 
 def _parted(source: str, line: int) -> tuple[str, str]:

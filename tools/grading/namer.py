@@ -46,7 +46,7 @@ def main(folder: Path, site: str) -> None:
             exec(mistakes, told)
             cases = tuple(Case(args, tuple(inputs), call) for args, inputs, call in told["cases"])
             contract = Contract(told["signature"], cases, solution, (known(told["known"]),), "")
-            for found in verdict.judge(contract, given[contract.name])["mistakes"]:
+            for found in verdict.judge(contract, given(name)[contract.name])["mistakes"]:
                 say(f"named {name} {found}\n".encode())
         except BaseException:
             continue

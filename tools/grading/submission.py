@@ -4,12 +4,19 @@ import json
 import os
 import re
 import stat
-from dataclasses import dataclass
+from collections.abc import Container
+from dataclasses import dataclass, field
 from pathlib import Path
 
 #: Bytes. A lab's notebook with its plots has a hundred thousand.
 LARGEST = 5_000_000
 CELLS = 400
+#: What a cell is for, by its first line: a copied cell has lost its metadata.
+FIRST_LINES = {
+    "answer": r"# Your answer to question \d+ \(([a-z-]+)\)",
+    "public": r"# A check of question \d+ ",
+    "look": r"# Run me and look: ",
+}
 
 
 class NotANotebookError(Exception):
@@ -18,11 +25,24 @@ class NotANotebookError(Exception):
 
 @dataclass(frozen=True)
 class Submission:
-    """The code of a notebook: named cells, and the mark of the class it was made for ("" where it says nothing)."""
+    """The code of a notebook, and the mark of the class it was made for ("" where it says nothing).
+
+    Cells are named by their number among the code cells: `cell.4`, or `check.4` where the lab brought it along.
+    `answers` tells in which cell the answer to a question stands.
+    """
 
     cells: tuple[tuple[str, str], ...]
     lab: str
     mark: str
+    answers: dict[str, str] = field(default_factory=dict)
+
+    def without(self, skipped: Container[str] = (), checks: bool = False) -> list[list[str]]:
+        """The cells to run: an empty one in place of each skipped one, and the lab's checks only where asked for."""
+        return [
+            [name, "pass" if name in skipped else source]
+            for name, source in self.cells
+            if checks or not name.startswith("check.")
+        ]
 
 
 def students(folder: Path) -> dict[str, Path]:
@@ -79,7 +99,7 @@ def read_text(text: str) -> Submission:
     try:
         notebook = json.loads(text)
         cells = notebook["cells"]
-        sources = [_source(cell) for cell in cells if cell["cell_type"] == "code" and not _ours(cell)]
+        sources = [(_source(cell), *_role(cell)) for cell in cells if cell["cell_type"] == "code"]
         about_it = notebook["metadata"].get("lab", {}) if isinstance(notebook.get("metadata"), dict) else {}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise NotANotebookError(
@@ -87,15 +107,26 @@ def read_text(text: str) -> Submission:
         ) from None
     if len(sources) > CELLS:
         raise NotANotebookError(f"The notebook has {len(sources)} code cells, more than {CELLS}.")
-    named = tuple((f"cell.{number}", runnable(source)) for number, source in enumerate(sources, 1))
+    named, answers = [], {}
+    for number, (source, role, question) in enumerate(sources, 1):
+        name = f"{'check' if role == 'public' else 'cell'}.{number}"
+        if role != "look":
+            named.append((name, runnable(source)))
+        if role == "answer" and question:
+            answers.setdefault(question, name)  # a copy of a cell, further down, is the student's own
     lab, mark = (about_it.get(key, "") if isinstance(about_it, dict) else "" for key in ("name", "mark"))
-    return Submission(named, lab if isinstance(lab, str) else "", mark if isinstance(mark, str) else "")
+    return Submission(tuple(named), lab if isinstance(lab, str) else "", mark if isinstance(mark, str) else "", answers)
 
 
-def _ours(cell: dict) -> bool:
-    """Whether a cell is one that the lab brought along to look at results."""
+def _role(cell: dict) -> tuple[str, str]:
+    """What a cell is for, and the question it answers: its metadata tell, or else its first line does."""
     tags = cell.get("metadata", {}).get("lab", {})
-    return isinstance(tags, dict) and tags.get("role") == "public"
+    if isinstance(tags, dict) and isinstance(tags.get("role"), str):
+        return tags["role"], str(tags.get("question", ""))
+    for role, line in FIRST_LINES.items():
+        if found := re.match(line, _source(cell)):
+            return role, found[1] if role == "answer" else ""
+    return "", ""
 
 
 def _source(cell: dict) -> str:

@@ -119,14 +119,15 @@ def choose(kind: str = "") -> Wall:
             return Wall("bubblewrap", program)
         reasons.append(trouble)
     if kind in ("", "container"):
+        missing = "no container engine answers"
         for engine in ("podman", "docker"):
             program = shutil.which(engine)
             if program and subprocess.run([program, "info"], capture_output=True, check=False).returncode == 0:
                 if subprocess.run([program, "image", "inspect", IMAGE], capture_output=True, check=False).returncode:
-                    reasons.append(f"{engine} runs, but has no image {IMAGE} (build it: labs/README.md)")
+                    missing = f"{engine} runs, but has no image of that name ({engine} build -t {IMAGE} labs/)"
                     continue
                 return Wall("container", program, site="/usr/local/lib/python3.12/site-packages")
-        reasons.append("no container engine answers")
+        reasons.append(missing)
     raise NoWallError("No wall to run students' code behind: " + "; ".join(reasons) + ".")
 
 

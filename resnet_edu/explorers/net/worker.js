@@ -39,7 +39,7 @@ ResnetEdu.net.part("worker", function (net) {
         if (control.steps > 0) control.steps--;
         // The gradients change most at the start.
         if (run.done === 1 || run.done % Math.ceil(every / 4) === 0) tell({ type: "norms", norms: run.network.gradientNorms() });
-        if (run.done % every === 0 || run.finished || control.paused) {
+        if (run.done % every === 0 || run.finished || (control.paused && control.steps === 0)) {
           const seconds = (busy + now - from) / 1000;
           tell({ type: "point", ...run.look(), seconds, norms: run.network.gradientNorms(), images: run.done * run.settings.batch });
         }

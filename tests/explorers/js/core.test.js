@@ -83,6 +83,7 @@ test("numbers for people", () => {
   assert.equal(RE.short(999600), "1.00 M");
   assert.equal(RE.grouped(1814073344), "1,814,073,344");
   assert.equal(RE.grouped(64), "64");
+  assert.deepEqual([[1024, 14, 14], [1000], [10]].map(RE.shapeText), ["1024×14×14", "1,000", "10"]);
 });
 
 test("two shapes at an addition: equal, refused, or stretched in silence", () => {

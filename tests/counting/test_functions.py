@@ -1,0 +1,124 @@
+"""What single functions are called, what they cost, and what changes nothing, in every spelling of their arguments."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from resnet_edu.counting.functions import Call, changes_nothing
+from resnet_edu.counting.trace import trace
+
+
+class Net(nn.Module):
+    def __init__(self, does: Callable[..., Any], **parts: Any) -> None:
+        super().__init__()
+        self.does = does
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.does(self, x)
+
+
+ROW = (6, 8)
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda s, x: F.scaled_dot_product_attention(s.a(x), key=s.a(x)[:, :4], value=s.b(x)[:, :4]),
+        lambda s, x: F.scaled_dot_product_attention(s.a(x), s.a(x)[:, :4], value=s.b(x)[:, :4]),
+        lambda s, x: torch.addmm(x[0, :, :3], x[0], s.w),
+        lambda s, x: torch.mm(x[0], s.w),
+        lambda s, x: torch.baddbmm(x[:, :, :3], x, s.w[None]),
+        lambda s, x: torch.bmm(x, s.w[None]),
+        lambda s, x: x @ s.w,
+        lambda s, x: x[0, 0] @ s.w,
+        lambda s, x: F.conv1d(x, weight=s.k, padding=1),
+        lambda s, x: F.conv_transpose1d(x, s.k.transpose(0, 1), None, 2),
+        lambda s, x: F.linear(x, weight=s.w.T),
+    ],
+)
+def test_the_cost_is_that_of_pytorchs_counter(forward: Callable[..., Any]) -> None:
+    model = Net(
+        forward, a=nn.Linear(8, 8), b=nn.Linear(8, 3), w=nn.Parameter(torch.ones(8, 3)),
+        k=nn.Parameter(torch.ones(4, 6, 3)),
+    )  # fmt: skip
+    with FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, *ROW))
+    steps = trace(model, ROW)
+    assert sum(step.multiply_adds for step in steps) == counter.get_total_flops() // 2
+    assert all(step.counted for step in steps)
+
+
+@pytest.mark.parametrize(
+    ("function", "word"),
+    [
+        (lambda x: x + 0, None),
+        (lambda x: x - 0, None),
+        (lambda x: x * 1, None),
+        (lambda x: x / 1, None),
+        (lambda x: torch.mul(x, 1.0), None),
+        (lambda x: 0 - x, "− constant"),
+        (lambda x: 1 / x, "÷ constant"),
+        (lambda x: x + 1, "+ constant"),
+        (lambda x: x * 0, "× constant"),
+        (lambda x: x - 1, "− constant"),
+        (lambda x: x / 2, "÷ constant"),
+        (lambda x: torch.add(x, 0, alpha=2), None),
+        (lambda x: x - x.mean(), "subtract"),
+    ],
+)
+def test_only_what_changes_a_number_has_a_row(function: Callable[..., Any], word: str | None) -> None:
+    steps = trace(Net(lambda s, x: function(s.a(x)), a=nn.Conv2d(1, 1, 1)), (1, 4, 4))
+    assert [step.operation for step in steps if step.operation != "mean"][1:] == ([word] if word else [])
+
+
+def test_one_of_two_tensors_changes_something() -> None:
+    x = torch.ones(2)
+    assert changes_nothing(Call("add", (x, 0), {}, [], []))
+    assert not changes_nothing(Call("add", (x, x), {}, [], []))
+    assert not changes_nothing(Call("add", (x,), {}, [], []))
+    assert not changes_nothing(Call("rsub", (x, 0), {}, [], []))
+    assert not changes_nothing(Call("pow", (x, 1), {}, [], []))
+
+
+@pytest.mark.parametrize(
+    ("function", "word"),
+    [
+        (lambda x: F.max_pool2d(x, 2), "max-pool 2×2/2"),
+        (lambda x: F.max_pool2d(x, [2], stride=[1]), "max-pool 2×2"),
+        (lambda x: F.max_pool2d(x, (2, 3), (2, 1)), "max-pool 2×3/2×1"),
+        (lambda x: F.avg_pool2d(x, 2, stride=3), "average pool 2×2/3"),
+        (lambda x: F.lp_pool2d(x, 2.0, 3), "power pool 3×3/3"),
+        (lambda x: F.lp_pool2d(x, 2.0, 3, 1), "power pool 3×3"),
+        (lambda x: F.max_pool2d(x, 2, return_indices=True)[0], "max-pool 2×2/2"),
+        (lambda x: F.adaptive_max_pool2d(x, 1), "adaptive max-pool"),
+        (lambda x: F.conv2d(x, torch.ones(1, 1, 3, 1), None, (2, 1)), "conv 3×1/2×1"),
+        (lambda x: F.conv_transpose2d(x, torch.ones(1, 1, 2, 2), None, 2), "transposed conv 2×2/2"),
+    ],
+)
+def test_a_window_is_written_with_its_stride_unless_that_is_1(function: Callable[..., Any], word: str) -> None:
+    assert trace(Net(lambda s, x: function(x)), (1, 8, 8))[-1].operation == word
+
+
+def test_a_matrix_that_nobody_can_count_is_not_counted_also_if_it_was_computed() -> None:
+    weight = nn.Parameter(torch.rand(5, 8))
+    for forward in (lambda s, x: torch.cdist(x[0], s.w), lambda s, x: torch.cdist(x[0], s.w.tanh())):
+        steps = trace(Net(forward, w=weight), ROW)
+        assert [step.counted for step in steps] == [False]
+        assert sum(step.parameters for step in steps) == 40
+
+
+def test_a_layer_on_zeros_is_no_trip_out_of_sight() -> None:
+    steps = trace(Net(lambda s, x: s.a(x) + s.b(torch.zeros_like(x)), a=nn.Linear(8, 8), b=nn.Linear(8, 8)), ROW)
+    assert not steps.remarks
+    assert sum(step.parameters for step in steps) == 2 * 72
+
+
+def test_a_join_with_what_has_no_places_sees_everything() -> None:
+    assert trace(Net(lambda s, x: torch.cat([x, x.flatten()[:0]], 1)), (1, 9, 7))[-1].receptive_field == 9

@@ -1,0 +1,161 @@
+"""The command behind the live network: what it redraws, how it packs one byte a weight, and what it writes."""
+
+import base64
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from resnet_edu import programs
+from resnet_edu.training import handwriting
+
+
+def network() -> nn.Module:
+    return programs.network("original", handwriting.LAYERS, handwriting.WIDTHS)
+
+
+def test_the_test_images_are_by_writers_of_whom_none_taught_it() -> None:
+    counts, labels = handwriting.digits_by_writer()
+    assert (counts.shape, len(labels), handwriting.CUT) == ((1797, 1, 8, 8), 1797, 1415)
+    mean, deviation = handwriting.statistics(counts)
+    taught = counts[:1415] / 16
+    assert (mean, deviation) == pytest.approx((taught.mean().item(), taught.std().item()))
+
+
+def test_accuracy_is_the_share_that_is_right_in_eval_mode_on_scaled_counts() -> None:
+    counts, _ = handwriting.digits_by_writer()
+    mean, deviation = handwriting.statistics(counts)
+    seen = []
+
+    class Nearest(nn.Module):
+        """Knows the answers to the first of ten."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append((self.training, x))
+            return F.one_hot(torch.arange(len(x)) % 10, 10)
+
+    model = Nearest().train()
+    told = torch.tensor([0, 1, 2, 9, 9])
+    assert handwriting.accuracy(model, counts[:5], told) == pytest.approx(60)
+    assert model.training
+    assert not seen[0][0]
+    torch.testing.assert_close(seen[0][1], (counts[:5] / 16 - mean) / deviation)
+    handwriting.accuracy(model.eval())
+    assert not model.training
+    torch.testing.assert_close(seen[1][1], (counts[1415:] / 16 - mean) / deviation)
+
+
+def test_distances_are_positive_inside_of_the_ink_and_grow_away_from_the_outline() -> None:
+    pixels = torch.zeros(3, 1, 32, 32)
+    pixels[0, 0, 10:15, 10:15] = 1
+    pixels[1] = 1
+    inside, full, empty = handwriting.signed_distances(pixels)[:, 0]
+    assert inside[12, 9:16].tolist() == [-1, 1, 2, 3, 2, 1, -1]
+    assert inside[12, 20].item() == -6
+    assert (full > 0).all()
+    assert (empty == -32).all()
+
+
+def test_a_digit_that_is_redrawn_is_the_digit_moved_a_little() -> None:
+    torch.manual_seed(0)
+    pixels = torch.zeros(400, 1, 32, 32)
+    pixels[:, 0, 6:26, 10:22] = 1
+    distances = handwriting.signed_distances(pixels)
+    drawn = handwriting.redrawn(distances)[:, 0]
+    plain = F.avg_pool2d(pixels[:1], 4)[0, 0] * 16
+    assert drawn.shape == (400, 8, 8)
+    assert drawn.min() == 0
+    assert drawn.max() == 16
+    assert (drawn.mean(0) - plain).abs().max() < 5  # on average where it was
+    assert drawn.mean().item() == pytest.approx(plain.mean().item(), rel=0.12)
+    columns, rows = torch.arange(8.0), torch.arange(8.0)[:, None]
+    ink = drawn.sum((1, 2))
+    x, y = (drawn * columns).sum((1, 2)) / ink, (drawn * rows).sum((1, 2)) / ink
+    assert (x.mean().item(), y.mean().item()) == pytest.approx((3.5, 3.5), abs=0.1)
+    # By up to 2 of 32 pixels sideways and 1 up or down, in cells of 4, and what the turns add.
+    assert 0.2 < x.std().item() < 0.5
+    assert 0.1 < y.std().item() < 0.3
+    lean = (drawn * (columns - x[:, None, None]) * (rows - y[:, None, None])).sum((1, 2)) / ink
+    assert lean.mean().item() == pytest.approx(0, abs=0.08)
+    assert 0.3 < lean.std().item() < 0.9
+    assert 0.1 < (ink.std() / ink.mean()).item() < 0.35  # thicker or thinner
+    handwriting.redrawn(distances[:3])  # of any number
+
+
+def test_what_is_packed_is_the_network_folded_to_a_byte_a_weight(scramble) -> None:
+    model = scramble(network()).eval()
+    packed = handwriting.compact(model)
+    x = torch.randn(64, 1, 8, 8)
+    for name, room in model.named_modules():
+        if isinstance(room, nn.Conv2d):
+            weight = packed[f"{name}.weight"]
+            assert weight.dtype == torch.int8
+            assert weight.abs().amax((1, 2, 3)).eq(127).all()  # each filter uses the whole byte
+            largest = room.weight.detach().abs().amax((1, 2, 3), keepdim=True)
+            torch.testing.assert_close(
+                weight * largest / 127, room.weight.detach(), atol=largest.max().item() / 250, rtol=0
+            )
+    assert torch.equal(packed["fc.weight"], model.fc.weight)
+    assert torch.equal(packed["fc.bias"], model.fc.bias)
+    again = handwriting.unpack(packed)
+    assert not again.training
+    with torch.no_grad():
+        theirs, ours = model(x), again(x)
+    assert (theirs - ours).abs().max() < 0.1 * theirs.std()
+    assert (theirs - ours).abs().mean() < 0.02 * theirs.std()
+
+
+def test_the_script_holds_every_number_in_the_order_that_it_names() -> None:
+    model = network().eval()
+    packed = handwriting.compact(model)
+    for name, part in (("residual", "weights"), ("plain", "weights-plain")):
+        text = handwriting.script(name, model, {"test": 98.5})
+        assert f'net.part("{part}"' in text
+        assert f'(net.TRAINED ??= {{}}).{name} = {{"test": 98.5}};' in text
+        assert f"(net.WEIGHTS ??= {{}}).{name} = {{" in text
+        tensors = json.loads(text.partition("tensors: ")[2].partition(",\n")[0])
+        raw = base64.b64decode(text.partition('bytes: "')[2].partition('"')[0])
+        at = 0
+        for (key, shape, kind), value in zip(tensors, packed.values(), strict=True):
+            size = math.prod(shape) * {"int8": 1, "float32": 4}[kind]
+            here = torch.frombuffer(bytearray(raw[at : at + size]), dtype=getattr(torch, kind)).reshape(shape)
+            assert torch.equal(here, value), key
+            at += size
+        assert at == len(raw)
+
+
+def test_the_shipped_network_is_found_by_its_name() -> None:
+    residual, plain = handwriting.shipped(), handwriting.shipped("plain")
+    x = torch.randn(4, 1, 8, 8)
+    assert (residual.training, plain.training) == (False, False)
+    assert not torch.equal(residual.conv1(x), plain.conv1(x))
+    with pytest.raises(ValueError, match="which must be one of 'residual', 'plain', got 'other'"):
+        handwriting.shipped("other")
+
+
+def test_the_command_trains_both_from_its_options_and_writes_them_where_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def train(epochs: int, seed: int, *, plain: bool) -> nn.Module:
+        asked.append((epochs, seed, plain))
+        torch.manual_seed(plain)
+        return programs.network("plain" if plain else "original", handwriting.LAYERS, handwriting.WIDTHS).eval()
+
+    monkeypatch.setattr(handwriting, "train_handwriting", train)
+    monkeypatch.setattr(handwriting, "drawn", lambda count, seed: (torch.zeros(9, 1, 8, 8), torch.full((9,), seed)))
+    assert handwriting.main(["--epochs", "3", "--seed", "5", "--out", str(tmp_path)]) == 0
+    assert asked == [(3, 5, False), (3, 5, True)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["weights-plain.js", "weights.js"]
+    for name in ("weights", "weights-plain"):
+        text = (tmp_path / f"{name}.js").read_text(encoding="utf-8")
+        assert "python -m resnet_edu.training.handwriting --epochs 3 --seed 5" in text
+        assert "images 0 to 1414 of load_digits()" in text
+    handwriting.main(["--out", str(tmp_path)])
+    assert asked[2:] == [(60, 0, False), (60, 0, True)]
+    assert "residual" in capsys.readouterr().out
