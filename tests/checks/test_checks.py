@@ -276,6 +276,7 @@ def test_a_stem_that_pools_before_the_relu_computes_the_same_and_passes():
             ],
         ),
         ("overwritten-for-backward", [("out + shortcut", "out + shortcut + 0 * x.add_(1)")]),
+        ("overwritten-for-backward", [("F.relu(out + shortcut)", "F.relu(shortcut.add_(out))")]),
         ("unused-weights", [("self.around = None", "self.around, self.spare = None, nn.Linear(3, 3)")]),
         ("fixed-type", [("F.relu(out + shortcut)", "F.relu(out + shortcut).float()")]),
         ("not-finite", [("F.relu(out + shortcut)", "F.relu(out + shortcut) / 0")]),
