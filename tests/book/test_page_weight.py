@@ -151,6 +151,23 @@ def test_a_picture_keeps_its_pixels(tmp_path):
     assert not (tmp_path / "_images/a.png").exists()
 
 
+def test_a_picture_whose_size_is_told_keeps_its_shape_on_a_phone(tmp_path, chromium):
+    sheet = (ROOT / "book/web/book.css").read_text(encoding="utf-8")
+    (tmp_path / "page.html").write_text(
+        f"<html><style>{sheet} img {{ max-width: 100% }}</style>"
+        "<div class='cell_output'><img width='800' height='200' alt='A strip.'></div>",
+        encoding="utf-8",
+    )
+    Image.new("RGB", (800, 200)).save(tmp_path / "strip.png")
+    page = chromium.new_page(viewport={"width": 390, "height": 800})
+    page.goto((tmp_path / "page.html").as_uri())
+    page.evaluate("() => new Promise(done => { const i = document.images[0]; i.onload = done; i.src = 'strip.png'; })")
+    box = page.locator("img").bounding_box()
+    assert box["width"] < 390
+    assert abs(box["width"] / box["height"] - 4) < 0.05
+    page.close()
+
+
 # -- the built book -------------------------------------------------------------------------------------------
 
 STYLES = """() => {
