@@ -215,22 +215,34 @@ def _explaining(trials: Trials, among: Sequence[str], wrong: Sequence[str], most
             return False
         return all(_alike(trials.got[one], effect.left_behind(made, one)[0]) for one in scenes)
 
-    found = fewest(effect, known, explains, counts=(1,)) or _joined(trials, known, scenes)
-    return found or fewest(effect, known, explains, counts=range(2, most + 1), seconds=SECONDS)
+    if found := fewest(effect, known, explains, counts=(1,)):
+        return found
+    # Each mistake alone: where several are joined, each of them brings about a part of what is seen.
+    changes = [(mistake, way, _changes(trials, way, scenes)) for mistake, way in known]
+    if found := _joined(trials, [(mistake, made) for mistake, _, made in changes], scenes):
+        return found
+    changes.sort(key=lambda one: -sum(as_theirs for as_theirs in one[2].values()))
+    likeliest = [(mistake, way) for mistake, way, _ in changes]
+    return fewest(effect, likeliest, explains, counts=range(2, most + 1), seconds=SECONDS)
 
 
-def _joined(trials: Trials, known: Sequence[tuple[Mistake, Edits]], scenes: Sequence[str]) -> list[Mistake]:
+def _changes(trials: Trials, way: Edits, scenes: Sequence[str]) -> dict[tuple[str, str], bool]:
+    """What a mistake alone changes in these scenes, and whether it is then as in the learner's."""
+    try:
+        made = {scene: trials.effect.right(scene, way) for scene in scenes}
+    except NotHereError:
+        return {}
+    changed = [(scene, key) for scene in scenes for key in _changed(made[scene], trials.right[scene])]
+    return {(scene, key): _has_same(trials.got[scene], made[scene], key) for scene, key in changed}
+
+
+def _joined(
+    trials: Trials, changes: Sequence[tuple[Mistake, Mapping[tuple[str, str], bool]]], scenes: Sequence[str]
+) -> list[Mistake]:
     """Mistakes that change different things, and together all that the learner's function has changed."""
     left = {(scene, key) for scene in scenes for key in _changed(trials.got[scene], trials.right[scene])}
     fitting: list[tuple[set[tuple[str, str]], Mistake | None]] = [(set(), None)]
-    for mistake, way in known:
-        try:
-            made = {scene: trials.effect.right(scene, way) for scene in scenes}
-        except NotHereError:
-            continue
-        mine = {(scene, key) for scene in scenes for key in _changed(made[scene], trials.right[scene])}
-        if mine and all(_has_same(trials.got[scene], made[scene], key) for scene, key in mine):
-            fitting.append((mine, mistake))
+    fitting += [(set(made), mistake) for mistake, made in changes if made and all(made.values())]
     found: list[Mistake] = []
     while left:
         mine, best = max(fitting, key=lambda one: len(one[0] & left))
