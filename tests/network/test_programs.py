@@ -142,7 +142,7 @@ def test_check_block_follows_the_side_through_the_block() -> None:
 @pytest.mark.parametrize(
     ("program", "told"),
     [
-        ("orginal", "a block must be one of"),
+        ("unheard-of", "a block must be one of"),
         ([], r"a block is {branch, shortcut, after, head}, each a list of operations"),
         ({"side": []}, "a block has branch, shortcut, after and head, not side"),
         ({"branch": None}, "branch must be a list of operations"),
