@@ -223,7 +223,8 @@ def _explaining(trials: Trials, among: Sequence[str], wrong: Sequence[str], most
         return found
     changes.sort(key=lambda one: -sum(as_theirs for as_theirs in one[2].values()))
     likeliest = [(mistake, way) for mistake, way, _ in changes]
-    return fewest(effect, likeliest, explains, counts=range(2, most + 1), seconds=SECONDS)
+    found = fewest(effect, likeliest, explains, counts=range(2, most + 1), seconds=SECONDS)
+    return sorted(found, key=effect.mistakes.index)
 
 
 def _changes(trials: Trials, way: Edits, scenes: Sequence[str]) -> dict[tuple[str, str], bool]:
