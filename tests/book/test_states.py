@@ -14,6 +14,9 @@ FIGURES = "conv-explorer, resnet-explorer, shortcut-explorer, degradation-race, 
 #: The cover with its explorer, the live network, menus, and what the reader did.
 PAGES = ["book/index.html", "book/14_inside.html", "book/progress.html"]
 
+#: What the focus set moving has come to rest, such as the link that jumps over the menus.
+MOVED = "Promise.allSettled(document.getAnimations().filter(a => a instanceof CSSTransition).map(a => a.finished))"
+
 
 @contextmanager
 def visit(chromium, path, width=1440, **settings):
@@ -36,7 +39,7 @@ def test_the_keyboard_reaches_every_control_in_order_and_is_seen_there(chromium,
         problems, place = [], -1
         for _ in range(600):
             page.keyboard.press("Tab")
-            stop = page.evaluate("looks.stop()")
+            stop = page.evaluate(f"{MOVED}.then(() => looks.stop())")
             if stop is None:  # through, and out of the page
                 break
             if stop["again"]:
