@@ -172,11 +172,14 @@ text.room { font-size: 12.5px; }
         svg("path", { d: `M${x} ${from}V${to - 6}m-4 0h8l-4 6z`, stroke: paint, fill: paint, "stroke-width": 1.6 });
 
       // Norms and ReLUs are drawn narrower: they change no shape.
-      const label = { identity: ["identity"], projection: ["1×1 projection", `${grouped(input[0])} → ${grouped(output[0])}`], "zero-pad": ["zero-pad", chosen.error ? "" : `+ ${grouped(output[0] - input[0])} channels`] }[chosen.kind].filter(Boolean);
-      if (chosen.kind !== "identity" && this.state.stride > 1) label.push(`stride ${this.state.stride}`);
-      const labelWide = Math.max(...label.map((words) => RE.textWidth(words))) + 16;
       const narrow = width < 420;
       const mid = Math.round(width * (narrow ? 0.42 : 0.36));
+      const more = `+ ${grouped(output[0] - input[0])}`;
+      const fits = !narrow || RE.textWidth(`${more} channels`) + 24 <= width - mid - NORM / 2; // beside the norms' boxes
+      const added = chosen.error ? [] : fits ? [`${more} channels`] : [more, "channels"];
+      const label = { identity: ["identity"], projection: ["1×1 projection", `${grouped(input[0])} → ${grouped(output[0])}`], "zero-pad": ["zero-pad", ...added] }[chosen.kind];
+      if (chosen.kind !== "identity" && this.state.stride > 1) label.push(`stride ${this.state.stride}`);
+      const labelWide = Math.max(...label.map((words) => RE.textWidth(words))) + 16;
       const right = Math.round(narrow ? width - labelWide / 2 - 2 : width * 0.8);
       const rows = [...residual.map((row) => ({ ...row, conv: row.operation.startsWith("conv") }))];
       const plus = height - 74;
