@@ -36,8 +36,8 @@ class Known:
 def known_mistakes(check: str) -> Iterator[Known]:
     """Every known mistake of a contract, in every way to make it.
 
-    >>> next(known_mistakes("conv_out")).name
-    'one-missing'
+    >>> "one-missing" in {known.name for known in known_mistakes("conv_out")}
+    True
     """
     for mistake, way in ways(CONTRACTS[check].mistakes):
         if not mistake.remark:
