@@ -171,7 +171,6 @@ text.room { font-size: 12.5px; }
       const arrow = (x, from, to, paint = "var(--edge)") =>
         svg("path", { d: `M${x} ${from}V${to - 6}m-4 0h8l-4 6z`, stroke: paint, fill: paint, "stroke-width": 1.6 });
 
-      // Norms and ReLUs are drawn narrower: they change no shape.
       const narrow = width < 420;
       const mid = Math.round(width * (narrow ? 0.42 : 0.36));
       const more = `+ ${grouped(output[0] - input[0])}`;
@@ -198,6 +197,7 @@ text.room { font-size: 12.5px; }
         parts.push(arrow(mid, previous, middle - tall / 2));
         const channels = `${grouped(row.input[0])} → ${grouped(row.output[0])}`;
         const words = row.conv ? fitting(`${row.operation}, ${channels}`, `${row.operation.replace("conv ", "")}, ${channels}`, row.operation, row.operation.replace("conv ", "")) : row.operation;
+        // Norms and ReLUs are drawn narrower: they change no shape.
         parts.push(box(mid, middle, row.conv ? wide : NORM, tall, row.conv
           ? { fill: color(layer), stroke: line(layer) } : { fill: "var(--soft)", stroke: "var(--edge)" }));
         parts.push(text(mid, middle + 4, words, row.conv ? { class: "room", style: `fill:${inkOn(layer)}` } : {}));
