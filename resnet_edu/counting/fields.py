@@ -87,13 +87,15 @@ def windows(view: View, shape: Sequence[int], taps: Sequence[tuple[float, float]
 
 
 def mixed(view: View, over: Iterable[int] | None = None) -> View:
-    """Each cell sees what all cells along these dimensions see, all dimensions by default.
+    """Each cell sees what all cells along these dimensions see, by default all but the first, the batch.
+
+    A vector has no batch.
 
     >>> mixed(image_view((1, 3, 8, 6)), [2]).field
     (8, 1)
     """
-    every = range(1, len(view.dims)) if over is None else over
-    return View(_across(view.field, (view.dims[dim] for dim in every)), view.dims)
+    every = view.dims[1:] or view.dims if over is None else [view.dims[dim] for dim in over]
+    return View(_across(view.field, every), view.dims)
 
 
 def reduced(view: View, shape: Sequence[int], over: Iterable[int] | None = None) -> View:

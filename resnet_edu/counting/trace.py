@@ -316,7 +316,8 @@ class _Watch(TorchFunctionMode):
             for tensor in made:
                 _put(tensor, _Mark(self.run, source.row, call.seen_by(tensor)))
             return output
-        is_changed = name.endswith("_") or output is None
+        # relu_ and __iadd__ and x[…] = y write into what they are given, and __getitem__ does not.
+        is_changed = output is None or name.startswith("__i") or (name.endswith("_") and not name.endswith("__"))
         if not is_changed and (any(made[0] is tensor for tensor in given) or functions.changes_nothing(call)):
             for tensor in made:
                 _put(tensor, _Mark(self.run, source.row, source.view))
