@@ -72,7 +72,7 @@ def windows(view: View, shape: Sequence[int], taps: Sequence[tuple[float, float]
     before, moved = view.dims[:-count], view.dims[-count:]
     dims = [_plain(size) for size in shape[:-count]]
     if mixes:
-        field = _across(field, before[1:])
+        field = _across(field, before[-1:])  # without a batch, the channels stand first
     else:
         dims = list(before) if [_size(dim) for dim in before] == list(shape[:-count]) else dims
     for dim, size, (reach, stride) in zip(moved, shape[-count:], taps, strict=True):
@@ -92,8 +92,8 @@ def mixed(view: View, over: Iterable[int] | None = None) -> View:
     >>> mixed(image_view((1, 3, 8, 6)), [2]).field
     (8, 1)
     """
-    every = range(1, len(view.dims)) if over is None else over
-    return View(_across(view.field, (view.dims[dim] for dim in every)), view.dims)
+    dims = view.dims if over is None else [view.dims[dim] for dim in over]
+    return View(_across(view.field, dims), view.dims)
 
 
 def reduced(view: View, shape: Sequence[int], over: Iterable[int] | None = None) -> View:
