@@ -156,6 +156,17 @@ def joined(views: Sequence[View], shape: Sequence[int], along: int) -> View:
     return View(field, tuple(dims))
 
 
+def stacked(views: Sequence[View], shape: Sequence[int], along: int) -> View:
+    """Tensors of one shape side by side along a dimension of its own: what two branches made, before their mean.
+
+    >>> image = image_view((1, 3, 8, 8))
+    >>> stacked([image, image], (2, 1, 3, 8, 8), 0).side
+    1
+    """
+    whole = together(views, [*shape[:along], *shape[along + 1 :]])
+    return View(whole.field, (*whole.dims[:along], _plain(shape[along]), *whole.dims[along:]))
+
+
 def reshaped(view: View, shape: Sequence[int]) -> View:
     """The same cells in other dimensions, in the same order.
 

@@ -132,6 +132,15 @@ def test_what_nobody_knows_sees_everything():
     assert trace(Chain(ahead(lambda x: torch.fft.rfft2(x).abs())), (1, 16, 12))[-1].receptive_field == 16
 
 
+@pytest.mark.parametrize("dim", [0, 1, -1])
+def test_branches_that_are_stacked_and_averaged_see_what_the_wider_one_sees(dim: int):
+    def selective(s: Chain, x: torch.Tensor) -> torch.Tensor:
+        both = torch.stack([convolution(3)(s, x), convolution(5)(s, x)], dim).mean(dim)
+        return convolution(3)(s, both)
+
+    assert trace(Chain(selective), (1, 18, 18))[-1].receptive_field == 5 + 2
+
+
 def test_without_a_batch_the_first_dimension_is_seen_too():
     def rows_times_a_vector(s: Chain, x: torch.Tensor) -> torch.Tensor:  # a sum over one row of windows of 3 × 3
         return F.max_pool2d(x, 3, 1, 1)[0, 0] @ torch.ones(6, dtype=x.dtype)
