@@ -411,6 +411,13 @@ def _join_view(call: Call, view: View, shape: Shape) -> View:
     return fields.joined(call.views, shape, along)
 
 
+def _stack_view(call: Call, view: View, shape: Shape) -> View:
+    along = call.argument(1, "dim", call.kwargs.get("axis", 0))
+    if not isinstance(along, int) or any(len(view.dims) != len(shape) - 1 for view in call.views):
+        return fields.unknown(call.views, shape)
+    return fields.stacked(call.views, shape, along % len(shape))
+
+
 def _shuffle_view(call: Call, view: View, shape: Shape) -> View:
     before = call.seen[0].shape
     sides = list(zip(before[-2:], shape[-2:], strict=True))
@@ -436,6 +443,7 @@ _SEEN: dict[str, Callable[[Call, View, Shape], View]] = {
     **dict.fromkeys(("scaled_dot_product_attention", "multi_head_attention_forward"), _attention_view),
     **dict.fromkeys(("interpolate", "upsample", "upsample_nearest", "upsample_bilinear"), _resize_view),
     **dict.fromkeys(("cat", "concat", "concatenate"), _join_view),
+    "stack": _stack_view,
     **dict.fromkeys(("pixel_shuffle", "pixel_unshuffle"), _shuffle_view),
     **dict.fromkeys(("setitem", "copy"), _assigned_view),
     "pad": _padded_view,

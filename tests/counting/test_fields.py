@@ -132,6 +132,27 @@ def test_what_nobody_knows_sees_everything():
     assert trace(Chain(ahead(lambda x: torch.fft.rfft2(x).abs())), (1, 16, 12))[-1].receptive_field == 16
 
 
+@pytest.mark.parametrize("dim", [0, 1, -1])
+def test_branches_that_are_stacked_and_averaged_see_what_the_wider_one_sees(dim: int):
+    def selective(s: Chain, x: torch.Tensor) -> torch.Tensor:
+        both = torch.stack([convolution(3)(s, x), convolution(5)(s, x)], dim).mean(dim)
+        return convolution(3)(s, both)
+
+    assert trace(Chain(selective), (1, 18, 18))[-1].receptive_field == 5 + 2
+
+
+def test_without_a_batch_the_first_dimension_is_seen_too():
+    def rows_times_a_vector(s: Chain, x: torch.Tensor) -> torch.Tensor:  # a sum over one row of windows of 3 × 3
+        return F.max_pool2d(x, 3, 1, 1)[0, 0] @ torch.ones(6, dtype=x.dtype)
+
+    assert trace(Chain(rows_times_a_vector), (1, 20, 6))[-1].receptive_field >= 6 + 2
+    assert trace(Chain(lambda s, x: 2 * x.flatten()), (1, 9, 7))[-1].receptive_field == 9
+    folded = fields.reshaped(IMAGE, (3, 8, 6))
+    assert fields.unknown([folded], (3,)).field == (8, 6)
+    tall = fields.restrided(folded, (8, 3, 6), (6, 48, 1), (48, 6, 1))  # rows stand where the channels stood
+    assert fields.windows(tall, (1, 3, 6), [(1, 1), (1, 1)], mixes=True).field == (8, 1)
+
+
 def test_a_product_of_two_maps_sees_what_either_of_them_sees():
     def attend(x: torch.Tensor) -> torch.Tensor:  # the rows of one map with the columns of another
         return x @ F.max_pool2d(x, 3, 1, 1)[:, :, :6]
@@ -229,9 +250,6 @@ def test_a_convolution_mixes_channels_and_leaves_the_batch_alone():
     assert fields.windows(pixels, (4, 3, 8, 6), [(3, 1), (3, 1)]).field == (3, 3)
 
 
-def test_what_nobody_knows_leaves_the_batch_alone_and_a_vector_has_none():
-    batch = fields.View((2, 2), ((fields.Factor(4, (8, 0), (24, 0)),), (fields.Factor(3, (0, 1), (0, 2)),)))
-    assert fields.mixed(batch).field == (2, 4)
-    assert fields.mixed(fields.View((2, 2), batch.dims[:1])).field == (26, 2)
+def test_what_nobody_knows_sees_along_every_dimension_the_only_one_of_a_vector_too():
     assert trace(Chain(ahead(lambda x: torch.fft.fft(x[0, 0, 0]))), (1, 9, 12))[-1].receptive_field == 12
     assert trace(Chain(ahead(lambda x: torch.fft.fft(x.flatten()))), (1, 9, 12))[-1].receptive_field == 12

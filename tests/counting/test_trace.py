@@ -519,6 +519,65 @@ def test_a_module_without_children_is_one_row_unless_it_is_a_block():
     ]
 
 
+def sources(forward: Callable[[Net, torch.Tensor], torch.Tensor]) -> list[tuple[str, list[str]]]:
+    """Each row with the rows that it reads, by their rooms."""
+    layers = {"a": nn.Conv2d(3, 8, 3), "b": nn.Conv2d(3, 8, 3), "c": nn.Conv2d(4, 4, 1), "d": nn.Conv2d(8, 8, 1)}
+    rows = trace(Net(forward, **layers), (3, 9, 7))
+    rooms = ["image", *(row.room for row in rows)]
+    return [(row.room, [rooms[n + 1 - back] for back in row.reads]) for n, row in enumerate(rows)]
+
+
+def test_a_slice_takes_nothing_from_what_it_was_cut_out_of():
+    def forward(s: Net, x: torch.Tensor) -> torch.Tensor:
+        y = s.a(x)
+        return torch.cat([s.c(y[:, :4]), s.c(y[:, 4:]), s.d(y)], 1)
+
+    rows = sources(forward)
+    assert rows[1] == rows[3] == ("getitem", ["a"])
+    assert ("d", ["a"]) in rows
+
+
+@pytest.mark.parametrize("guard", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize(
+    ("change", "row"),
+    [
+        (lambda y, z: F.relu(y, inplace=True), ("relu", ["a"])),
+        (lambda y, z: y.clamp_(0, 1), ("clamp", ["a"])),
+        (lambda y, z: y.add_(z), ("add", ["b", "a"])),
+        (lambda y, z: torch.add(y, z, out=y), ("add", ["b", "a"])),
+        (lambda y, z: torch.mul(z, z, out=y), ("mul", ["b", "b"])),
+    ],
+)
+def test_what_is_written_into_a_map_is_a_row_and_what_comes_then_reads_it(change, row, guard):
+    def forward(s: Net, x: torch.Tensor) -> torch.Tensor:
+        y, z = s.a(x), s.b(x)
+        change(y, z)
+        return s.d(y)
+
+    changed, last = sources(guard()(forward))[-2:]
+    assert (changed[0], sorted(changed[1])) == (row[0], sorted(row[1]))
+    assert last == ("d", [row[0]])
+
+
+def test_a_sum_that_is_written_into_new_memory_is_read_from_there():
+    def forward(s: Net, x: torch.Tensor) -> torch.Tensor:
+        y, z = s.a(x), s.b(x)
+        total = torch.empty_like(y)
+        torch.add(y, z, out=total)
+        return s.d(total)
+
+    assert sources(forward)[-1] == ("d", ["add"])
+
+
+def test_what_is_changed_in_a_part_is_changed_in_the_whole():
+    def forward(s: Net, x: torch.Tensor) -> torch.Tensor:
+        y = s.a(x)
+        F.relu(y[:, :4], inplace=True)
+        return s.d(y)
+
+    assert sources(forward)[-1] == ("d", ["relu"])
+
+
 @pytest.mark.parametrize(
     "look",
     [
