@@ -290,6 +290,17 @@ def fold_code(app: Sphinx, doctree: nodes.document) -> None:
             cell.append(html("div", *said, fold, classes="book-caption"))
 
 
+# A space before one of these belongs to the number.
+UNIT = re.compile(r"(?<=\d) (?=(?:%|[kMG]B?|ms|s|px)(?!\w))")
+
+
+def keep_units(app: Sphinx, doctree: nodes.document) -> None:
+    """No line ends between a number and its unit: 28.54 % in a narrow cell, 3.66 G at the end of a line."""
+    for text in list(doctree.findall(nodes.Text)):
+        if UNIT.search(text) and not isinstance(text.parent, (nodes.literal, nodes.math, nodes.FixedTextElement)):
+            text.parent.replace(text, nodes.Text(UNIT.sub("\u00a0", text)))
+
+
 def list_citations(app: Sphinx, doctree: nodes.document, name: str) -> None:
     """The bibliography as an ordinary list: docutils gives it roles that screen readers are told to refuse."""
     for first in list(doctree.findall(nodes.citation)):
@@ -567,6 +578,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-read", number_chapter, priority=100)
     app.connect("doctree-read", place_exercise_cells)
     app.connect("doctree-read", fold_code)
+    app.connect("doctree-read", keep_units)
     app.connect("doctree-resolved", list_citations, priority=900)
     # After the themes and extensions have added theirs.
     app.connect("html-page-context", page, priority=900)

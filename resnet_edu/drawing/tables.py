@@ -40,7 +40,7 @@ Cell: TypeAlias = str | Stack
 
 _STYLE = (
     "<style>.re-table{overflow:auto;max-width:100%;max-height:36rem}"
-    ".re-table table{border-collapse:collapse;margin:0 auto;font-size:.85rem;line-height:1.4;"
+    ".re-table table{border-collapse:collapse;margin:0;font-size:.85rem;line-height:1.4;"
     "font-variant-numeric:tabular-nums;"
     "color:inherit;background:none;width:auto}"
     ".re-table caption{caption-side:top;text-align:left;padding:.3em .5em;color:inherit;font-weight:600}"
