@@ -180,6 +180,8 @@ def _stack(figure: "Figure") -> None:
         # The name of one panel's axis does not touch the next panel's title.
         if isinstance(engine := figure.get_layout_engine(), ConstrainedLayoutEngine):
             engine.set(h_pad=6 / _PIXELS)
+    elif all(axes.get_aspect() != "auto" for axes in figure.axes):
+        height *= PHONE / _PIXELS / figure.get_figwidth()  # pictures keep their shape, and leave no hole
     figure.set_size_inches(PHONE / _PIXELS, height)
 
 

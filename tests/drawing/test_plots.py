@@ -205,6 +205,14 @@ def test_a_figure_as_narrow_as_a_phone_has_one_arrangement():
     assert plots.picture(plots.panels(width=PHONE + 1)[0], "Empty.").narrow is not None
 
 
+def test_pictures_in_a_grid_keep_their_shape_on_a_phone():
+    """A grid as high as on a desk has holes between its rows."""
+    figure, panels = plots.panels(2, 3, width=600, height=470)
+    for axes in panels.flat:
+        axes.imshow([[0, 1], [1, 0]])
+    assert size_of(plots.picture(figure, "Six pictures.").narrow) == pytest.approx((PHONE, 470 * PHONE / 600), abs=0.01)
+
+
 def test_panels_beside_a_bar_of_colors_stay_side_by_side_on_a_phone():
     figure, axes = plots.panels(1, 2)
     figure.colorbar(axes[0].imshow([[0, 1]]), ax=axes[1])
