@@ -283,9 +283,33 @@ def test_one_grid_and_one_type(browser, path):
         for figure in explorers.all():
             width = figure.evaluate("e => e.clientWidth")
             assert 56 * rem <= width <= 64 * rem, "a figure reaches into the right rail"
+        # The row below a figure, with its code at the right end, is as wide as the figure.
+        apart = page.evaluate(
+            """() => [...document.querySelectorAll("article div.cell:not(.exercise *)")].flatMap(cell => {
+                const row = cell.querySelector(":scope > .book-caption");
+                const figure = cell.querySelector(".cell_output :is(conv-explorer, resnet-explorer, " +
+                  "shortcut-explorer, degradation-race, live-resnet, block-workbench)");
+                const right = e => e.getBoundingClientRect().right;
+                return row && figure ? [Math.abs(right(row) - right(figure))] : [];
+            })"""
+        )
+        assert max(apart, default=0) <= 1
         door = page.locator("h1 + .page-doors a")
         assert door.inner_text() == "Run in Colab"
         assert door.bounding_box()["height"] >= 44
+
+
+@pytest.mark.parametrize("path", [path for path in CHAPTERS if NUMBERS[CHAPTERS.index(path)] in (10, 13)])
+def test_dark_pages_have_one_color_of_links_and_no_sheet_behind_a_picture(browser, path):
+    with Visit(browser, path, mode="dark") as visit:
+        page = visit.page
+        links = "article section :is(p, li, td) a.reference:not(.term)"
+        assert (
+            len(page.eval_on_selector_all(links, "all => [...new Set(all.map(e => getComputedStyle(e).color))]")) == 1
+        )
+        assert page.locator("article td a.reference").count() or page.locator("article img").count()
+        sheets = page.eval_on_selector_all("article img", "all => all.map(e => getComputedStyle(e).backgroundColor)")
+        assert set(sheets) <= {"rgba(0, 0, 0, 0)"}
 
 
 def test_the_cover_plays(browser):
