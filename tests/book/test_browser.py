@@ -176,6 +176,25 @@ def test_a_phone_sees_menu_title_and_search_and_finds_the_rest_behind_the_menu(b
         assert not menu.is_visible()
 
 
+@pytest.mark.parametrize("width", [390, 1200])
+def test_a_finger_has_44_pixels_for_each_entry_of_the_menus(browser, width):
+    context = browser.new_context(viewport={"width": width, "height": 900}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(f"{HTML.as_uri()}/{CHAPTERS[0]}", wait_until="load")
+    if width < 992:
+        page.locator(".bd-header-article .primary-toggle").click()
+        page.locator("#pst-primary-sidebar-modal .page-actions").wait_for()
+    small = page.evaluate(
+        """() => [...document.querySelectorAll("a, button")]
+            .filter(e => e.checkVisibility() && !e.closest("article, .skip-link, #pst-skip-link"))
+            .map(e => [e.textContent.trim() || e.className, e.getBoundingClientRect()])
+            .filter(([, box]) => box.width > 2 && (box.width < 43.5 || box.height < 43.5))
+            .map(([words, box]) => `${words} ${box.width} x ${box.height}`)"""
+    )
+    context.close()
+    assert small == []
+
+
 def test_escape_closes_a_menu_of_the_header(browser):
     with Visit(browser, CHAPTERS[0]) as visit:
         button = visit.page.locator(".dropdown-download-buttons .dropdown-toggle")
