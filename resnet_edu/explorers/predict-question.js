@@ -93,6 +93,10 @@
       const kept = memory.get(this.id);
       if (kept) this.restore(kept);
       this.mask();
+      // Nobody can answer on paper: there the words stand.
+      let covered = false;
+      addEventListener("beforeprint", () => { covered = Boolean(this.covered); this.unmask(); });
+      addEventListener("afterprint", () => { if (covered) this.mask(); });
     }
 
     /** What keeps this tag from being a question, in a sentence for its author; empty if nothing does. */

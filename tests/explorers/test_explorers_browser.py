@@ -746,6 +746,9 @@ def test_a_checked_choice_carries_its_mark(visit):
     check.click()
     marks = "all => all.map(e => e.dataset.mark || '')"
     assert question.locator(".predict-options > li").evaluate_all(marks) == ["right", "", "wrong"]
+    edges = "all => all.map(e => getComputedStyle(e).borderTopColor)"
+    right, none, wrong = question.locator(".predict-options > li").evaluate_all(edges)
+    assert len({right, none, wrong}) == 3, "the edge says it, too, and not only that it is chosen"
     question.get_by_role("checkbox", name="A ReLU").uncheck()  # a changed answer has not been checked
     assert question.locator(".predict-options > li").evaluate_all(marks) == ["", "", ""]
     question.get_by_role("checkbox", name="A batch norm").check()
