@@ -334,7 +334,7 @@ def measured(func: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
 
 def _window(kernel: tuple[int, ...], stride: tuple[int, ...]) -> str:
     text = "×".join(map(str, kernel))
-    if max(stride, default=1) == 1:
+    if max(stride) == 1:
         return text
     return f"{text}/{stride[0] if len(set(stride)) == 1 else '×'.join(map(str, stride))}"
 
@@ -380,7 +380,7 @@ COSTS: dict[str, Callable[[Call, Tensor], int | None]] = {
 
 
 def _matrix_view(call: Call, view: View, shape: Shape) -> View:
-    if call.name == "linear":
+    if call.name == "linear" and len(shape) == len(view.dims):  # a weight of one dimension leaves one fewer
         return fields.product(view, None, shape)
     pair = [value for value in call.args if isinstance(value, Tensor)][-2:]
     known = dict(zip(map(id, call.seen), call.views, strict=False))

@@ -63,7 +63,7 @@ def block(
     Raises ValueError for an unknown kind or option, or a number below 1.
     """
     # In the color of the layer that has this width in the ImageNet networks.
-    number = {64: 1, 128: 2, 256: 3, 512: 4}.get(channels, 1)
+    number = {128: 2, 256: 3, 512: 4}.get(channels, 1)
     steps = arithmetic.block_steps(
         kind,
         in_channels,
@@ -337,8 +337,8 @@ def _network(steps: Sequence[Step], parts: Sequence[Part], columns: bool) -> "_C
     """The parts in one column, or a column for each layer, the stem above the first, the head below the last."""
     canvas = _Canvas(steps)
     layers = [part for part in parts if part.blocks]
-    columns = columns and len(layers) > 1 and not _crosses(steps, [part.start for part in layers[1:]])
-    group = layers[0].role if layers and columns else "main"
+    columns = columns and bool(layers) and not _crosses(steps, [part.start for part in layers[1:]])
+    group = layers[0].role if columns else "main"
     canvas.at[graph.IMAGE] = canvas.graph.node("image", "image", group=group)
     canvas.label[graph.IMAGE] = shape_text(steps[0].input)
     for part in parts:
@@ -511,7 +511,7 @@ class _Canvas:
         if lines > _THICKET:
             rows = self.steps[start:stop]
             text = f"{part.name}\n{_counted(sum(map(graph.is_layer, rows)), 'layer')} with weights"
-            if hidden := sum(place in self.shortcuts for place in range(start, stop)):
+            if hidden := sum(start <= place < stop for place, _ in self.ways):
                 text += f"\nand {_counted(hidden, 'shortcut')} without a line"
             node = self.graph.node(text, part.role, group=group)
             for place in sorted({place for row in range(start, stop) for place in self.reads[row] if place < start}):

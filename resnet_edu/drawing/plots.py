@@ -169,14 +169,13 @@ def _stack(figure: "Figure") -> None:
 
     grids = {axes.get_gridspec() for axes in figure.axes}
     grid = grids.pop() if len(grids) == 1 else None
-    rows, columns = grid.get_geometry() if grid else (1, 1)
     height = figure.get_figheight()
-    if rows == 1 and columns > 1 and len(figure.axes) == columns:
-        stack = figure.add_gridspec(columns, 1)
+    if grid and grid.nrows == 1 and len(figure.axes) == grid.ncols > 1:
+        stack = figure.add_gridspec(grid.ncols, 1)
         for number, axes in enumerate(figure.axes):
             axes.set_subplotspec(stack[number])
             axes.tick_params(labelleft=True)
-        height *= 0.85 * columns
+        height *= 0.85 * grid.ncols
         # The name of one panel's axis does not touch the next panel's title.
         if isinstance(engine := figure.get_layout_engine(), ConstrainedLayoutEngine):
             engine.set(h_pad=6 / _PIXELS)
@@ -322,7 +321,7 @@ def _power(value: float) -> str:
     ('10⁻³', '2,000', '1.04', '0')
     """
     text = f"{value:.0e}"
-    if value > 0 and text.startswith("1e") and abs(float(text) / value - 1) < 1e-9:
+    if text.startswith("1e") and abs(float(text) / value - 1) < 1e-9:
         return "10" + str(int(text[2:])).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{value:,g}"
 

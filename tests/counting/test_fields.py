@@ -234,3 +234,22 @@ def test_what_is_gone_has_size_1_and_what_is_new_its_own():
 def test_a_window_over_tokens_may_see_all_of_them_unless_it_holds_one():
     assert fields.windows(TOKENS, (1, 3, 48), [(1, 1)]).field == (1, 1)
     assert fields.windows(TOKENS, (1, 3, 47), [(2, 1)]).field == (8, 6)
+
+
+def test_two_cells_of_a_dimension_are_looked_at_as_well_as_many():
+    view = fields.image_view((1, 3, 2, 6))
+    assert fields.restrided(view, (1, 3, 6, 2), (36, 12, 1, 6), (36, 12, 6, 1)).dims[2:] == (view.dims[3], view.dims[2])
+
+
+def test_a_convolution_mixes_channels_and_leaves_the_batch_alone():
+    """As where windows of a map are images of a batch, each with channels that see its pixels."""
+    pixels = fields.View(
+        (1, 1), ((fields.Factor(4, (8, 0), (24, 0)),), (fields.Factor(3, (0, 1), (0, 2)),), *IMAGE.dims[2:])
+    )
+    assert fields.windows(pixels, (4, 5, 8, 6), [(3, 1), (3, 1)], mixes=True).field == (3, 5)
+    assert fields.windows(pixels, (4, 3, 8, 6), [(3, 1), (3, 1)]).field == (3, 3)
+
+
+def test_what_nobody_knows_sees_along_every_dimension_the_only_one_of_a_vector_too():
+    assert trace(Chain(ahead(lambda x: torch.fft.fft(x[0, 0, 0]))), (1, 9, 12))[-1].receptive_field == 12
+    assert trace(Chain(ahead(lambda x: torch.fft.fft(x.flatten()))), (1, 9, 12))[-1].receptive_field == 12

@@ -578,6 +578,30 @@ def test_what_is_changed_in_a_part_is_changed_in_the_whole():
     assert sources(forward)[-1] == ("d", ["relu"])
 
 
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda x: x[:, :2],
+        lambda x: x[:, :, ::2],
+        lambda x: x.narrow(1, 0, 2),
+        lambda x: x.select(2, 0),
+        lambda x: x.chunk(2, 1)[0],
+        lambda x: x.flatten(1)[:, :0],
+        lambda x: x[0],
+        lambda x: x.view(4, 16),
+        lambda x: x.diagonal(0, 2, 3),
+        lambda x: ~x.bool(),
+    ],
+)
+def test_a_look_at_a_part_leaves_the_whole_what_it_was(look):
+    """Whoever reads the whole after it reads the row before it, and sees no more than that row."""
+    model = Net(lambda s, x: (y := s.a(x), look(y), s.b(y))[-1], a=nn.Conv2d(3, 4, 3, 1, 1), b=nn.Conv2d(4, 2, 3))
+    steps = trace(model, (3, 4, 4))
+    (last,) = [place for place, step in enumerate(steps) if step.room == "b"]
+    assert steps[last - steps[last].reads[0]].room == "a"
+    assert steps[last].receptive_field == 5
+
+
 def test_a_write_through_a_slice_changes_the_whole():
     def forward(s: Net, x: torch.Tensor) -> torch.Tensor:
         y = s.a(x)
@@ -590,3 +614,13 @@ def test_a_write_through_a_slice_changes_the_whole():
     last = steps[-1]
     written = steps[len(steps) - 1 - last.reads[0]]
     assert (last.room, written.operation) == ("c", "copy")
+
+
+def test_a_module_without_children_sees_what_its_last_function_sees():
+    class Twice(nn.Module):
+        def forward(self, x):
+            return F.avg_pool2d(F.max_pool2d(x, 3, 1), 4, 2)
+
+    [step] = trace(nn.Sequential(Twice()), (3, 12, 12))
+    assert (step.operation, step.input, step.output, step.receptive_field) == ("Twice", (3, 12, 12), (3, 4, 4), 6)
+    assert step.reads == (1,)

@@ -1,10 +1,12 @@
 """Plots are part of the page: its type, its colors, names at the lines, and nothing of the numbers is lost."""
 
+import base64
 import io
 import itertools
 import re
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -316,3 +318,38 @@ def test_thousands_have_their_comma():
 def test_a_line_that_leaves_the_plot_is_named_all_the_same():
     figure = drawn(150)  # the axis ends at 100
     assert "line 0" in words(plots.picture(figure, "A line.").svg)
+
+
+def shown_images(svg: str) -> list[Image.Image]:
+    found = re.findall(r"data:image/webp;base64,([^\"]*)", svg)
+    return [Image.open(io.BytesIO(base64.b64decode(one))).convert("RGB") for one in found]
+
+
+def test_a_map_of_few_colors_stays_exact_and_a_photograph_gets_close():
+    """Both with two dots for each pixel of the page."""
+    few = np.zeros((4, 4, 3))
+    few[::2, 1::2] = (1, 0, 0)
+    many = np.random.default_rng(0).random((32, 32, 3)).repeat(8, 0).repeat(8, 1)
+    for image, error in ((few, 0), (many, 12)):
+        figure, axes = plots.panels(width=300, height=200)
+        axes.imshow(image, interpolation="nearest")
+        axes.set_axis_off()
+        picture = plots.picture(figure, "An image.")
+        (found,) = shown_images(picture.svg)
+        box = axes.get_window_extent().transformed(figure.dpi_scale_trans.inverted())  # in inches
+        assert found.size == pytest.approx((box.width * 144, box.height * 144), abs=3)
+        at = [(number * 2 + 1) / (2 * len(image)) for number in range(len(image))]
+        pixels = np.array(
+            [[found.getpixel((int(x * found.width), int(y * found.height))) for x in at] for y in at[::-1]]
+        )  # upside down, as matplotlib writes it
+        assert np.abs(pixels / 255 - image).mean() * 255 <= error
+
+
+def test_panels_of_two_grids_stay_where_they_are_on_a_phone():
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3))
+    for grid, place in ((figure.add_gridspec(1, 2), 0), (figure.add_gridspec(1, 2), 1)):
+        figure.add_subplot(grid[place]).set_title(f"panel {place}")
+    found = heights(plots.picture(figure, "Two panels.").narrow)
+    assert found["panel 0"] == found["panel 1"]
