@@ -209,6 +209,12 @@ def test_a_bad_exercise_cell_says_what_and_where(source, line, said):
     assert error.value.line == line
 
 
+def test_no_cell_of_a_page_fails_for_want_of_torchinfo():
+    for page in (ROOT / "book").rglob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        assert not re.search("^(from|import) torchinfo", text, re.MULTILINE), f"{page.name}: guard this import"
+
+
 def test_formulas_become_mathml_and_bad_ones_an_error():
     drawn = book_extension.mathml(r"\left\lfloor \frac{224}{2} \right\rfloor \boldsymbol{x}", True)
     assert drawn.startswith("<math")
