@@ -375,12 +375,19 @@ def formula_signs(pages: Iterable[str]) -> set[str]:
 
     >>> sorted(formula_signs(["<math><mi>x</mi><mo>&lt;</mo><mn>2</mn></math> prose"]))
     ['2', '<', 'x', '𝑥']
+
+    The sign of a root is drawn without being written:
+
+    >>> sorted(formula_signs(["<math><msqrt><mn>2</mn></msqrt></math>"]))
+    ['2', '√']
     """
     signs: set[str] = set()
     for text in pages:
         for formula in re.findall(r"<math\b.*?</math>", text, re.DOTALL):
             signs.update(unescape(re.sub(r"<[^>]*>", "", formula)))
             signs.update(char for value in re.findall(r'"([^"]*)"', formula) for char in unescape(value))
+            if re.search(r"<m(sqrt|root)\b", formula):
+                signs.add("√")
     return with_italics(signs)
 
 

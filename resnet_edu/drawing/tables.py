@@ -40,7 +40,8 @@ Cell: TypeAlias = str | Stack
 
 _STYLE = (
     "<style>.re-table{overflow:auto;max-width:100%;max-height:36rem}"
-    ".re-table table{border-collapse:collapse;margin:0 auto;font-size:.85rem;line-height:1.4;"
+    # A cell that stays in sight keeps its line only where no neighbor shares it.
+    ".re-table table{border-collapse:separate;border-spacing:0;margin:0;font-size:.85rem;line-height:1.4;"
     "font-variant-numeric:tabular-nums;"
     "color:inherit;background:none;width:auto}"
     ".re-table caption{caption-side:top;text-align:left;padding:.3em .5em;color:inherit;font-weight:600}"

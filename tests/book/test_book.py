@@ -233,7 +233,7 @@ myst: {html_meta: {description: A trial.}}
 ---
 # Trial
 
-{MARK}
+{MARK} Of 100 %, `100 % 7` are *3.66 G* in ResNet-34.
 
 :::{predict} How many is $1 + 1$?
 :answer: 2
@@ -354,6 +354,8 @@ def test_the_page_holds_what_scripts_and_readers_need(built):
     assert exercise.index("the package says one") < exercise.index('<details class="book-code">')
     assert 'class="math' in page
     assert "<mfrac>" in page
+    # A line ends neither before nor after a unit, but in code, where the sign is a remainder.
+    assert re.search(r"Of 100\u00a0%, .*>100</span> <span.*<em>3\.66\u00a0G</em> in ResNet-\u206034", page)
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,25 @@ def test_a_phone_sees_menu_title_and_search_and_finds_the_rest_behind_the_menu(b
         assert not menu.is_visible()
 
 
+@pytest.mark.parametrize("width", [390, 1200])
+def test_a_finger_has_44_pixels_for_each_entry_of_the_menus(browser, width):
+    context = browser.new_context(viewport={"width": width, "height": 900}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(f"{HTML.as_uri()}/{CHAPTERS[0]}", wait_until="load")
+    if width < 992:
+        page.locator(".bd-header-article .primary-toggle").click()
+        page.locator("#pst-primary-sidebar-modal .page-actions").wait_for()
+    small = page.evaluate(
+        """() => [...document.querySelectorAll("a, button")]
+            .filter(e => e.checkVisibility() && !e.closest("article, .skip-link, #pst-skip-link"))
+            .map(e => [e.textContent.trim() || e.className, e.getBoundingClientRect()])
+            .filter(([, box]) => box.width > 2 && (box.width < 43.5 || box.height < 43.5))
+            .map(([words, box]) => `${words} ${box.width} x ${box.height}`)"""
+    )
+    context.close()
+    assert small == []
+
+
 def test_escape_closes_a_menu_of_the_header(browser):
     with Visit(browser, CHAPTERS[0]) as visit:
         button = visit.page.locator(".dropdown-download-buttons .dropdown-toggle")
@@ -293,9 +312,35 @@ def test_one_grid_and_one_type(browser, path):
         for figure in explorers.all():
             width = figure.evaluate("e => e.clientWidth")
             assert 56 * rem <= width <= 64 * rem, "a figure reaches into the right rail"
+        # The row below a figure, with its code at the right end, is as wide as the figure.
+        apart = page.evaluate(
+            """() => [...document.querySelectorAll("article div.cell:not(.exercise *)")].flatMap(cell => {
+                const row = cell.querySelector(":scope > .book-caption");
+                const figure = cell.querySelector(".cell_output :is(conv-explorer, resnet-explorer, " +
+                  "shortcut-explorer, degradation-race, live-resnet, block-workbench)");
+                const right = e => e.getBoundingClientRect().right;
+                return row && figure ? [Math.abs(right(row) - right(figure))] : [];
+            })"""
+        )
+        assert max(apart, default=0) <= 1
+        silent = "article div.cell:not(.exercise *):has(.re-picture) > .book-caption:not(:has(.caption-text))"
+        assert page.locator(silent).count() == 0, "a figure has a caption"
         door = page.locator("h1 + .page-doors a")
         assert door.inner_text() == "Run in Colab"
         assert door.bounding_box()["height"] >= 44
+
+
+def test_dark_pages_have_one_color_of_links_and_no_sheet_behind_a_picture(browser):
+    with Visit(browser, CHAPTERS[NUMBERS.index(10)], mode="dark") as visit:
+        page = visit.page
+        assert page.locator("article td a.reference").count(), "in tables, too"
+        links = "article section :is(p, li, td) a.reference:not(.term)"
+        assert (
+            len(page.eval_on_selector_all(links, "all => [...new Set(all.map(e => getComputedStyle(e).color))]")) == 1
+        )
+        output = page.locator("article .cell_output .output").first
+        sheet = output.evaluate("e => getComputedStyle(e.appendChild(document.createElement('img'))).backgroundColor")
+        assert sheet == "rgba(0, 0, 0, 0)"
 
 
 def test_the_cover_plays(browser):

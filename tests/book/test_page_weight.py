@@ -138,6 +138,18 @@ def test_the_formula_font_has_every_sign_of_the_book_and_little_else(tmp_path):
             assert boxes[0] == boxes[1]
 
 
+@pytest.mark.parametrize(
+    "root", ["<msqrt><mfrac><mn>1</mn><mn>2</mn></mfrac></msqrt>", "<mroot><mn>8</mn><mn>3</mn></mroot>"]
+)
+def test_a_root_keeps_its_sign_which_no_formula_writes(tmp_path, root):
+    formula = f"<math>{root}</math>"
+    made = tmp_path / "small.woff2"
+    made.write_bytes(page_weight.only(FONT, page_weight.formula_signs([formula]), page_weight.small_signs([formula])))
+    with TTFont(made) as font:
+        assert ord("√") in font.getBestCmap()
+        assert "radical.v2" in font.getGlyphOrder(), "a root as high as a fraction"
+
+
 def test_a_picture_keeps_its_pixels(tmp_path):
     (tmp_path / "_images").mkdir()
     noise = Image.effect_noise((40, 40), 90).convert("RGBA")

@@ -399,3 +399,48 @@ def test_flops_are_written_in_thousands_millions_and_so_on():
     assert flops() == f"{adds / 1e6:.2f}×10⁶"
     small = sum(step.multiply_adds for step in arithmetic.steps("cifar8", (3, 32, 32), widths=(1, 1, 1)))
     assert flops(widths=(1, 1, 1)) == f"{small / 1e3:.2f}×10³"
+
+
+def test_the_papers_rows_have_their_names_sizes_and_rooms():
+    table = tables.paper(["resnet18", "resnet50"], 64)
+    assert [row[:2] for row in table.rows] == [
+        ("conv1 (stem)", "32×32"),
+        ("max-pool (stem)", "16×16"),
+        ("conv2_x (layer1)", "16×16"),
+        ("conv3_x (layer2)", "8×8"),
+        ("conv4_x (layer3)", "4×4"),
+        ("conv5_x (layer4)", "2×2"),
+        ("classifier (head)", "1×1"),
+        ("FLOPs", ""),
+        ("parameters", ""),
+    ]
+    assert table.rooms == ["stem", "stem", "layer1", "layer2", "layer3", "layer4", "head", "", ""]
+    assert table.columns == ["layer", "output", "ResNet-18", "ResNet-50"]
+    assert html(table).find("div").get("class") == "re-table re-tight"
+
+
+def test_at_each_level_a_row_has_the_color_of_its_part():
+    image = (3, 32, 32)
+    blocks = ["stem", "layer1", "layer1", "layer2", "layer2", "layer3", "layer3", "head"]
+    assert tables.table("cifar14", image, "layer").rooms == ["stem", "layer1", "layer2", "layer3", "head"]
+    assert tables.table("cifar14", image, "block").rooms == blocks
+    operations = tables.table("cifar14", image)
+    assert list(dict.fromkeys(operations.rooms)) == ["stem", "layer1", "layer2", "layer3", "head"]
+    assert len(operations.rooms) == len(operations.rows)
+
+
+@pytest.mark.parametrize("unit", ["k", "M", "G"])
+def test_a_unit_is_exactly_a_thousand_of_the_one_before(unit):
+    size, digits = {"k": (10**3, 1), "M": (10**6, 1), "G": (10**9, 3)}[unit]
+    half = size // (2 * 10**digits)  # of the last digit, where a count that is one larger is rounded up
+    for whole in (1, 7):
+        assert tables.units(whole * size + half + 1) == f"{whole + 10**-digits:.{digits}f} {unit}"
+        assert tables.units(whole * size + half - 1) == f"{whole:.{digits}f} {unit}"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(999, "999.00×10⁰"), (1_000, "1.00×10³"), (123_456, "123.46×10³"), (386_000_000_000, "386.00×10⁹")],
+)
+def test_a_power_is_that_of_the_thousands(count, text):
+    assert tables._scientific(count) == text
