@@ -434,7 +434,7 @@
     }
   }
 
-  const COVERED = "▒▒ above: hidden until you answer";
+  const COVERED = "▒▒ hidden until you answer";
   const isRight = ({ dataset }) => dataset.correct === "true";
   const clones = (node) => (node ? [...node.childNodes].map((child) => child.cloneNode(true)) : []);
 

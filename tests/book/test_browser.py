@@ -130,6 +130,8 @@ def test_each_page_names_its_notebook_and_describes_itself():
         door = f"https://colab.research.google.com/github/{repository}/blob/{branch}/{notebook}"
         assert (door in text) == (ROOT / notebook).exists()
         descriptions.add(re.search(r'<meta content="([^"]+)" name="description"', text)[1])
+        title = re.search("<title>(.+?)</title>", text)[1].split(" &#8212; ")
+        assert len(title) == len({*title}), "a page is called by the same name twice"
     assert len(descriptions) == len(PAGES)
 
 
