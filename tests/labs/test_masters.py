@@ -1,6 +1,5 @@
 """A master makes a notebook without answers, numbers that torch agrees with, and mistakes that the checker names."""
 
-import contextlib
 import json
 import re
 
@@ -8,8 +7,8 @@ import pytest
 import torch
 from conftest import made
 from directives import MarkupError
-from grading import master, naming, notebook
-from mistakes import TYPICAL, right, run
+from grading import master, notebook
+from mistakes import TYPICAL, graded, run
 from torch import nn
 
 from resnet_edu.checks import verdict
@@ -42,7 +41,7 @@ def test_the_students_notebook_holds_no_answer_and_no_hidden_test(lab):
             assert not re.search(rf"\b{name}\b.*\b{value}\b", seen)
         assert "def secrets" not in seen
         assert "def probe" not in seen
-        for mistake in naming.mistakes_of(question.mistakes):
+        for mistake in master.mistakes_of(question.mistakes):
             assert mistake.message not in seen
     assert "#:" not in seen
     assert "<<" not in seen
@@ -175,19 +174,43 @@ def test_a_typical_mistake_is_seen_by_a_check_and_loses_points(mistake, capsys):
     answers = {**solutions, mistake.question: mistake.made(solutions[mistake.question])}
     names = run(json.loads(lab.text)["cells"], answers, only=mistake.question)
     assert ("✗" in capsys.readouterr().out) == mistake.seen
-    kept = []
-    with contextlib.suppress(Exception):  # what raises loses what is left
-        kept.extend(right(lab.key, mistake.question, names))
-    points = next(one["points"] for one in lab.key.questions if one["name"] == mistake.question)
-    assert set(kept) < set(points)
+    grade = graded(lab.key, mistake.question, names)
+    assert grade.points(mistake.question) < sum(part.points for part in grade.parts[mistake.question].values())
+    # Told by its numbers, by its shape or order, or, where nothing came back, by the words of its error.
+    parts = grade.parts[mistake.question].values()
+    assert grade.named.get(mistake.question) or any(part.hint or part.said == "missing" for part in parts)
+
+
+@pytest.mark.parametrize("number", sorted(master.masters()))
+def test_a_known_mistake_is_told_by_the_numbers_it_makes(number):
+    found = {
+        (question.name, slip.name)
+        for seed in ("a class", "b", "c")
+        for question in made(number, seed).lab.questions
+        for slip in made(number, seed).key.slips[question.name]
+    }
+    lab = made(number)
+    for question in lab.lab.questions:
+        given = dict(lab.key._given)
+        exec(question.solution, given)
+        right = graded(lab.key, question.name, given)
+        assert (right.named, right.points(question.name)) == ({}, sum(question.points.values()))
+        for mistake in master.mistakes_of(question.mistakes):
+            # Where all that a mistake makes is an error, its words are what is shown.
+            assert (question.name, mistake.name) in found or mistake.name in ("conv-bias", "narrow-middle"), mistake
+        for name, message, source in question.slips:
+            wrong = dict(lab.key._given)
+            exec(source, wrong)
+            told = graded(lab.key, question.name, wrong).named.get(question.name, [])
+            assert f"[{name}] {message}" in told or name in ("conv-bias", "narrow-middle"), (question.name, name, told)
 
 
 MISTAKES = [
     pytest.param(number, question.name, mistake, way, id=f"{number}-{question.name}-{mistake.name}")
     for number in master.masters()
     for question in made(number).lab.questions
-    if question.mistakes
-    for mistake in naming.mistakes_of(question.mistakes)
+    if "signature" in question.mistakes
+    for mistake in master.mistakes_of(question.mistakes)
     for way in mistake.ways
 ]
 

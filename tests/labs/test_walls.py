@@ -135,9 +135,17 @@ def test_too_much_memory_costs_the_questions_own_points(bubblewrap, first, tmp_p
     assert graded(bubblewrap, first, first.kinds.spoiled("memory"), tmp_path).total == ALL - BLOCK
 
 
-@pytest.mark.parametrize("kind", ["exit-after-forged", "patched", "imported"])
+@pytest.mark.parametrize("kind", ["exit-after-forged", "patched"])
 def test_nothing_is_forged(bubblewrap, first, tmp_path, kind):
     assert graded(bubblewrap, first, first.kinds.worthless(kind), tmp_path).total == 0
+
+
+def test_who_takes_the_guard_away_and_imports_the_answer_has_nothing_and_is_reported(bubblewrap, first, tmp_path):
+    grade = graded(bubblewrap, first, first.kinds.worthless("imported"), tmp_path)
+    assert grade.total == 0
+    said = " ".join(grade.remarks)
+    assert "Tried to import torchvision" in said  # the finder was gone by then: the audit hook heard it
+    assert "Took away the guard that the grader had put into sys.meta_path" in said
 
 
 def test_neither_disk_nor_network_nor_noise_is_to_be_had(bubblewrap, first, tmp_path):

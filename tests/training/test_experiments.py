@@ -412,7 +412,7 @@ def test_a_table_shows_every_value_and_escapes_html() -> None:
 def test_a_summary_keeps_all_values_and_takes_the_middle_one() -> None:
     rows = [{"net": "plain", "seed": seed, "error": error} for seed, error in enumerate((40.0, 18.0, 32.0))]
     assert Results(rows).summary("error", by=("net",)).rows == [
-        {"net": "plain", "every run": "40 · 18 · 32", "median": 32}
+        {"net": "plain", "every run": "40.0 · 18.0 · 32.0", "median": 32}
     ]
 
 

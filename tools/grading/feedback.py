@@ -5,12 +5,6 @@ import re
 
 from grading.grader import Grade, Key
 
-PARTS = {
-    "eval": "evaluation mode",
-    "train": "training mode, forwards and backwards",
-    "same": "with the identity as shortcut",
-    "projected": "with a projection as shortcut",
-}
 SAID = {
     "right": "agrees",
     "differs": "other numbers",
@@ -38,8 +32,9 @@ def page(student: str, key: Key, grade: Grade, named: dict[str, list[str]]) -> s
             f"<h2>{number}. {_inline(question['title'])} <small>{grade.points(name)} of {most}</small></h2><ul>"
         )
         for part, found in grade.parts[name].items():
-            what = PARTS.get(part, f"`{part}`")
-            rows.append(f'<li>{_inline(what)}: <span class="{found.said}">{SAID[found.said]}</span></li>')
+            what = _inline(question["compared"].get(part, f"`{part}`"))
+            hint = f" {html.escape(found.hint)}" if found.hint else ""
+            rows.append(f'<li>{what}: <span class="{found.said}">{SAID[found.said]}</span>.{hint}</li>')
         rows.append("</ul>")
         rows += [f"<p>{_inline(text)}</p>" for text in named.get(name, [])]
         if grade.points(name) < most:

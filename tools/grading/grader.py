@@ -1,8 +1,9 @@
 """Points for one submission: the learner's numbers against the reference's, in a process that never ran their code."""
 
+import contextlib
 import math
 import types
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grading import secrets, walls, wire
+from grading import difference, secrets, walls, wire
 from grading.submission import Submission
 
 HELPERS = (Path(__file__).parent / "helpers.py").read_text(encoding="utf-8")
@@ -26,6 +27,11 @@ REASONS = {
     "crash": "Python itself was ended here ({detail}).",
     "left": "The process was left here (`exit`, `os._exit`), and with it what would have come.",
 }
+#: What the learner's process tells of itself, for the teacher.
+TOLD = {
+    "withheld": "Tried to import {}, which is not there.",
+    "unguarded": "Took away the guard that the grader had put into {}, where Python looks for what it imports.",
+}
 
 
 @dataclass
@@ -35,6 +41,7 @@ class Part:
     points: int
     right: bool = False
     said: str = "missing"  # "right", "differs", "shape", "missing"
+    hint: str = ""  # in what way the numbers differ
 
 
 @dataclass
@@ -44,6 +51,7 @@ class Grade:
     parts: dict[str, dict[str, Part]]
     words: dict[str, list[str]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    named: dict[str, list[str]] = field(default_factory=dict)
 
     def points(self, question: str) -> int:
         """Points of a question."""
@@ -55,6 +63,15 @@ class Grade:
         return sum(self.points(question) for question in self.parts)
 
 
+@dataclass(frozen=True)
+class Slip:
+    """A known mistake, what to say about it, and the wrong numbers that come out of it, part by part."""
+
+    name: str
+    message: str
+    numbers: Mapping[str, Tensor]
+
+
 class Key:
     """A lab's key with secrets drawn for one run, and what the reference makes of them."""
 
@@ -63,24 +80,46 @@ class Key:
         self.questions: list[Mapping[str, Any]] = key["questions"]
         given: dict[str, Any] = {"__name__": "reference"}
         exec(compile(key["reference"], "reference", "exec"), given)
+        self._given = given
         self.secrets: dict[str, dict[str, Any]] = {}
         self.expected: dict[str, dict[str, Tensor]] = {}
+        self.slips: dict[str, list[Slip]] = {}
         for question in self.questions:
             name = question["name"]
             space: dict[str, Any] = dict(given)
-            exec(HELPERS, space)
             exec(question["secrets"], space)
-            drawn = space["secrets"](secrets.Draw(f"{seed} {name}")) if question["secrets"] else {}
-            self.secrets[name] = drawn
-            exec(question["probe"], space)
-            torch.manual_seed(0)
-            parts = space["probe"](types.SimpleNamespace(**given), types.SimpleNamespace(**_copied(drawn)))
-            self.expected[name] = {part: torch.as_tensor(value).detach().clone() for part, value in parts}
+            self.secrets[name] = space["secrets"](secrets.Draw(f"{seed} {name}")) if question["secrets"] else {}
+            self.expected[name] = dict(self._probed(question, given))
             if self.expected[name].keys() != question["points"].keys():
                 raise ValueError(
                     f"the question {name!r} gives points for {list(question['points'])}, its probe yields "
                     f"{list(self.expected[name])}"
                 )
+            self.slips[name] = self._slips(question)
+
+    def _probed(self, question: Mapping[str, Any], names: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
+        """What a question's probe makes of these names, part by part."""
+        space = dict(self._given)
+        exec(HELPERS, space)
+        exec(question["probe"], space)
+        torch.manual_seed(0)
+        drawn = _copied(self.secrets[question["name"]])
+        for part, value in space["probe"](types.SimpleNamespace(**names), types.SimpleNamespace(**drawn)):
+            yield part, torch.as_tensor(value).detach().clone()
+
+    def _slips(self, question: Mapping[str, Any]) -> list[Slip]:
+        """The known mistakes of a question, each with the wrong numbers that it makes of the secrets."""
+        found = []
+        for name, message, source in question["slips"]:
+            names, numbers = dict(self._given), {}
+            with contextlib.suppress(Exception):
+                exec(compile(source, "slip", "exec"), names)
+                for part, value in self._probed(question, names):
+                    if not _right(self.expected[question["name"]][part], value):
+                        numbers[part] = value
+            if numbers:
+                found.append(Slip(name, message, numbers))
+        return found
 
     def blank(self) -> Grade:
         """No points."""
@@ -109,6 +148,7 @@ def grade(key: Key, handed: Submission, wall: walls.Wall, bounds: walls.Limits =
     elif handed.mark and handed.mark != key.mark:
         result.remarks.append("This notebook was made for another class: its numbers are not those asked for here.")
     left = {question["name"]: question for question in key.questions}
+    numbers: dict[str, dict[str, Tensor]] = {name: {} for name in left}
     skipped: set[str] = set()
     checks = True  # run, too, since cells below may use their names; left out once one of them has ended the process
     noise = 0
@@ -120,11 +160,16 @@ def grade(key: Key, handed: Submission, wall: walls.Wall, bounds: walls.Limits =
             if name not in left or part not in result.parts[name]:
                 noise += 1
                 continue
-            said = compare(key.expected[name][part], value)
-            result.parts[name][part].right, result.parts[name][part].said = said == "right", said
+            expected, found = key.expected[name][part], numbers[name].setdefault(part, _numbers(value))
+            said = compare(expected, value)
+            hint = difference.sentence(expected, found, _agrees(expected, found)) if key.secrets[name] else ""
+            result.parts[name][part] = Part(
+                result.parts[name][part].points, said == "right", said, hint if said != "right" else ""
+            )
         for where, text in heard.errors.items():
-            if where == "withheld":
-                result.remarks.append(f"Tried to import {text}, which is not there.")
+            if where in TOLD:
+                remark = TOLD[where].format(text)
+                result.remarks += [remark] if remark not in result.remarks else []
             else:
                 _say(result, where, text)
         if ended.how == "done":
@@ -151,8 +196,11 @@ def grade(key: Key, handed: Submission, wall: walls.Wall, bounds: walls.Limits =
     if noise:
         result.remarks.append("Something wrote onto the way back that nobody had asked for. It counts for nothing.")
     for question in key.questions:
-        if all(part.said == "missing" for part in result.parts[question["name"]].values()):
-            result.words.setdefault(question["name"], ["No numbers came back."])
+        name = question["name"]
+        if all(part.said == "missing" for part in result.parts[name].values()):
+            result.words.setdefault(name, ["No numbers came back."])
+        elif result.points(name) < sum(question["points"].values()):
+            _name(result, name, key.slips[name], numbers[name])
     return result
 
 
@@ -175,7 +223,7 @@ def _ask_again(
         for part, found in result.parts[name].items():
             value = heard.values.get((name, part))
             if not found.right and value and compare(key.expected[name][part], value) == "right":
-                found.right, found.said = True, "right"
+                found.right, found.said, found.hint = True, "right", ""
         if result.points(name) > before:
             told = " and ".join(str(numbers[used]) for used in builds_on)
             result.remarks.append(f"Question {numbers[name]} counts with the right answer to question {told} in place.")
@@ -245,14 +293,38 @@ def compare(expected: Tensor, value: wire.Value) -> str:
     >>> compare(torch.tensor(56), wire.Value("int64", (), (56).to_bytes(8, "little")))
     'right'
     """
-    if value.shape != tuple(expected.shape):
-        return "shape"
+    agrees = _agrees(expected, _numbers(value))
+    return "shape" if agrees is None else "right" if bool(agrees.all()) else "differs"
+
+
+def _numbers(value: wire.Value) -> Tensor:
     kind = {"float32": torch.float32, "float64": torch.float64, "int64": torch.int64}[value.type]
-    theirs = torch.frombuffer(bytearray(value.data), dtype=kind) if value.data else torch.zeros(0)
-    theirs, ours = theirs.double(), expected.double().flatten()
-    if not bool(torch.isfinite(theirs).all()):
-        return "differs"
+    flat = torch.frombuffer(bytearray(value.data), dtype=kind) if value.data else torch.zeros(0, dtype=kind)
+    return flat.reshape(value.shape)
+
+
+def _name(result: Grade, question: str, slips: list[Slip], numbers: Mapping[str, Tensor]) -> None:
+    """Tell the mistakes that make just these numbers, one for each part that is wrong."""
+    told: set[str] = set()
+    for slip in slips:
+        if told.isdisjoint(slip.numbers) and all(
+            part in numbers and _right(wrong, numbers[part]) for part, wrong in slip.numbers.items()
+        ):
+            told |= slip.numbers.keys()
+            result.named.setdefault(question, []).append(f"[{slip.name}] {slip.message}")
+
+
+def _right(expected: Tensor, found: Tensor) -> bool:
+    agrees = _agrees(expected, found)
+    return agrees is not None and bool(agrees.all())
+
+
+def _agrees(expected: Tensor, found: Tensor) -> Tensor | None:
+    """For each number in a row, whether it is the expected one; None in another shape."""
+    if found.shape != expected.shape:
+        return None
+    theirs, ours = found.double().flatten(), expected.double().flatten()
     # Whole numbers are counted, so they are right or wrong.
     scale = float(ours.abs().max()) if ours.numel() else 0.0
     near = 0.0 if not expected.is_floating_point() else RELATIVE * ours.abs() + ABSOLUTE * max(scale, math.ulp(0.0))
-    return "right" if bool(((theirs - ours).abs() <= near).all()) else "differs"
+    return torch.isfinite(theirs) & ((theirs - ours).abs() <= near)

@@ -12,6 +12,7 @@ from typing import Any
 HERE = Path(__file__).parent
 FILES = (
     "__init__",
+    "difference",
     "grader",
     "helpers",
     "learner",

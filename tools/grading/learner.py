@@ -28,10 +28,17 @@ WITHHELD = ("resnet_edu", "torchvision", "timm", "fvcore", "torchview")
 
 
 class Withheld:
-    """Says at an import what is withheld and why, and tells the grader, for the feedback."""
+    """Says at an import what is withheld and why, and tells the grader, for the feedback.
+
+    It stands first in `sys.meta_path`, where every spelling of an import passes. Learners' code can take it away
+    there, so it hears Python's own audit events, too. That hook cannot be removed, and hears every import but those by
+    `importlib.import_module`; so whoever took it away is told of, too.
+    """
 
     def __init__(self, say) -> None:
         self.say = say
+        sys.meta_path.insert(0, self)
+        sys.addaudithook(self.hear)
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         """Part of Python's import: refuse these names, leave all others to the next finder."""
@@ -40,6 +47,19 @@ class Withheld:
             raise ModuleNotFoundError(
                 f"{name} is not to be had while your work is graded: write it yourself", name=name
             )
+
+    def hear(self, event: str, about: tuple) -> None:
+        """Called by Python before each import of a module that is not loaded yet."""
+        if event == "import":
+            self.find_spec(about[0])
+
+    def look(self) -> None:
+        """Tell the grader if somebody has taken this out of `sys.meta_path`."""
+        there = False
+        with contextlib.suppress(BaseException):  # whatever lies there now
+            there = any(one is self for one in sys.meta_path)
+        if not there:
+            self.say(wire.error("unguarded", "sys.meta_path"))
 
 
 class Nowhere(io.TextIOBase):
@@ -68,18 +88,20 @@ def main(folder: Path, site: str) -> None:
     """Do the job, then end without running anything that the learner has left behind."""
     say = only_way_out()
     try:
-        job = prepared(folder, site, say)
+        job = prepared(folder, site)
+        withheld = Withheld(say)
     except BaseException as error:
         say(wire.error("start", told(error)))
         os._exit(1)
-    given = run_cells(job, say)
+    given = run_cells(job, say, withheld.look)
     for task in job["tasks"]:
         answer(task, given(task["question"]), job["stage"], say)
+        withheld.look()
     say(b"end\n")
     os._exit(0)
 
 
-def prepared(folder: Path, site: str, say) -> dict:
+def prepared(folder: Path, site: str) -> dict:
     """Load torch and the job, then close the doors."""
     sys.path.append(site)
     import torch
@@ -88,7 +110,6 @@ def prepared(folder: Path, site: str, say) -> dict:
     torch.set_num_threads = torch.set_num_interop_threads = lambda *_: None  # a second thread is not to be had
     job = torch.load(folder / "job.pt", weights_only=True)
     sys.path[:] = [path for path in sys.path if path != str(HERE)]
-    sys.meta_path.insert(0, Withheld(say))
     sys.stdout = sys.stderr = Nowhere()
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
     limits.bound(job["memory"], job["budget"], job["file"])
@@ -97,7 +118,7 @@ def prepared(folder: Path, site: str, say) -> dict:
     return job
 
 
-def run_cells(job: dict, say) -> Callable[[str], dict]:
+def run_cells(job: dict, say, after: Callable[[], None] = lambda: None) -> Callable[[str], dict]:
     """Run the learner's cells, each under its limit. What comes back tells what a question's answer defines.
 
     That is what stands there before the next question's cell runs, so that a name may be used again further down; and
@@ -126,6 +147,7 @@ def run_cells(job: dict, say) -> Callable[[str], dict]:
             exec(compile(source, name, "exec"), given)
         except BaseException as error:
             say(wire.error(name, told(error)))
+        after()
     close()
     final = dict(given)
 

@@ -24,9 +24,11 @@ A question is followed by code cells, told by their tags:
   without a tag stands in the notebook as well. Its helpers are those of `shown`.
 - `look`: the same, but too long to run in grading.
 - `probe`: `secrets(draw)`, which only the grader runs, and `probe(given, secrets)`, which runs once with the solution
-  in the grader and once with `given`, the learner's own names, in theirs. It yields numbers, part by part. A question
-  without a probe is one of numbers: each part is a name that the answer defines.
-- `mistakes`: `signature`, `cases` and `known` for `resnet_edu.checks`; feedback, never points.
+  in the grader and once with `given`, the learner's own names, in theirs. It yields numbers, part by part, and
+  `compared` says of each part what it compares, for the feedback. A question without a probe is one of numbers: each
+  part is a name that the answer defines.
+- `mistakes`: `known`, mistakes in the form of `resnet_edu.checks.source.known`; feedback, never points. Whose numbers
+  are those of a mistake is told its message. With a `signature` and `cases`, the checker looks for the others, too.
 """
 
 import ast
@@ -42,6 +44,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from resnet_edu.checks.source import Mistake, NotHereError, Source, known, ways
 from resnet_edu.counting import arithmetic
 
 ROOT = Path(__file__).parent.parent.parent
@@ -62,6 +65,10 @@ class Question:
     secrets: str = ""
     mistakes: str = ""
     solution: str = ""  # with its labels, for the checker
+    #: What each part of the points compares, in words.
+    compared: dict[str, str] = field(default_factory=dict)
+    #: Known mistakes: name, message, and the solution with the mistake in it.
+    slips: list[tuple[str, str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -160,7 +167,7 @@ def read(path: Path, seed: str) -> Lab:
             reference.append(both.solution)
             exec(compile(both.solution, f"{path.name}:{cell.line}", "exec"), space)
         elif tag == "probe":
-            question.secrets, question.probe = _parted(source, cell.line)
+            question.secrets, question.probe, question.compared = _parted(source, cell.line)
         elif tag == "mistakes":
             question.mistakes = source
         else:
@@ -174,8 +181,25 @@ def read(path: Path, seed: str) -> Lab:
             question.probe = "def probe(given, secrets):\n" + "".join(
                 f"    yield {part!r}, getattr(given, {part!r})\n" for part in question.points
             )
+        for mistake, way in ways(mistakes_of(question.mistakes)):
+            try:
+                wrong = Source(question.solution).edited(way)
+            except NotHereError as error:
+                if not question.secrets:
+                    continue  # with this class's numbers it is no mistake
+                raise markup.MarkupError(
+                    f"{question.name}: the mistake {mistake.name!r} finds nothing to change at {error}", 1
+                ) from None
+            question.slips.append((mistake.name, mistake.message, wrong))
     lab.reference = "\n\n".join(reference)
     return lab
+
+
+def mistakes_of(text: str) -> list[Mistake]:
+    """The known mistakes of a question, as its master's cell tells them."""
+    told: dict[str, Any] = {"known": ""}
+    exec(text, told)  # the master's own text
+    return known(told["known"]) if text else []
 
 
 def _filled(text: str, space: dict[str, Any], line: int) -> str:
@@ -228,15 +252,19 @@ def _question(part: markup.Directive) -> Question:
     return Question(name, part.argument, int(minutes), {item[1]: int(item[2]) for item in found if item}, uses)
 
 
-def _parted(source: str, line: int) -> tuple[str, str]:
-    """The grader's part of a probe cell, and the part that goes to the learner's process."""
+def _parted(source: str, line: int) -> tuple[str, str, dict[str, str]]:
+    """The grader's part of a probe cell, the part for the learner's process, and in words what is compared."""
     mine: list[str] = []
     theirs: list[str] = []
+    compared: dict[str, str] = {}
     names = set()
     for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "compared":
+            compared = ast.literal_eval(node.value)
+            continue
         name = getattr(node, "name", "")
         names.add(name)
         (mine if name == "secrets" else theirs).append(ast.get_source_segment(source, node) or "")
     if "probe" not in names:
         raise markup.MarkupError("a probe cell defines probe(given, secrets)", line)
-    return "\n\n".join(mine), "\n\n\n".join(theirs)
+    return "\n\n".join(mine), "\n\n\n".join(theirs), compared

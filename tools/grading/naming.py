@@ -1,38 +1,31 @@
-"""The named mistakes for a feedback page: asked of the checker behind a wall, told in the words of the lab's master."""
+"""Mistakes that no numbers told alone: asked of the checker behind a wall, told in the words of the lab's master."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from grading import grader, walls
+from grading.master import mistakes_of
 from grading.submission import Submission
-from resnet_edu.checks.source import Mistake, known
 
 HOUSE = Path(__file__).parent.parent.parent / "resnet_edu"
-
-
-def mistakes_of(text: str) -> list[Mistake]:
-    """The known mistakes of a question, as its master's cell tells them."""
-    told: dict[str, Any] = {"known": ""}
-    exec(text, told)  # the master's own text
-    return known(told["known"]) if text else []
 
 
 def named(
     key: grader.Key, handed: Submission, grade: grader.Grade, wall: walls.Wall, bounds: walls.Limits
 ) -> dict[str, list[str]]:
-    """For each question that lost points and has known mistakes: sentences about those that the checker found."""
+    """For each question that lost points: sentences about its mistakes, told by its numbers or found by the checker."""
     asked = [
         question
         for question in key.questions
-        if question["mistakes"]
+        if "signature" in question["mistakes"]
+        and question["name"] not in grade.named
         and grade.points(question["name"]) < sum(question["points"].values())
         # What gave no numbers has an error, and its words stand there already.
         and any(part.said in ("differs", "shape") for part in grade.parts[question["name"]].values())
     ]
     if not asked:
-        return {}
+        return grade.named
     with walls.folder("namer.py", "learner.py", "limits.py", "wire.py") as place:
         job = {
             "cells": handed.without(),
@@ -50,7 +43,7 @@ def named(
         (place / "package").mkdir()
         (place / "package" / "resnet_edu").symlink_to(HOUSE)  # the way to it where no wall hides the disk
         ended = walls.run(wall, place, "namer.py", bounds, extra=((HOUSE, "/house/resnet_edu"),))
-    found = {}
+    found = dict(grade.named)
     for question in asked:
         words = {mistake.name: mistake.message for mistake in mistakes_of(question["mistakes"])}
         names = ended.heard.named.get(question["name"], [])

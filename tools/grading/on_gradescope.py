@@ -15,10 +15,13 @@ def results(key: grader.Key, grade: grader.Grade) -> dict[str, Any]:
     tests = []
     for number, question in enumerate(key.questions, 1):
         name = question["name"]
-        lines = [f"{part}: {SAID[found.said]}" for part, found in grade.parts[name].items()]
+        lines = [
+            f"{question['compared'].get(part, part)}: {SAID[found.said]}. {found.hint}".rstrip()
+            for part, found in grade.parts[name].items()
+        ]
         most = sum(question["points"].values())
         if grade.points(name) < most:
-            lines += grade.words.get(name, [])
+            lines += grade.named.get(name, []) + grade.words.get(name, [])
         tests.append(
             {
                 "name": question["title"],
