@@ -164,6 +164,9 @@ def test_a_norm_or_a_sum_sees_what_it_goes_over(function: Callable[..., Any], fi
         (lambda x: torch.cat([x, x], dim=1)[:, :1], 3),
         (lambda x: torch.cat([x, x], axis=1)[:, :1], 3),
         (lambda x: torch.concat([x, x], -3)[:, :1], 3),
+        (lambda x: torch.stack([x, x])[0], 3),
+        (lambda x: torch.stack([x, x], 1)[:, 0], 3),
+        (lambda x: torch.stack([x, x], dim=-1)[..., 0], 3),
     ],
 )
 def test_a_join_leaves_the_other_dimensions_alone(join: Callable[..., Any], field: int) -> None:
