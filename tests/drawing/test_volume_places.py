@@ -450,6 +450,8 @@ def third(side: int, limit: int) -> int:
         ((8, 6, 1), (8, 6, 1), (1, 1), 1),
         ((300, 40, 40), (2, 40, 40), (3, 3), 1),
         ((1, 16, 16), (7, 16, 16), (5, 5), 1),
+        ((3, 224, 224), (5, 3, 3), (75, 75), 74),  # its number is drawn as thick as a line, and so is the map
+        ((3, 224, 224), (5, 4, 4), (56, 56), 56),
     ],
 )
 def test_a_window_and_its_number_lie_at_their_place(
