@@ -76,11 +76,11 @@ slides: $(PAGE)  ## make slides of each chapter from the built book, with notes,
 	@$(BIN)/python tools/slides.py
 
 labs: $(READY)  ## make the graded labs for a class into _build/labs: notebooks, keys, Gradescope bundles (SEED=word)
-	@$(BIN)/python tools/labs.py --seed "$(or $(SEED),practice)"
+	@$(BIN)/python tools/labs.py --seed "$${SEED:-practice}"
 
 grade: $(READY)  ## grade a folder of notebooks into _build/grades (LAB=1 SUBMISSIONS=folder WALL= RISK=)
-	@test -n "$(LAB)" -a -n "$(SUBMISSIONS)" || { echo "Say which lab and where: make grade LAB=1 SUBMISSIONS=folder" >&2; exit 1; }
-	@$(BIN)/python tools/grade.py "$(LAB)" "$(SUBMISSIONS)" $(if $(WALL),--wall "$(WALL)") $(if $(RISK),--risk "$(RISK)")
+	@test -n "$$LAB" -a -n "$$SUBMISSIONS" || { echo "Say which lab and where: make grade LAB=1 SUBMISSIONS=folder" >&2; exit 1; }
+	@$(BIN)/python tools/grade.py "$$LAB" "$$SUBMISSIONS" $${WALL:+--wall "$$WALL"} $${RISK:+--risk "$$RISK"}
 
 map: $(READY)  ## print the floors and rooms of the package, and which opens which
 	@$(BIN)/python tools/floors.py

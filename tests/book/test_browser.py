@@ -17,6 +17,15 @@ TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 FILES = [TOC["root"], *(entry["file"] for part in TOC["parts"] for entry in part["chapters"])]
 PAGES = [Path(name).with_suffix(".html").as_posix() for name in FILES]
 VIEWS = [(width, mode) for width in (390, 1440) for mode in ("light", "dark")]
+# Words of one drawing that stand on each other.
+CROWDED = """() => [...document.querySelectorAll("article svg")].flatMap((svg) => {
+  const words = [...svg.querySelectorAll("text")].filter((e) => e.getClientRects().length && e.textContent.trim());
+  const boxes = words.map((e) => [e.textContent.trim(), e.getBoundingClientRect()]);
+  return boxes.flatMap(([one, a], n) => boxes.slice(0, n).filter(([, b]) =>
+    Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 &&
+    Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > Math.min(a.height, b.height) / 2,
+  ).map(([other]) => `${other} | ${one}`));
+})"""
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +72,7 @@ def test_page_fits_is_silent_and_accessible(browser, path, width, mode):
                 .slice(0, 3).map(e => e.outerHTML.slice(0, 120))"""
         )
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= width, wide
+        assert visit.page.evaluate(CROWDED) == []
         outside = [url for url in visit.requests if not re.match(r"file:|data:|blob:", url)]
         assert outside == []
         assert visit.errors == []
@@ -120,6 +130,8 @@ def test_each_page_names_its_notebook_and_describes_itself():
         door = f"https://colab.research.google.com/github/{repository}/blob/{branch}/{notebook}"
         assert (door in text) == (ROOT / notebook).exists()
         descriptions.add(re.search(r'<meta content="([^"]+)" name="description"', text)[1])
+        title = re.search("<title>(.+?)</title>", text)[1].split(" &#8212; ")
+        assert len(title) == len({*title}), "a page is called by the same name twice"
     assert len(descriptions) == len(PAGES)
 
 

@@ -122,6 +122,7 @@ KEPT = {
         "maxima first": [("x.mean((2, 3)), x.amax((2, 3))", "x.amax((2, 3)), x.mean((2, 3))")],
         "means only": [("x.amax((2, 3))", "x.mean((2, 3))")],
         "joined along the batch": [("], 1)", "])")],
+        "maxima of what is positive": [("x.amax(", "F.relu(x).amax(")],
     },
     "3 network": {
         "both layers halve": [_both_halve],
@@ -137,6 +138,8 @@ KEPT = {
         ],
         "layers from 0": [("int(words[1]) + 1", "int(words[1])")],
         "batch norms swapped": [('"norm_a": "bn1", "norm_b": "bn2"', '"norm_a": "bn2", "norm_b": "bn1"')],
+        "convolutions swapped": [('"conv_a": "conv1", "conv_b": "conv2"', '"conv_a": "conv2", "conv_b": "conv1"')],
+        "counters dropped": [("found[", "if 'num_batches' not in name: found[")],
         "the given one emptied": [("state.items()", "list(state.items())"), ("] = value", "] = state.pop(name)")],
     },
     "3 compare": {
@@ -148,6 +151,9 @@ KEPT = {
     "3 counter": {
         "groups ignored": [("module.weight[0].numel()", "module.weight[0].numel() * getattr(module, 'groups', 1)")],
         "square kernels taken for granted": [("module.weight[0].numel()", SQUARE)],
+        "a linear layer counted once": [
+            ("output.numel() *", "(output.numel() if output.dim() == 4 else output.shape[-1]) *")
+        ],
         "biases counted": [("module.weight[0].numel()", "(module.weight[0].numel() + (module.bias is not None))")],
         "hooks left on": [("hook.remove()", "pass")],
         "left in evaluation mode": [("module.training = mode", "pass")],
@@ -167,6 +173,10 @@ KEPT = {
     },
     "4 epoch": {
         "decay on everything": [('"params": small, "weight_decay": 0', '"params": small, "weight_decay": 0.05')],
+        "convolutions left out of the decay": [
+            ("one.dim() > 1", "one.dim() == 2"),
+            ("one.dim() <= 1", "one.dim() != 2"),
+        ],
         "no decay": [(r'"params": large, "weight_decay": 0.', '"params": large, "weight_decay": 0 * 0.')],
         "no zero_grad": [("optimizer.zero_grad()", "pass")],
         "no train()": [("model.train()", "pass")],
@@ -178,6 +188,7 @@ KEPT = {
         "left in evaluation mode": [("module.training = mode", "pass")],
         "one mode for all": [("module.training = mode", "module.training = modes[0][1]")],
         "in training mode": [("model.eval()", "pass")],
+        "with gradients": [("no_grad", "enable_grad")],
         "a mean over batches": [(".sum())", ".sum()) / len(labels)"), ("count += len(labels)", "count += 1")],
     },
     "4 profile": {

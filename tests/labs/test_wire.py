@@ -3,7 +3,10 @@
 import csv
 import io
 import json
+import os
+import subprocess
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -141,6 +144,22 @@ def test_a_command_that_cannot_be_carried_out_says_why(tmp_path, monkeypatch, ca
         (tmp_path / file).touch()
     assert command.main([*words, "--labs", "labs"]) == 1
     assert said in capsys.readouterr().err
+
+
+def test_make_hands_any_word_over_as_it_is(tmp_path):
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\nprintf "<%s>" "$@"\n')
+    python.chmod(0o755)
+    root = Path(__file__).parent.parent.parent
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "SEED"))}
+
+    def said(*words):
+        command = ["make", "--silent", "-o", ".venv/.ready", f"BIN={tmp_path}", *words]
+        return subprocess.run(command, cwd=root, env=outside, capture_output=True, text=True, check=True).stdout
+
+    assert said("labs", 'SEED=it\'s "my" class') == '<tools/labs.py><--seed><it\'s "my" class>'
+    assert said("labs") == "<tools/labs.py><--seed><practice>"
+    assert said("grade", "LAB=1", 'SUBMISSIONS=a "b"', "WALL=x") == '<tools/grade.py><1><a "b"><--wall><x>'
 
 
 def test_a_wall_behind_which_the_solution_fails_grades_nobody(monkeypatch, first):
