@@ -26,6 +26,8 @@ import websocket
 
 #: Seconds that a busy machine may take for one step.
 PATIENCE = 180
+#: What a browser that does not start, does not answer or goes away raises here.
+ERRORS = (RuntimeError, OSError, websocket.WebSocketException)
 KEYS = {"ArrowRight": "\ue014", "Enter": "\ue007", "Space": " "}
 
 
