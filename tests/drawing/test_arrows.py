@@ -551,3 +551,25 @@ def test_what_dot_says_on_the_way_is_not_shown(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     assert "conv 3×3" in diagrams.block("plain", 4, 4, size=8).svg
     assert capfd.readouterr() == ("", "")
+
+
+def test_blocks_without_a_shortcut_are_alike_only_if_they_give_the_same_shape() -> None:
+    """A pooling is no layer with weights, so a box says nothing of it."""
+    blocks = [nn.Sequential(nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)) for _ in range(9)]
+    blocks[-1].append(nn.MaxPool2d(2))
+    model = nn.Sequential(OrderedDict(conv1=Conv(3, 4), layer1=nn.Sequential(*blocks)))
+    found = arrows(diagrams.network(model, image=(3, 8, 8)))
+    assert "conv 1×1, 4, conv 1×1, 4 → ⋮, 5 more like these, ⋮" in found
+    assert found[-1] == "conv 1×1, 4, conv 1×1, 4 → output (4×4×4)"
+
+
+@pytest.mark.parametrize(
+    ("model", "parts"),
+    [
+        (nn.Sequential(OrderedDict(early=Conv(3, 4), late=Conv(4, 4))), "early, late"),
+        (Conv(3, 4), "one module"),
+    ],
+)
+def test_what_a_network_without_layers_has_is_told(model: nn.Module, parts: str) -> None:
+    with pytest.raises(ValueError, match=f"has no layers, because .* no room is called layer1: {parts}$"):
+        diagrams.layer(model, 1, (3, 8, 8))
