@@ -252,10 +252,17 @@ def elsewhere(name: str, html: Path, pages: list[str], quick: bool) -> int:
     bad = 0
     views = [*(VIEWS[:1] if quick else VIEWS)]
     with browsers.with_ears(html) as copy, ExitStack() as stack:
-        drivers = {mode: stack.enter_context(browsers.BROWSERS[name](mode)) for mode in {mode for _, mode in views}}
+        try:
+            drivers = {mode: stack.enter_context(browsers.BROWSERS[name](mode)) for mode in {mode for _, mode in views}}
+        except browsers.ERRORS as error:
+            print(f"\n{name} is installed and did not start: {error}")
+            return 1
         print(f"\n{name} {drivers['light'].version}", flush=True)
         for path in pages:
-            problems = browsers.visit(drivers, f"{copy.as_uri()}/{path}", views)
+            try:
+                problems = browsers.visit(drivers, f"{copy.as_uri()}/{path}", views)
+            except browsers.ERRORS as error:
+                problems = [f"the visit ended early: {error}"]
             bad += len(problems)
             print(f"{path:32} {'; '.join(problems) or 'fine'}", flush=True)
     return bad

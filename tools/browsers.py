@@ -26,6 +26,8 @@ import websocket
 
 #: Seconds that a busy machine may take for one step.
 PATIENCE = 180
+#: What a browser that does not start, does not answer or goes away raises here.
+ERRORS = (RuntimeError, OSError, websocket.WebSocketException)
 KEYS = {"ArrowRight": "\ue014", "Enter": "\ue007", "Space": " "}
 
 
@@ -256,9 +258,8 @@ LOOK = """(() => {
   for (const { localName } of document.querySelectorAll(":not(:defined)")) found.push(`<${localName}> is not defined`);
   for (const e of document.querySelectorAll("article *")) {
     if (!e.localName.includes("-") || !e.matches(":defined") || !e.getClientRects().length) continue;
-    const drawing = e.shadowRoot ? e.shadowRoot.querySelector("svg, canvas, table, button") : e.firstElementChild;
-    const { width = 0, height = 0 } = drawing?.getBoundingClientRect() ?? {};
-    if (!width || !height) found.push(`<${e.localName}> draws nothing`);
+    const parts = e.shadowRoot ? e.shadowRoot.querySelectorAll("svg, canvas, table, button") : e.children;
+    if (![...parts].some((part) => part.getBoundingClientRect().width)) found.push(`<${e.localName}> draws nothing`);
     if (e.shadowRoot?.querySelector(".message")) found.push(`<${e.localName}> refuses`);
   }
   for (const e of document.images) if (e.complete && !e.naturalWidth) found.push(`no picture: ${e.src}`);

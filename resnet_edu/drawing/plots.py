@@ -204,7 +204,7 @@ def _svg(figure: "Figure") -> str:
         figure.savefig(buffer, format="svg", transparent=True, dpi=2 * _PIXELS, metadata={"Date": None})
     text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", buffer.getvalue(), flags=re.DOTALL)
     body = text[text.index(">", text.index("<svg")) + 1 : text.rindex("</svg>")]
-    body = re.sub(r"font-family: [^;]*; |; stroke-linejoin: miter", "", body)
+    body = re.sub(r'(?:; )?font-family: [^;"]*|; stroke-linejoin: miter', "", body)
     body = re.sub(r' transform="rotate\(-0 [^"]*"', "", body)
     body = re.sub(r"data:image/png;base64,([^\"]*)", _lighter, body)
     # Places on the page need one decimal; what is written on it stays as it is.

@@ -140,3 +140,14 @@ def test_a_browser_that_is_not_installed_is_named(tmp_path, monkeypatch, capsys)
     said = capsys.readouterr().out
     assert "Firefox is not installed" in said
     assert "WebKit is not installed" in said
+
+
+def test_a_browser_that_does_not_start_is_a_shortcoming_in_a_sentence(tmp_path, monkeypatch, capsys):
+    program = tmp_path / "bin/firefox-esr"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    (tmp_path / "html").mkdir()
+    assert audit.elsewhere("firefox", tmp_path / "html", ["page.html"], quick=True) == 1
+    assert "firefox is installed and did not start" in capsys.readouterr().out

@@ -63,6 +63,16 @@ def test_panels_of_a_row_stand_below_each_other_on_a_phone():
     assert words(picture.narrow).count("0.0") > words(picture.svg).count("0.0")
 
 
+def test_words_of_two_lines_are_written_whole():
+    figure, axes = plots.panels(width=300)
+    axes.text(0.5, 0.5, "channel 1\none μ, one σ²", ha="center")
+    axes.text(0.2, 0.5, "channel 2\n", ha="center")
+    axes.set_title("a title\nof two lines")
+    svg = plots.picture(figure, "Words.").svg
+    assert {"channel 1", "one μ, one σ²", "channel 2", "a title", "of two lines"} <= set(words(svg))
+    assert "font-family" not in svg.partition(">")[2]
+
+
 def test_what_is_written_keeps_its_digits():
     assert {"0.02", "0.04", "0.08"} <= set(words(plots.picture(plots.draw(HISTORY), "A run.").svg))
 
