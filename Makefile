@@ -27,7 +27,7 @@ pdf: book  ## print the built book into _build/resnets-block-by-block.pdf
 	@$(BIN)/python tools/system_programs.py chromium
 	@$(BIN)/python tools/pdf.py
 
-audit: book  ## every page in one table: weight, requests, console, accessibility, links
+audit: book  ## every page in three browsers: weight, requests, console, accessibility, links
 	@$(BIN)/python tools/system_programs.py chromium
 	@$(BIN)/python tools/audit.py
 

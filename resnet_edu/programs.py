@@ -231,8 +231,6 @@ def network(
     for number, (count, width) in enumerate(zip(layers, widths, strict=True), start=1):
         stride = 1 if number == 1 else 2
         side = check_block(whole, channels, width, stride, side)
-        if count > 1:
-            check_block(whole, width, width, 1, side)
         rooms[f"layer{number}"] = make_layer(block, channels, width, count, stride)
         channels = width
     if whole["head"]:

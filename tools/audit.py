@@ -1,13 +1,16 @@
 """Every page of the built book in one table: weight, requests, console, accessibility, links, words for machines.
 
-    python tools/audit.py                          all pages
+    python tools/audit.py                          all pages in Chromium, Firefox and WebKit
     python tools/audit.py book/03_stem.html        these
     python tools/audit.py --quick                  one view of each, without measuring how long scripts block
+    python tools/audit.py --browsers webkit        this one alone
 
 Exits 1 if a page falls short. It should weigh at most 250 KB, and 120 KB without what it draws (pictures, and what the
 engine that trains in the page needs): what a browser fetches before the reader does anything, packed as servers pack
-it. "Blocked" is the time beyond 50 ms of each
-task while the page loads, on a processor slowed four times: that of Lighthouse, without its guesses about a network.
+it. "Blocked" is the time beyond 50 ms of each task while the page loads, on a processor slowed four times: that of
+Lighthouse, without its guesses about a network. All this is asked of Chromium. Firefox and WebKit open each page in the
+same views: nothing may fail or be said, every figure stands there, and a question, each kind of explorer and the
+search answer to the keyboard. A browser that is not installed is named and left out.
 
 Why not Lighthouse itself: it needs npm and a server, and says in points what stands here in bytes and names.
 """
@@ -18,6 +21,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html.parser import HTMLParser
@@ -25,6 +29,7 @@ from pathlib import Path
 from urllib.parse import unquote, urljoin, urlparse
 from urllib.request import url2pathname
 
+import browsers
 import system_programs
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, sync_playwright
@@ -221,21 +226,7 @@ def row(found: Found) -> str:
     )
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("pages", nargs="*", help="such as book/03_stem.html; all of them if left out")
-    parser.add_argument("--html", type=Path, default=ROOT / "_build/html", help="the built book")
-    parser.add_argument("--quick", action="store_true", help="one view of each page, nothing timed")
-    parser.add_argument("--json", type=Path, help="write the rows here as well")
-    asked = parser.parse_args()
-    html = asked.html.resolve()
-    if not (html / "index.html").is_file():
-        print("There is no built book to audit; run: make book", file=sys.stderr)
-        return 1
-    pages = asked.pages or [
-        *(path.relative_to(html).as_posix() for path in sorted((html / "book").rglob("*.html"))),
-        "search.html?q=shortcut",
-    ]
+def in_chromium(html: Path, pages: list[str], quick: bool) -> list[Found]:
     rows = []
     print(
         f"{'page':32} {'KB':>6} {'drawn':>6} {'blocked':>8} {'hosts':>6} {'console':>8} {'axe':>4} {'words':>6}",
@@ -247,18 +238,69 @@ def main() -> int:
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
         )
         for path in pages:
-            rows.append(visit(browser, html, path, asked.quick))
+            rows.append(visit(browser, html, path, quick))
             print(row(rows[-1]), flush=True)
         browser.close()
+    return rows
+
+
+def elsewhere(name: str, html: Path, pages: list[str], quick: bool) -> int:
+    """How much is wrong in another browser, which is printed page by page."""
+    if sentence := browsers.missing(name):
+        print(f"\n{sentence}")
+        return 0
+    bad = 0
+    views = [*(VIEWS[:1] if quick else VIEWS)]
+    with browsers.with_ears(html) as copy, ExitStack() as stack:
+        try:
+            drivers = {mode: stack.enter_context(browsers.BROWSERS[name](mode)) for mode in {mode for _, mode in views}}
+        except browsers.ERRORS as error:
+            print(f"\n{name} is installed and did not start: {error}")
+            return 1
+        print(f"\n{name} {drivers['light'].version}", flush=True)
+        for path in pages:
+            try:
+                problems = browsers.visit(drivers, f"{copy.as_uri()}/{path}", views)
+            except browsers.ERRORS as error:
+                problems = [f"the visit ended early: {error}"]
+            bad += len(problems)
+            print(f"{path:32} {'; '.join(problems) or 'fine'}", flush=True)
+    return bad
+
+
+def report(rows: list[Found], html: Path) -> None:
+    social = sum("og:image" in read(html / found.path.partition("?")[0]).meta for found in rows)
+    print(f"\nKB as packed by a server; drawn: of these, what the page draws; {social} pages name a picture for cards;")
+    print("blocked: ms of tasks beyond 50 ms on a processor slowed four times; words: links, alt texts, headings.")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("pages", nargs="*", help="such as book/03_stem.html; all of them if left out")
+    parser.add_argument("--html", type=Path, default=ROOT / "_build/html", help="the built book")
+    parser.add_argument("--quick", action="store_true", help="one view of each page, nothing timed")
+    parser.add_argument("--json", type=Path, help="write the rows here as well")
+    names = ["chromium", *browsers.BROWSERS]
+    parser.add_argument("--browsers", nargs="+", choices=names, default=names, help="all of them if left out")
+    asked = parser.parse_args()
+    html = asked.html.resolve()
+    if not (html / "index.html").is_file():
+        print("There is no built book to audit; run: make book", file=sys.stderr)
+        return 1
+    pages = asked.pages or [
+        *(path.relative_to(html).as_posix() for path in sorted((html / "book").rglob("*.html"))),
+        "search.html?q=shortcut",
+    ]
+    rows = in_chromium(html, pages, asked.quick) if "chromium" in asked.browsers else []
     bad = 0
     for found in rows:
         for problem in found.problems():
             bad += 1
             print(f"{found.path}: {problem}")
-    social = sum("og:image" in read(html / found.path.partition("?")[0]).meta for found in rows)
-    print(f"\n{len(rows)} pages, {bad} shortcomings; {social} name a picture for cards. KB as packed by a server;")
-    print("drawn: of these, what the page draws;")
-    print("blocked: ms of tasks beyond 50 ms on a processor slowed four times; words: links, alt texts, headings.")
+    bad += sum(elsewhere(name, html, pages, asked.quick) for name in browsers.BROWSERS if name in asked.browsers)
+    if rows:
+        report(rows, html)
+    print(f"\n{len(pages)} pages, {bad} shortcomings")
     if asked.json:
         asked.json.write_text(
             json.dumps(

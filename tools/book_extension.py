@@ -290,6 +290,23 @@ def fold_code(app: Sphinx, doctree: nodes.document) -> None:
             cell.append(html("div", *said, fold, classes="book-caption"))
 
 
+# A space before one of these belongs to the number, and a hyphen before a number to the name.
+UNIT = re.compile(r"(?<=\d) (?=(?:%|[kMG]B?|ms|s|px)(?!\w))")
+NUMBERED = re.compile(r"(?<=[A-Za-z]-)(?=\d)")
+
+
+def keep_whole(app: Sphinx, doctree: nodes.document) -> None:
+    """No line ends within 28.54 %, 3.66 G or ResNet-34; a title keeps the words by which it is looked up."""
+    for text in list(doctree.findall(nodes.Text)):
+        if isinstance(text.parent, (nodes.literal, nodes.math, nodes.FixedTextElement)):
+            continue
+        said = UNIT.sub("\u00a0", text)
+        if not isinstance(text.parent, nodes.title):
+            said = NUMBERED.sub("\u2060", said)
+        if said != text:
+            text.parent.replace(text, nodes.Text(said))
+
+
 def list_citations(app: Sphinx, doctree: nodes.document, name: str) -> None:
     """The bibliography as an ordinary list: docutils gives it roles that screen readers are told to refuse."""
     for first in list(doctree.findall(nodes.citation)):
@@ -567,6 +584,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-read", number_chapter, priority=100)
     app.connect("doctree-read", place_exercise_cells)
     app.connect("doctree-read", fold_code)
+    app.connect("doctree-read", keep_whole)
     app.connect("doctree-resolved", list_citations, priority=900)
     # After the themes and extensions have added theirs.
     app.connect("html-page-context", page, priority=900)

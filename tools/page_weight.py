@@ -57,6 +57,9 @@ def lighten(folder: Path) -> None:
         text = sheet.read_text(encoding="utf-8")
         sheet.write_text(text.replace(f'"{FONT}"', f'"{FONT}?v={_digest(small)}"'), encoding="utf-8")
     bundle(static, pages, Names(pages.values(), scripts))
+    theme = static / "scripts/pydata-sphinx-theme.js"
+    if theme.exists():
+        theme.write_text(measured_at_once(theme.read_text(encoding="utf-8")), encoding="utf-8")
     pictures(folder, pages)
     for path, text in pages.items():
         # Seven kilobytes in a menu that few open.
@@ -66,6 +69,29 @@ def lighten(folder: Path) -> None:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:8]
+
+
+# -------------------------------------------------------------------------------------------------- scripts
+
+_STOPS = re.compile(
+    r'document\.querySelectorAll\((?P<places>\["pre"[^()]*\]\.join\(", "\))\)\.forEach\((?P<e>\w)=>\{(?P=e)\.tabIndex='
+    r"(?P=e)\.scrollWidth>(?P=e)\.clientWidth\|\|(?P=e)\.scrollHeight>(?P=e)\.clientHeight\?0:-1\}\)"
+    r'(?P<then>\},(?P<later>\w)=\w\(\w,300\);window\.addEventListener\("resize",(?P=later)\))'
+)
+_AT_ONCE = """{
+  const boxes = [...document.querySelectorAll(\\g<places>)].filter((e) => !e.closest("details:not([open])"));
+  const wide = boxes.map((e) => e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight);
+  boxes.forEach((e, n) => { if (wide[n]) e.tabIndex = 0; else if (e.hasAttribute("tabindex")) e.tabIndex = -1; });
+}\\g<then>,document.addEventListener("toggle",\\g<later>,true)"""
+
+
+def measured_at_once(script: str) -> str:
+    """The theme's script, which asks each box whether it scrolls, and writes down what follows before it asks the next.
+
+    Each time the browser lays the page out again, also within what is folded: half of all that holds up a phone while a
+    long page loads. Here all are asked first, and what is folded when it opens. Another script stays as it is.
+    """
+    return _STOPS.sub(_AT_ONCE, script, count=1)
 
 
 # ---------------------------------------------------------------------------------------------- style sheets
@@ -349,12 +375,19 @@ def formula_signs(pages: Iterable[str]) -> set[str]:
 
     >>> sorted(formula_signs(["<math><mi>x</mi><mo>&lt;</mo><mn>2</mn></math> prose"]))
     ['2', '<', 'x', '𝑥']
+
+    The sign of a root is drawn without being written:
+
+    >>> sorted(formula_signs(["<math><msqrt><mn>2</mn></msqrt></math>"]))
+    ['2', '√']
     """
     signs: set[str] = set()
     for text in pages:
         for formula in re.findall(r"<math\b.*?</math>", text, re.DOTALL):
             signs.update(unescape(re.sub(r"<[^>]*>", "", formula)))
             signs.update(char for value in re.findall(r'"([^"]*)"', formula) for char in unescape(value))
+            if re.search(r"<m(sqrt|root)\b", formula):
+                signs.add("√")
     return with_italics(signs)
 
 

@@ -141,6 +141,7 @@ def main() -> int:
             executable_path=system_programs.find("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
         to = ROOT / f"_build/{NAME}.pdf"
+        to.parent.mkdir(exist_ok=True)
         count = join(sheets(browser, html, asked.pages or order(ROOT)), to, browser)
         browser.close()
     print(f"{to}: {count} pages, {to.stat().st_size / 1e6:.1f} MB")

@@ -4,8 +4,21 @@
 // leads to it (tools/reference_extension.py puts both into the index).
 "use strict";
 
+// Words that stand on every page are not marked on the page that the reader opens.
+const SMALL =
+  "a an and are as at be become can do does for from get has have how i in into is it its my not of on or so that the " +
+  "then this to use was what when where which why with you your";
+const parse = Search._parseQuery;
+Search._parseQuery = (query) => {
+  const parsed = parse(query);
+  const marked = parsed[3];
+  for (const word of SMALL.split(" ")) marked.delete(word);
+  if (SPHINX_HIGHLIGHT_ENABLED) localStorage.setItem("sphinx_highlight_terms", [...marked].join(" "));
+  return parsed;
+};
+
 Search.performTermsSearch = (searchTerms, excludedTerms) => {
-  const { terms, titleterms, docnames, filenames, titles, indexentries } = Search._index;
+  const { terms, titleterms, docnames, filenames, titles, alltitles, indexentries } = Search._index;
 
   /** The pages that hold a word, or where none does, words in which it is a part. */
   const pagesOf = (index, word) => {
@@ -39,16 +52,28 @@ Search.performTermsSearch = (searchTerms, excludedTerms) => {
   }
 
   const stemmer = new Stemmer();
-  const names = new Map();
-  for (const [entry, places] of Object.entries(indexentries)) {
-    const own = splitQuery(entry.toLowerCase()).filter((word) => !stopwords.includes(word) && !/^\d+$/.test(word));
+  /** How much of the query stands in a name. All of it in all of the name: 1. Half of it, or with much else: less. */
+  const likenessTo = (name) => {
+    const own = splitQuery(name.toLowerCase()).filter((word) => !stopwords.includes(word) && !/^\d+$/.test(word));
     const words = [...new Set(own.map((word) => stemmer.stemWord(word)))];
     const common = words.filter((word) => searchTerms.has(word));
-    if (!common.length) continue;
-    // All of the query in all of the name: 1. Half of the query, or a name with much else in it: less.
-    const likeness = (sum(common) / total) * (0.5 + 0.5 * (sum(common) / sum(words)));
-    for (const [page, id] of places)
-      if (likeness > (names.get(page)?.likeness ?? 0)) names.set(page, { likeness, id });
+    return common.length ? (sum(common) / total) * (0.5 + 0.5 * (sum(common) / sum(words))) : 0;
+  };
+  const names = new Map();
+  const keep = (map, likeness, page, id) => {
+    if (likeness > (map.get(page)?.likeness ?? 0)) map.set(page, { likeness, id });
+  };
+  for (const [entry, places] of Object.entries(indexentries)) {
+    const likeness = likenessTo(entry);
+    for (const [page, id] of likeness ? places : []) keep(names, likeness, page, id);
+  }
+  // The page of questions is long: there one that is near is better than its top.
+  const questions = docnames.findIndex((name) => name.endsWith("/questions"));
+  const nearest = new Map();
+  for (const [heading, places] of Object.entries(alltitles)) {
+    const [, id] = places.find(([page]) => page === questions) ?? [];
+    const likeness = likenessTo(heading);
+    if (id && likeness > 0.35) keep(nearest, likeness, questions, id);
   }
 
   return [...new Set([...scores.keys(), ...names.keys()])]
@@ -58,6 +83,7 @@ Search.performTermsSearch = (searchTerms, excludedTerms) => {
       // A chapter explains, lists only name, and the docstrings speak to those who look for a function.
       const kind = /(^|\/)(\d\d_|clinic|questions)/.test(docnames[page]) ? 1 : docnames[page].includes("/api/") ? 0.3 : 0.6;
       const score = 200 * kind * ((scores.get(page) ?? 0) + 4 * likeness ** 2);
-      return [docnames[page], titles[page], likeness > 0.5 && id ? `#${id}` : "", null, score, filenames[page]];
+      const place = likeness > 0.5 ? id : nearest.get(page)?.id;
+      return [docnames[page], titles[page], place ? `#${place}` : "", null, score, filenames[page]];
     });
 };

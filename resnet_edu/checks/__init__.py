@@ -17,36 +17,14 @@ attributes and arguments are free: what counts is what the code computes.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resnet_edu.checks import sandbox
 from resnet_edu.checks.contracts import CONTRACTS, EXERCISES, judge
 from resnet_edu.checks.feedback import Feedback
 from resnet_edu.checks.table import mistakes_table
 
-__all__ = [
-    "Feedback",
-    "basic_block",
-    "bottleneck",
-    "cifar_resnet",
-    "conv_out",
-    "fold_conv_bn",
-    "head",
-    "identity_block",
-    "init_weights",
-    "load_torchvision",
-    "make_layer",
-    "mistakes_table",
-    "preactivation_block",
-    "projection_block",
-    "receptive_field",
-    "resnet",
-    "squeeze_excitation_block",
-    "stem",
-    "zero_init_residual",
-    "zero_pad_shortcut",
-]
-
+__all__ = ["Feedback", "mistakes_table", *EXERCISES]
 
 _FAULTS: dict[str, tuple[str | None, str]] = {
     "loop": (
@@ -75,31 +53,16 @@ def _check(check: str) -> Callable[[Callable[..., Any]], Feedback]:
         if outcome.result is None:
             mistake, message = _FAULTS[outcome.fault or "ended"]
             message = message.format(cpu=sandbox.CPU_SECONDS, detail=outcome.detail)
-            return Feedback(name, False, message, mistake, printed=outcome.printed)
+            return Feedback(name, False, message, (mistake,) if mistake else (), outcome.printed)
         found, note = outcome.result, f"\n{outcome.note}" if outcome.note else ""
-        names = tuple(found["mistakes"])
-        return Feedback(name, found["passed"], found["message"] + note, next(iter(names), None), names, outcome.printed)
+        return Feedback(name, found["passed"], found["message"] + note, tuple(found["mistakes"]), outcome.printed)
 
     checked.__name__ = checked.__qualname__ = check
     checked.__doc__ = EXERCISES[check].__doc__
     return checked
 
 
-conv_out = _check("conv_out")
-receptive_field = _check("receptive_field")
-stem = _check("stem")
-identity_block = _check("identity_block")
-projection_block = _check("projection_block")
-basic_block = _check("basic_block")
-bottleneck = _check("bottleneck")
-zero_pad_shortcut = _check("zero_pad_shortcut")
-preactivation_block = _check("preactivation_block")
-squeeze_excitation_block = _check("squeeze_excitation_block")
-make_layer = _check("make_layer")
-head = _check("head")
-resnet = _check("resnet")
-cifar_resnet = _check("cifar_resnet")
-init_weights = _check("init_weights")
-zero_init_residual = _check("zero_init_residual")
-fold_conv_bn = _check("fold_conv_bn")
-load_torchvision = _check("load_torchvision")
+globals().update({check: _check(check) for check in EXERCISES})
+if TYPE_CHECKING:  # the checks, for who reads types
+
+    def __getattr__(check: str) -> Callable[[Callable[..., Any]], Feedback]: ...

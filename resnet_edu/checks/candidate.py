@@ -7,10 +7,11 @@ is left in the order of use. So the order in which a learner's code runs does no
 
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +19,9 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from resnet_edu.checks import compare
-from resnet_edu.checks.learner import Loose, Seen, gradients
+from resnet_edu.checks.learner import Loose, Seen, as_before, gradients
 from resnet_edu.checks.source import FILE, THEIRS
 from resnet_edu.checks.watch import Failed, Unit, bound, kind_of, tensors_in
-from resnet_edu.checks.words import letters
 
 _enable_grad, _no_grad = torch.enable_grad, torch.no_grad
 _norm = F.batch_norm
@@ -69,7 +69,7 @@ class Memory:
 class Run:
     """How a candidate fared on one case."""
 
-    found: set[int] = field(default_factory=set)
+    found: set[Any] = field(default_factory=set)
     made: list[Made] = field(default_factory=list)
     missing: int = 0
     left: int = 0  # the line that made the first tensor that the learner's code does not make
@@ -102,8 +102,8 @@ class Stand(TorchFunctionMode):
         self.seen, self.run, self.memory, self.prefer, self.located = seen, run, memory, prefer, located
         self.patience = patience
         self.watched, self.row = True, 0
+        self.moving = False  # whether statistics may move
         self.called: set[int] = set()
-        self.statistics: dict[int, Tensor] | None = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -119,7 +119,7 @@ class Stand(TorchFunctionMode):
             raise
         except Exception:
             if self.run.failed is None:
-                self.run.failed = Failed.of(func, args, kwargs, ("", self._line()), again)
+                self.run.failed = Failed(kind_of(func), list(tensors_in((*args, *kwargs.values()))), again)
             raise
         if self.watched and isinstance(out, Tensor) and out.is_floating_point():
             self._note(func, list(tensors_in(args)), own, unit, out)
@@ -193,19 +193,10 @@ class Stand(TorchFunctionMode):
         eps = theirs.get("eps", 1e-5) if eps == THEIRS else eps
         if unit is None:
             return (*(own | {"momentum": momentum, "eps": eps}).values(),), None, again
-        mean, var = unit.mean, unit.var
-        if training and mean is not None:
-            mean, var = self._moving(mean), self._moving(var)
-        elif self.statistics is not None and mean is not None:
-            mean, var = self.statistics.get(id(mean), mean), self.statistics.get(id(var), var)
-        flat = [t if t is None or t.dim() == 1 else t.flatten() for t in (mean, var, unit.weight, unit.bias)]
+        flat = [None if t is None else t.flatten() for t in (unit.mean, unit.var, unit.weight, unit.bias)]
+        if training and not self.moving:
+            flat[:2] = [None if t is None else t.clone() for t in flat[:2]]
         return (x, *flat, training, momentum, eps), unit, again
-
-    def _moving(self, tensor: Tensor | None) -> Tensor | None:
-        """Statistics that this run may move, apart from the learner's own."""
-        if tensor is None or self.statistics is None:
-            return None if tensor is None else tensor.clone()
-        return self.statistics.setdefault(id(tensor), tensor.clone())
 
     def _unit(self, kind: str, x: Tensor, own: Tensor, rest: Any) -> tuple[Unit | None, bool]:
         """The learner's layer that stands for one of the candidate's, and whether it was called before."""
@@ -287,9 +278,8 @@ def _from_loose(kind: str, loose: Sequence[Loose], own: Tensor, rest: Any, prefe
             left.remove(one)
             owner = one.owner
             parts.append(one)
-        tensors = [None if one is None else one.before if one.before is not None else one.tensor for one in parts]
-        used = [one.tensor for one in parts if one is not None]
-        return Unit("bn", tensors[0], tensors[1], tensors[2], tensors[3], {"loose": used})
+        weight, bias, mean, var = (None if one is None else one.tensor for one in parts)
+        return Unit("bn", weight, bias, mean, var, {"loose": [one.tensor for one in parts if one is not None]})
     fitting = [one for one in loose if one.learns and _could_be(one.tensor, own)]
     if not fitting:
         return None
@@ -313,21 +303,12 @@ def _could_be(tensor: Tensor, own: Tensor) -> bool:
     return tensor.shape[0] == own.shape[0] or (tensor.dim() == 2 and tensor.shape[1] == own.shape[0])
 
 
-@contextmanager
-def quick_building() -> Iterator[None]:
+def _quick_building() -> AbstractContextManager[Any]:
     """Layers keep the memory they get: a candidate's own weights are never used."""
-    kinds: tuple[Any, ...] = (nn.Conv2d, nn.BatchNorm2d, nn.Linear)
-    kept = [kind.__dict__.get("reset_parameters") for kind in kinds]
-    for kind in kinds:
-        kind.reset_parameters = lambda self: None
-    try:
-        yield
-    finally:
-        for kind, own in zip(kinds, kept, strict=True):
-            if own is None:
-                del kind.reset_parameters
-            else:
-                kind.reset_parameters = own
+    stack = ExitStack()
+    for kind in (nn.Conv2d, nn.BatchNorm2d, nn.Linear):
+        stack.enter_context(patch.object(kind, "reset_parameters", lambda self: None))
+    return stack
 
 
 def hold(
@@ -342,7 +323,7 @@ def hold(
     """Build a candidate, run it under the learner's weights, and say what differs first (None: nothing)."""
     run = Run()
     try:
-        with quick_building():
+        with _quick_building():
             module = make(*args)
     except Exception as error:
         run.error = error
@@ -402,9 +383,9 @@ def _in_training(module: nn.Module, run: Run, seen: Seen) -> str | None:
         return None
     module.train()
     stand = Stand(seen, run)
-    stand.watched, stand.statistics = False, {}
+    stand.watched, stand.moving = False, True
     try:
-        with _enable_grad():
+        with _enable_grad(), as_before(seen.buffers):
             leaf = seen.inputs[0].clone().requires_grad_()
             with stand:
                 mine = module(leaf.clone())
@@ -414,13 +395,12 @@ def _in_training(module: nn.Module, run: Run, seen: Seen) -> str | None:
                 return "random-in-training"
             if not compare.same(seen.trained, mine):
                 return "training-differs"
-            for key, before in _statistics(run).items():
-                if key in seen.statistics:
-                    # What has not moved in the candidate is as it was.
-                    after = stand.statistics.get(key, before)
-                    if not compare.same(seen.statistics[key].flatten(), after.flatten()):
+            for unit in run.pairing.values():
+                for moved in (unit.mean, unit.var):
+                    after = moved if moved is None else seen.statistics.get(id(moved))
+                    if moved is not None and after is not None and not compare.same(after.flatten(), moved.flatten()):
                         return "statistics-differ"
-            if seen.gradients is not None and not any(t.grad_fn is not None for u in seen.units for t in u.tensors):
+            if seen.gradients is not None and not any(unit.derived for unit in seen.units):
                 grads = gradients(mine, seen.probe, [leaf, *seen.parameters.values()])
                 if not compare.all_same(seen.gradients, grads):
                     return "gradients-differ"
@@ -429,30 +409,16 @@ def _in_training(module: nn.Module, run: Run, seen: Seen) -> str | None:
     return None
 
 
-def _statistics(run: Run) -> dict[int, Tensor]:
-    """The running means and variances that the candidate's batch norms work with, by their ids."""
-    return {id(t): t for unit in run.pairing.values() for t in (unit.mean, unit.var) if t is not None}
-
-
 def _fails_alike(run: Run, seen: Seen) -> bool:
     """Whether the candidate stopped where the learner's code did: in the same operation, on the same numbers."""
-    mine = run.failed
-    theirs = seen.trouble.failed if seen.trouble is not None and seen.trouble.doing == "forward" else None
-    if mine is None or theirs is None or mine.kind != theirs.kind or mine.again != theirs.again:
+    mine, trouble = run.failed, seen.trouble
+    theirs = trouble.failed if trouble is not None and trouble.doing == "forward" else None
+    if mine is None or theirs is None or trouble is None or (mine.kind, mine.again) != (theirs.kind, theirs.again):
         return False
-    if seen.trouble is None or letters(run.error) != letters(seen.trouble.error):
+    # The words in any order: an addition's two ends may have changed places.
+    if sorted(str(run.error).split()) != sorted(str(trouble.error).split()):
         return False
-    if mine.window != theirs.window:
-        return False
-    a = [t for t in mine.inputs if not isinstance(t, nn.Parameter)]
-    b = [t for t in theirs.inputs if not isinstance(t, nn.Parameter)]
-    if mine.kind in {"conv", "linear", "bn"}:
-        shapes = [tuple(f.inputs[1].shape) for f in (mine, theirs) if len(f.inputs) > 1]
-        return bool(a and b) and compare.same(a[0], b[0]) and len(shapes) == 2 and shapes[0] == shapes[1]
-    left = list(b)
-    for one in a:
-        other = next((t for t in left if compare.same(one, t)), None)
-        if other is None:
-            return False
-        left = [t for t in left if t is not other]
-    return not left
+    ours, others = ([t for t in failed.inputs if not isinstance(t, nn.Parameter)] for failed in (mine, theirs))
+    if mine.kind in {"conv", "linear", "bn"}:  # their weights are in the words
+        ours, others = ours[:1], others[:1]
+    return len(ours) == len(others) and all(any(compare.same(a, b) for b in others) for a in ours)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 _abs, _isfinite, _max, _sub, _to = torch.abs, torch.isfinite, torch.amax, torch.sub, torch.Tensor.to
 _all, _item, _detach = torch.all, torch.Tensor.item, torch.Tensor.detach
+_tolist = torch.Tensor.tolist
 
 #: Largest difference between two computations of the same numbers, relative to the largest of them.
 TOLERANCE = 1e-8
@@ -46,6 +47,15 @@ def same(a: Tensor, b: Tensor) -> bool:
     """
     coarse = torch.float32 in (a.dtype, b.dtype)
     return difference(a, b) <= (FLOAT_TOLERANCE if coarse else TOLERANCE)
+
+
+def near(rows: Tensor, a: Tensor) -> list[bool]:
+    """Which rows of a matrix may be the same as this one, in a hurry.
+
+    >>> near(torch.eye(2), torch.tensor([0.0, 1.0]))
+    [False, True]
+    """
+    return _tolist(_all(_abs(_sub(rows, a)) <= 1e-3 * (1 + _max(_abs(a)) if a.numel() else 1), 1))
 
 
 def all_same(a: Sequence[Tensor | None], b: Sequence[Tensor | None]) -> bool:

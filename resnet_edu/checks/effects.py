@@ -1,43 +1,34 @@
 """The verdict on a function: on the number that it returns, or on what it leaves behind in a model.
 
 Each call leaves something behind: a number, changed tensors, an error. It is held against what the reference
-leaves behind, plain or with known mistakes. Mistakes that change different things are made once each and joined;
-those that meet are tried together.
+leaves behind, plain or with known mistakes.
 """
 
 import copy
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from resnet_edu.checks import compare, errors, words
+from resnet_edu.checks.candidate import Run
+from resnet_edu.checks.diagnosis import Diagnosis, Verdict, failed, listed, passed
 from resnet_edu.checks.learner import LearnerError, attempt
 from resnet_edu.checks.naming import their_names
-from resnet_edu.checks.search import fewest
+from resnet_edu.checks.search import Candidate, Found
 from resnet_edu.checks.source import Contract, Edits, Mistake, NotHereError, ways
-from resnet_edu.checks.verdict import Verdict, failed, listed, passed
 
 #: What a call left behind, by name; an error is "the call". Names with a ! stand beside the comparison, and so does
 #: what a text says after a colon.
-Outcome = dict[str, Tensor | float | str]
-#: A mistake's name, or None, and what to say.
-Told = tuple[str | None, str]
+Outcome = dict[str, Any]
 
-#: Processor seconds after which no more mistakes are tried together.
-SECONDS = 2.0
 #: Errors that a function does not end with on purpose.
 _ACCIDENTS = (NameError, AttributeError, TypeError, NotImplementedError, RecursionError, MemoryError, ImportError)
-
-
-def _only_errors(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcome:
-    """What a call leaves behind where its random numbers are measured instead: nothing but an error."""
-    function(*arguments)
-    return {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,17 +38,13 @@ class Effect(Contract):
     #: Each makes the arguments anew; its name says when a difference shows.
     scenes: Mapping[str, Callable[[], tuple[Any, ...]]]
     #: Calls a function on a scene's arguments and collects what it left behind.
-    outcome: Callable[[Callable[..., Any], tuple[Any, ...]], Outcome] = _only_errors
+    outcome: Callable[[Callable[..., Any], tuple[Any, ...]], Outcome]
     #: What to look at where no known mistake explains the difference.
     advice: str = ""
     #: An error that comes as part of what is asked, such as a refusal.
     refuses: bool = False
     #: With fewer calls than this beside an error, mistakes that fit them may fit by chance.
     enough: int = 1
-    #: Where no known mistake explains the difference: what can be said of it.
-    unknown: Callable[["Trials", str], list[Told]] | None = None
-    #: Where the numbers are random: what is wrong with a model, by name or in a sentence, given its state before.
-    measured: Callable[[nn.Module, Mapping[str, Tensor]], list[str]] | None = None
 
     def left_behind(self, function: Callable[..., Any], scene: str) -> tuple[Outcome, LearnerError | None]:
         """What a function leaves behind in a scene; where it stops with an error, that is all."""
@@ -70,10 +57,6 @@ class Effect(Contract):
             refusal = isinstance(trouble.error, Exception) and not isinstance(trouble.error, _ACCIDENTS)
             what = "an error" if self.refuses and refusal else f"an error, {errors.meaning(trouble)}"
             return {"the call": what}, trouble
-
-    def right(self, scene: str, *edits: Edits) -> Outcome:
-        """What the reference with these edits leaves behind. Raises NotHereError where they cannot be made."""
-        return self.left_behind(self.made(*edits), scene)[0]
 
 
 def formula(
@@ -108,32 +91,32 @@ def _returned(function: Callable[..., Any], case: tuple[Any, ...]) -> Outcome:
         return {"result": f"{type(value).__name__}, expected one whole number"}
 
 
-@dataclass
-class Trials:
-    """What a learner's function did in each scene: what it left behind, and the error it ended with."""
+class Scene:
+    """What a learner's function left behind in one scene, and what the reference leaves behind there."""
 
-    effect: Effect
-    theirs: Any
-    got: dict[str, Outcome] = field(default_factory=dict)
-    right: dict[str, Outcome] = field(default_factory=dict)
-    troubles: dict[str, LearnerError] = field(default_factory=dict)
+    functions: frozenset[str] = frozenset()
+    is_long = False
 
-    def told(self, name: str) -> str:
-        """What to say of a known mistake, in the learner's words."""
-        return self.say(next(mistake.message for mistake in self.effect.mistakes if mistake.name == name))
+    def __init__(self, effect: Effect, theirs: Any, place: str) -> None:
+        self.effect, self.place = effect, place
+        self.got, self.trouble = effect.left_behind(theirs, place)
+        self.right, _ = effect.left_behind(effect.made(), place)
 
-    def say(self, text: str) -> str:
-        """A message in the learner's words."""
-        return their_names(self.effect.signature, self.theirs)(text)
-
-    def shows(self, scene: str) -> str:
-        """What differs first in a scene, in words."""
-        got, right = self.got[scene], self.right[scene]
-        if scene in self.troubles and "the call" not in right:
-            error = self.troubles[scene].error
+    @property
+    def shows(self) -> str:
+        """What differs first, in words."""
+        if self.trouble is not None and "the call" not in self.right:
+            error = self.trouble.error
             python = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-            return f"It shows {scene}. Python says: {python}{words.at(words.where(error))}"
-        return f"It shows {scene}: {_apart(got, right)}."
+            return f"It shows {self.place}. Python says: {python}{words.at(words.where(error))}"
+        return f"It shows {self.place}: {_apart(self.got, self.right)}."
+
+    def hold(self, make: Callable[..., Any], *_: Any) -> Run:
+        """How a candidate fares: which of the things that it leaves behind are the learner's."""
+        made, _error = self.effect.left_behind(make, self.place)
+        changed = _changed(self.got, made)
+        same_things = {key for key in {**self.got, **made} if key not in changed}
+        return Run(found=same_things, missing=len(changed), differs="output" if changed else None)
 
 
 def judge_effect(effect: Effect, theirs: Any) -> Verdict:
@@ -142,123 +125,98 @@ def judge_effect(effect: Effect, theirs: Any) -> Verdict:
     unfit = words.not_callable(theirs, effect.signature)
     if unfit is not None:
         return failed(unfit, "not-a-function")
-    trials = Trials(effect, theirs)
-    for scene in effect.scenes:
-        trials.got[scene], trouble = effect.left_behind(theirs, scene)
-        trials.right[scene] = effect.right(scene)
-        if trouble is not None:
-            trials.troubles[scene] = trouble
-    differing = {scene: len(_changed(trials.got[scene], right)) for scene, right in trials.right.items()}
-    wrong = [scene for scene in differing if differing[scene]]
-    if wrong:
-        return _diagnosis(trials, sorted(wrong, key=lambda scene: -differing[scene]))  # the one that says most first
-    return passed(effect.passed) if effect.measured is None else _measured(trials)
+    scenes = [Scene(effect, theirs, place) for place in effect.scenes]
+    # The one that says most comes first.
+    scenes.sort(key=lambda scene: -len(_changed(scene.got, scene.right)))
+    diagnosis = _Diagnosis(effect, theirs, scenes)
+    return diagnosis.verdict() if diagnosis.wrong else passed(effect.passed)
 
 
-def _diagnosis(trials: Trials, wrong: Sequence[str]) -> Verdict:
-    """What is wrong in these scenes."""
-    effect, every = trials.effect, list(trials.got)
-    stopped = [scene for scene in wrong if "the call" in trials.got[scene]]
-    nothing = all(trials.got[scene].get("result") == "nothing" for scene in wrong)
-    if not nothing or len(wrong) < len(every):
-        found = _explaining(trials, every, wrong, most=1 if len(stopped) == len(every) else 3)
-        if found:
-            return _told([(one.name, trials.say(one.message)) for one in found], f"\n{trials.shows(wrong[0])}")
-    if stopped:
-        scene = stopped[0]
-        text, *names = errors.raised(trials.troubles[scene], effect.signature, effect.signature)
-        right = trials.right[scene].get("the value")
-        text = f"{text}\nIt shows {scene}{'' if right is None else f', where {right} is right'}."
-        rest = [scene for scene in every if scene not in stopped]
-        other = [scene for scene in wrong if scene not in stopped]
-        found = _explaining(trials, rest, other) if other and len(rest) >= effect.enough else []
-        return _told([*((one.name, trials.say(one.message)) for one in found), (names[0] if names else None, text)])
-    scene = wrong[0]
-    if nothing:
+@dataclass
+class _Diagnosis(Diagnosis):
+    """What is wrong with a function."""
+
+    contract: Effect
+    trials: Sequence[Scene]
+    leading: int = 100  # a function is quickly run: any two mistakes are tried
+
+    def most(self) -> int:
+        """None where nothing is written; one where each call stops with an error."""
+        wrong = [self.trials[case] for case in self.wrong]
+        if len(wrong) == len(self.trials) and all(scene.got.get("result") == "nothing" for scene in wrong):
+            return 0
+        return 1 if all("the call" in scene.got for scene in self.trials) else 3
+
+    def verdict(self) -> Verdict:
+        """What is wrong: mistakes that change different things are told without a search."""
+        known, rest = self._separate
+        return self.named(known) if known and not rest else super().verdict()
+
+    def partly(self, found: Found) -> Verdict | None:
+        """The mistakes that change different things, and something else."""
+        known, rest = self._separate
+        if not known or self.contract.enough > 1:  # with one number for each call, some may fit by chance
+            return None
+        (scene, key), told = rest[0], listed([self.say(mistake) for mistake in known])
+        more = f"There is more: {_apart(scene.got, scene.right, [key])}."
+        return failed(f"{told}\n{more}", *(mistake.name for mistake in known))
+
+    @cached_property
+    def _separate(self) -> tuple[list[Mistake], list[tuple[Scene, str]]]:
+        """Mistakes that change different things, each as it is in the learner's, and what they leave to explain."""
+        left = [(scene, key) for scene in self.trials for key in _changed(scene.got, scene.right)]
+        fitting = [(self._changes(way), mistake) for mistake, way in ways(self.contract.mistakes)]
+        known: list[Mistake] = []
+        while left:
+            changes, mistake = max(fitting, key=lambda one: len(one[0].intersection(left)))
+            if changes.isdisjoint(left):
+                break
+            left = [one for one in left if one not in changes]
+            known.append(mistake)
+        return known, left
+
+    def _changes(self, way: Edits) -> set[tuple[Scene, str]]:
+        """What a mistake alone changes, if all of that is as in the learner's."""
+        found = set()
+        for scene in self.trials:
+            try:
+                made, _ = self.contract.left_behind(self.contract.made(way), scene.place)
+            except NotHereError:
+                return set()
+            changed = _changed(made, scene.right)
+            if not set(changed).isdisjoint(_changed(made, scene.got)):
+                return set()
+            found |= {(scene, key) for key in changed}
+        return found
+
+    def unnamed(self, candidate: Candidate, order: Sequence[int]) -> Verdict:
+        """The error, or what differs first."""
+        scene, every, right = self.trials[order[0]], len(self.trials), len(self.trials) - len(self.wrong)
+        if scene.trouble is not None and "the call" not in scene.right:
+            return self._stopped(scene)
+        if scene.got.get("result") == "nothing":
+            text = "It returned nothing. Write the missing part, and end with `return`."
+            return failed(f"{text}\nIt shows {scene.place}.", "not-written")
+        advice = their_names(self.contract.signature, self.theirs)(self.contract.advice)
         return failed(
-            f"It returned nothing. Write the missing part, and end with `return`.\nIt shows {scene}.", "not-written"
+            f"I do not recognize this one. It is right in {right} of {every} calls. {scene.shows} {advice}",
+            *(["no-number"] if "result" in scene.got and self.contract.enough > 1 else []),
         )
-    more = effect.unknown(trials, scene) if effect.unknown is not None else []
-    if more:
-        return _told(more, f"\nIt shows {scene}.")
-    return failed(
-        f"I do not recognize this one. It is right in {len(every) - len(wrong)} of {len(every)} calls. "
-        f"{trials.shows(scene)} {trials.say(effect.advice)}",
-        *(["no-number"] if "result" in trials.got[scene] and effect.enough > 1 else []),
-    )
 
-
-def _measured(trials: Trials) -> Verdict:
-    """The verdict on a function that draws random numbers, on the model of the first scene."""
-    effect = trials.effect
-    (model,) = next(iter(effect.scenes.values()))()
-    before = state_of(model)
-    changed = changed_copy(attempt("call", lambda: trials.theirs(model)), model, before)
-    names = [] if changed is None else ["copy-changed"]
-    assert effect.measured is not None
-    names += effect.measured(model if changed is None else changed, before)
-    known = {mistake.name for mistake in effect.mistakes}
-    # What is no known name is a sentence of its own.
-    told = [(name, trials.told(name)) if name in known else (None, name) for name in names]
-    return _told(told) if told else passed(effect.passed)
-
-
-def _explaining(trials: Trials, among: Sequence[str], wrong: Sequence[str], most: int = 3) -> Sequence[Mistake]:
-    """The mistakes whose reference leaves behind what the learner's function does, as few as possible."""
-    effect, known = trials.effect, list(ways(trials.effect.mistakes))
-    scenes = sorted(among, key=lambda one: one != wrong[0])  # the one that differs decides most
-
-    def explains(edits: Sequence[Edits]) -> bool:
-        try:
-            made = effect.made(*edits)
-        except NotHereError:
-            return False
-        return all(_alike(trials.got[one], effect.left_behind(made, one)[0]) for one in scenes)
-
-    if found := fewest(effect, known, explains, counts=(1,)):
-        return found
-    # Each mistake alone: where several are joined, each of them brings about a part of what is seen.
-    changes = [(mistake, way, _changes(trials, way, scenes)) for mistake, way in known]
-    if found := _joined(trials, [(mistake, made) for mistake, _, made in changes], scenes):
-        return found
-    changes.sort(key=lambda one: -sum(as_theirs for as_theirs in one[2].values()))
-    likeliest = [(mistake, way) for mistake, way, _ in changes]
-    found = fewest(effect, likeliest, explains, counts=range(2, most + 1), seconds=SECONDS)
-    return sorted(found, key=effect.mistakes.index)
-
-
-def _changes(trials: Trials, way: Edits, scenes: Sequence[str]) -> dict[tuple[str, str], bool]:
-    """What a mistake alone changes in these scenes, and whether it is then as in the learner's."""
-    try:
-        made = {scene: trials.effect.right(scene, way) for scene in scenes}
-    except NotHereError:
-        return {}
-    changed = [(scene, key) for scene in scenes for key in _changed(made[scene], trials.right[scene])]
-    return {(scene, key): _has_same(trials.got[scene], made[scene], key) for scene, key in changed}
-
-
-def _joined(
-    trials: Trials, changes: Sequence[tuple[Mistake, Mapping[tuple[str, str], bool]]], scenes: Sequence[str]
-) -> list[Mistake]:
-    """Mistakes that change different things, and together all that the learner's function has changed."""
-    left = {(scene, key) for scene in scenes for key in _changed(trials.got[scene], trials.right[scene])}
-    fitting: list[tuple[set[tuple[str, str]], Mistake | None]] = [(set(), None)]
-    fitting += [(set(made), mistake) for mistake, made in changes if made and all(made.values())]
-    found: list[Mistake] = []
-    while left:
-        mine, best = max(fitting, key=lambda one: len(one[0] & left))
-        if best is None:
-            return []
-        left -= mine
-        found.append(best)
-    return sorted(found, key=trials.effect.mistakes.index) if len(found) <= 4 else []
-
-
-def _told(told: Sequence[Told], ending: str = "") -> Verdict:
-    """The verdict that says these things, each once."""
-    told = list({name or text: (name, text) for name, text in told}.values())
-    names = [name for name, _ in told if name is not None]
-    return failed(listed([text for _, text in told]) + ending, *names)
+    def _stopped(self, scene: Scene) -> Verdict:
+        """An error that no known mistake explains, and what explains the calls that came back."""
+        assert scene.trouble is not None
+        text, *names = errors.raised(scene.trouble, self.contract.signature, self.contract.signature)
+        value = scene.right.get("the value")
+        text = f"{text}\nIt shows {scene.place}{'' if value is None else f', where {value} is right'}."
+        rest = [other for other in self.trials if "the call" not in other.got or "the call" in other.right]
+        if len(rest) < self.contract.enough or not any(_changed(other.got, other.right) for other in rest):
+            return failed(text, *names)
+        beside = _Diagnosis(self.contract, self.theirs, rest)
+        found = beside.search.find(beside.order, beside.wrong)
+        known = found.candidate.mistakes if found.whole else ()
+        told = [*(self.say(mistake) for mistake in known), text]
+        return failed(listed(told), *(mistake.name for mistake in known), *names)
 
 
 def _changed(got: Outcome, right: Outcome) -> list[str]:
@@ -269,42 +227,42 @@ def _has_same(a: Outcome, b: Outcome, key: str) -> bool:
     return (key in a) == (key in b) and (key not in a or same(a[key], b[key]))
 
 
-def _alike(a: Outcome, b: Outcome) -> bool:
-    return not _changed(a, b)
-
-
-def same(a: Tensor | float | str, b: Tensor | float | str) -> bool:
+def same(a: Any, b: Any) -> bool:
     """Whether two things left behind are the same: tensors, numbers of one type, or what a text says first."""
-    if isinstance(a, Tensor) or isinstance(b, Tensor):
+    if type(a) is not type(b):
         return isinstance(a, Tensor) and isinstance(b, Tensor) and compare.same(a, b)
-    if isinstance(a, str) or isinstance(b, str):
-        return str(a).partition(":")[0] == str(b).partition(":")[0]
-    return type(a) is type(b) and abs(a - b) < 1e-9 * max(1.0, abs(b))
+    if isinstance(a, Tensor):
+        return compare.same(a, b)
+    if isinstance(a, str):
+        return a.partition(":")[0] == b.partition(":")[0]
+    return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9) if isinstance(a, float) else bool(a == b)
 
 
-def _apart(got: Outcome, right: Outcome) -> str:
-    """The first thing that differs, in words."""
+def _apart(got: Outcome, right: Outcome, among: Sequence[str] = ()) -> str:
+    """The first thing that differs, of all or among some, in words."""
     if "result" in got and "result" not in right:
         return f"it returned {got['result']}"
     if "the call" in right:
         return "it came back without an error, and one was expected"
-    for key, value in right.items():
-        mine = got.get(key)
-        if key[0] == "!" or (mine is not None and same(mine, value)):
-            continue
-        if mine is None:
-            return f"{key} is as it was"
-        if isinstance(mine, Tensor) and isinstance(value, Tensor):
-            if mine.shape != value.shape:
-                return f"{key} has shape {words.shape(mine.shape)}, expected {words.shape(value.shape)}"
-            return f"{key} is off by up to {compare.difference(mine, value):.2g} (relative)"
-        if key == "the value":
-            return f"you get {mine}, {value} is right"
-        return f"{key} is {_brief(mine)}" + ("" if ":" in str(mine) else f", expected {_brief(value)}")
-    return f"{next((key for key in got if key not in right), 'something')} has changed, and should stay as it was"
+    parts = [(not same(got[key], value), key[1:]) for key, value in right.items() if key[0] == "!" and key in got]
+    if len({is_wrong for is_wrong, _ in parts}) == 2 and not among:
+        return ", ".join(f"{name} is {'not' if is_wrong else 'right'}" for is_wrong, name in sorted(parts))
+    key = min(among or _changed(got, right), key=lambda key: key in right)  # what should not be there says most
+    mine, value = got.get(key), right.get(key)
+    if value is None:
+        return f"{key} is {mine}" if isinstance(mine, str) else f"{key} has changed, and should stay as it was"
+    if mine is None:
+        return f"{key} is as it was"
+    if isinstance(mine, Tensor) and isinstance(value, Tensor):
+        if mine.shape != value.shape:
+            return f"{key} has shape {words.shape(mine.shape)}, expected {words.shape(value.shape)}"
+        return f"{key} is off by up to {compare.difference(mine, value):.2g} (relative)"
+    if key == "the value":
+        return f"you get {mine}, {value} is right"
+    return f"{key} is {_brief(mine)}" + ("" if ":" in str(mine) else f", expected {_brief(value)}")
 
 
-def _brief(value: Tensor | float | str) -> str:
+def _brief(value: object) -> str:
     return f"a tensor of shape {words.shape(value.shape)}" if isinstance(value, Tensor) else str(value)
 
 
@@ -324,22 +282,16 @@ def state_of(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
-def _is_state(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
-    return a.keys() == b.keys() and all(compare.same(a[name], b[name]) for name in a)
-
-
-def changed_copy(returned: Any, model: nn.Module, before: Mapping[str, Tensor]) -> nn.Module | None:
-    """The model that was returned where that one was changed, and not the one that was handed over."""
-    if not isinstance(returned, nn.Module) or returned is model or not _is_state(state_of(model), before):
-        return None
-    return None if _is_state(state_of(returned), before) else returned
-
-
 def model_after(model: nn.Module, before: Mapping[str, Tensor], returned: Any) -> tuple[nn.Module, Outcome]:
     """The model that was changed, given or returned, and beside it whether it is a copy and what can learn."""
-    changed = changed_copy(returned, model, before)
-    found: Outcome = {} if changed is None else {"the model": "as it was, and a copy of it returned"}
-    model = model if changed is None else changed
+
+    def is_as_before(one: nn.Module) -> bool:
+        return all(compare.same(tensor, before[name]) for name, tensor in one.state_dict().items())
+
+    found: Outcome = {}
+    is_alike = isinstance(returned, nn.Module) and returned.state_dict().keys() == before.keys()
+    if is_alike and is_as_before(model) and not is_as_before(returned):
+        model, found = returned, {"the model": "as it was, and a copy of it returned"}
     frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
     learns = f"everything but {len(frozen)} parameters, the first of them `{frozen[0]}`" if frozen else "everything"
     nothing = frozen and len(frozen) == len(list(model.parameters()))

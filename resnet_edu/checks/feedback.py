@@ -2,6 +2,7 @@
 
 import html
 import re
+import textwrap
 from dataclasses import dataclass
 
 _WIDTH = 96  # characters of a line of text
@@ -11,11 +12,10 @@ _WIDTH = 96  # characters of a line of text
 class Feedback:
     """The answer of a check. True where the learner's code passed; prints as text, shows as HTML in a notebook.
 
-    ``mistake`` is a stable short name such as ``"relu-before-addition"``, or None where the code
-    passed or matches no known mistake. ``mistakes`` holds all of them where several were recognized.
-    ``printed`` is the beginning of what the learner's code printed.
+    ``mistakes`` holds stable short names such as ``"relu-before-addition"``; it is empty where the code
+    passed or matches no known mistake. ``printed`` is the beginning of what the learner's code printed.
 
-    >>> feedback = Feedback("Stem", False, "The ReLU is missing.", "relu-missing")
+    >>> feedback = Feedback("Stem", False, "The ReLU is missing.", ("relu-missing",))
     >>> bool(feedback), feedback.mistake
     (False, 'relu-missing')
     >>> print(feedback)
@@ -26,13 +26,13 @@ class Feedback:
     contract: str
     passed: bool
     message: str
-    mistake: str | None = None
     mistakes: tuple[str, ...] = ()
     printed: str = ""
 
-    def __post_init__(self) -> None:
-        if self.mistake is not None and not self.mistakes:
-            object.__setattr__(self, "mistakes", (self.mistake,))
+    @property
+    def mistake(self) -> str | None:
+        """The first of the mistakes."""
+        return next(iter(self.mistakes), None)
 
     def __bool__(self) -> bool:
         return self.passed
@@ -40,14 +40,15 @@ class Feedback:
     @property
     def headline(self) -> str:
         """One line: a sign, the contract, the verdict and the names of the mistakes."""
-        if self.passed:
-            return f"✓ {self.contract}: passed"
+        sign, verdict = self._verdict
         names = f" [{', '.join(self.mistakes)}]" if self.mistakes else ""
-        return f"✗ {self.contract}: not yet{names}"
+        return f"{sign} {self.contract}: {verdict}{names}"
+
+    @property
+    def _verdict(self) -> tuple[str, str]:
+        return ("✓", "passed") if self.passed else ("✗", "not yet")
 
     def __str__(self) -> str:
-        import textwrap
-
         lines = [self.headline]
         for paragraph in self.message.split("\n"):
             lines += textwrap.wrap(paragraph, _WIDTH, initial_indent="  ", subsequent_indent="  ")
@@ -61,8 +62,7 @@ class Feedback:
     def _repr_html_(self) -> str:
         # Colored by a bar only: text and background are the page's own, in light and in dark mode.
         color = "var(--re-pass, #1a7f37)" if self.passed else "var(--re-fail, #bc4c00)"
-        sign = "✓" if self.passed else "✗"
-        verdict = "passed" if self.passed else "not yet"
+        sign, verdict = self._verdict
         parts = [
             f'<div class="re-feedback" role="status" style="border-left: 0.35em solid {color}; padding: 0.3em 0 0.3em '
             '0.9em; margin: 0.6em 0; max-width: 46em; line-height: 1.5">',

@@ -4,8 +4,9 @@ Its weights are made random first, so that no mistake hides behind a 0 or a 1. L
 functions use weights; a parameter that no such function uses is *loose*, as in a batch norm by hand.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,24 +18,28 @@ from resnet_edu.checks import compare, sandbox
 from resnet_edu.checks.watch import Failed, Step, Unit, Watch
 
 _randn, _rand, _grad, _sum = torch.randn, torch.rand, torch.autograd.grad, torch.sum
-_no_grad, _enable_grad = torch.no_grad, torch.enable_grad
-_dot = torch.dot
+_no_grad, _enable_grad, _stack = torch.no_grad, torch.enable_grad, torch.stack
+_OTHER_NORMS = {"group_norm", "instance_norm", "layer_norm"}
 
 
 @dataclass
 class LearnerError(Exception):
-    """The learner's code failed: while doing what, with which error, in which of torch's functions."""
+    """The learner's code failed: while doing what, with which error, and what it had done before."""
 
     doing: str
     error: BaseException
-    failed: Failed | None = None
     watch: Watch | None = None
 
     @property
+    def failed(self) -> Failed | None:
+        """The function of torch in which it failed."""
+        return None if self.watch is None else self.watch.failed
+
+    @property
     def channels(self) -> set[int]:
-        """The numbers of channels that came up before."""
-        steps = self.watch.steps if self.watch is not None else []
-        return {size for step in steps for shape in (*step.given, step.made.shape) for size in shape[1:2]}
+        """The numbers of channels of the maps that came up before."""
+        steps = [] if self.watch is None else self.watch.steps
+        return {shape[1] for step in steps for shape in (*step.given, step.made.shape) if len(shape) == 4}
 
 
 @dataclass
@@ -45,7 +50,6 @@ class Loose:
     tensor: Tensor
     start: float | None
     learns: bool
-    before: Tensor | None = None  # a buffer as it was before the training step
 
     @property
     def owner(self) -> str:
@@ -68,10 +72,10 @@ class Seen:
     probe: Tensor | None = None
     gradients: list[Tensor | None] | None = None
     parameters: dict[str, Tensor] = field(default_factory=dict)
-    statistics: dict[int, Tensor] = field(default_factory=dict)  # after one step, by the tensor's id
+    buffers: list[Tensor] = field(default_factory=list)  # and statistics that are none: what a step of training moves
+    statistics: dict[int, Tensor] = field(default_factory=dict)  # the same after one step, by the tensor's id
     trouble: LearnerError | None = None
     spoiled: LearnerError | None = None  # a backward pass that found its numbers overwritten
-    other_norm: str | None = None
     unregistered: list[Unit] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     prints: "Prints | None" = None
@@ -79,6 +83,11 @@ class Seen:
     def functions(self) -> frozenset[str]:
         """The names of torch's functions that were called."""
         return frozenset(step.function.strip("_") for step in self.steps)
+
+    @property
+    def other_norm(self) -> str | None:
+        """What normalizes in place of a batch norm."""
+        return next((name.replace("_", " ") for name in _OTHER_NORMS & self.functions()), None)
 
     def unused(self) -> list[str]:
         """The parameters that could learn and that nothing of the output depends on."""
@@ -89,24 +98,17 @@ class Seen:
 
 
 class Prints:
-    """The learner's tensors, found again by their numbers."""
+    """The learner's tensors, found again by their numbers: by a sample of them first."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
-        self.by_shape: dict[tuple[int, ...], list[tuple[float, int]]] = {}
         self.steps = steps
-        self._rows: dict[int, Tensor] = {}
-        self._found: dict[int, tuple[Tensor, int | None]] = {}
         self.room = 30_000_000  # how many numbers may be kept
+        self._found: dict[int, tuple[Tensor, int | None]] = {}
+        alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for number, step in enumerate(steps):
             if step.made.is_floating_point():
-                self.by_shape.setdefault(tuple(step.made.shape), []).append((self._print(step.made), number))
-
-    def _print(self, tensor: Tensor) -> float:
-        flat = tensor.detach().to(torch.float64).flatten()
-        if len(flat) not in self._rows:
-            generator = torch.Generator().manual_seed(1)
-            self._rows[len(flat)] = _rand(len(flat), generator=generator, dtype=torch.float64) + 0.5
-        return float(_dot(flat, self._rows[len(flat)]))
+                alike[tuple(step.made.shape)].append(number)
+        self._alike = {shape: (rows, _stack([_sample(steps[n].made) for n in rows])) for shape, rows in alike.items()}
 
     def find(self, tensor: Tensor) -> int | None:
         """The first of the learner's steps that made these numbers."""
@@ -122,15 +124,15 @@ class Prints:
         return known[1]
 
     def _search(self, tensor: Tensor) -> int | None:
-        rows = self.by_shape.get(tuple(tensor.shape))
-        if not rows or not tensor.is_floating_point():
+        if tuple(tensor.shape) not in self._alike:
             return None
-        mine = self._print(tensor)
-        for theirs, number in rows:
-            # An average over many numbers may cancel: the comparison itself decides.
-            if abs(mine - theirs) <= 1e-3 * (1 + abs(theirs)) and compare.same(self.steps[number].made, tensor):
-                return number
-        return None
+        rows, samples = self._alike[tuple(tensor.shape)]
+        near = [row for row, is_near in zip(rows, compare.near(samples, _sample(tensor)), strict=True) if is_near]
+        return next((row for row in near if compare.same(self.steps[row].made, tensor)), None)
+
+
+def _sample(tensor: Tensor) -> Tensor:
+    return tensor.detach().flatten()[:: max(1, tensor.numel() // 64)].double()
 
 
 def attempt(doing: str, call: Callable[[], Any]) -> Any:
@@ -161,49 +163,40 @@ def observe(module: nn.Module, inputs: Sequence[Tensor], seed: int = 0) -> Seen:
     return seen
 
 
-def _forward(module: nn.Module, x: Tensor, keep: bool = False, watched: bool = True) -> tuple[Any, Watch]:
-    """One forward pass under watch, or not: a lazy layer has no weights to watch before its first."""
-    watch = Watch(keep)
+def _forward(module: nn.Module, x: Tensor, watch: Watch) -> Any:
+    """One forward pass under watch."""
 
     def call() -> Any:
-        with watch if watched else nullcontext():
+        with watch:
             return module(x)
 
     try:
-        return attempt("forward", call), watch
+        return attempt("forward", call)
     except LearnerError as trouble:
-        trouble.failed, trouble.watch = watch.failed, watch
+        trouble.watch = watch
         raise
 
 
 def _evaluate(module: nn.Module, seen: Seen, seed: int) -> None:
     module.eval()
+    first, *others = (x.clone() for x in seen.inputs)
     with _no_grad():
         if any(is_lazy(p) for p in module.parameters()):
-            _forward(module, seen.inputs[0].clone(), watched=False)
+            attempt("forward", lambda: module(first.clone()))  # unwatched: it has no weights yet
         starts = {id(t): _start(t) for t in (*module.parameters(), *module.buffers())}
+        randomize(module, starts, seed)
+        watch = Watch()
         try:
-            _, watch = _forward(module, seen.inputs[0].clone(), keep=True)
-        except LearnerError as trouble:
-            watch = trouble.watch or Watch()
-        _sort_out(module, seen, watch.units, starts)
-        randomize(seen.units, seen.loose, seed)
-        given = seen.inputs[0].clone()
-        try:
-            out, watch = _forward(module, given, keep=True)
-        except LearnerError as trouble:
-            watch = trouble.watch or Watch()
-            seen.other_norm, seen.steps = watch.other_norm, watch.steps
+            out = _forward(module, first, watch)
+        finally:
+            seen.steps = watch.steps
             _sort_out(module, seen, watch.units, starts)
-            raise
-        seen.outputs, seen.after = [out], given
-        seen.other_norm, seen.steps = watch.other_norm, watch.steps
-        _sort_out(module, seen, watch.units, starts)
-        seen.prints = Prints(seen.steps)
-        for x in seen.inputs[1:]:
-            seen.outputs.append(_forward(module, x.clone())[0])
+            seen.prints = Prints(seen.steps)
+        seen.outputs, seen.after = [out], first
+        for x in others:
+            seen.outputs.append(_forward(module, x, Watch()))
         if isinstance(out, Tensor):
-            seen.again = _forward(module, seen.inputs[0].clone())[0]
+            seen.again = _forward(module, seen.inputs[0].clone(), Watch())
 
 
 def _start(tensor: Tensor) -> float | None:
@@ -214,13 +207,13 @@ def _start(tensor: Tensor) -> float | None:
     return first if bool((tensor == first).all()) else None
 
 
-def _sort_out(module: nn.Module, seen: Seen, units: Sequence[Unit], starts: dict[int, float | None]) -> None:
+def _sort_out(module: nn.Module, seen: Seen, units: Sequence[Unit], starts: Mapping[int, float | None]) -> None:
     """What belongs to a layer, what is loose, and what no module knows."""
     own = {id(t) for t in (*module.parameters(), *module.buffers())}
     # A view of a parameter is no layer of its own: the parameter is loose, and its numbers are reshaped.
     seen.units = [u for u in units if not any(t._is_view() for t in u.tensors)]
     seen.unregistered = [
-        u for u in seen.units if u.identity is not None and not _derived(u) and id(u.identity) not in own
+        u for u in seen.units if u.identity is not None and not u.derived and id(u.identity) not in own
     ]
     used = {id(t) for u in seen.units for t in u.tensors}
     tensors: list[tuple[str, Tensor, bool]] = [(name, p, True) for name, p in module.named_parameters()]
@@ -229,22 +222,20 @@ def _sort_out(module: nn.Module, seen: Seen, units: Sequence[Unit], starts: dict
     seen.parameters = dict(module.named_parameters())
 
 
-def _derived(unit: Unit) -> bool:
-    return any(t.grad_fn is not None for t in unit.tensors)
-
-
 def _train(module: nn.Module, seen: Seen, seed: int) -> None:
     module.train()
-    for unit in seen.units:
-        unit.mean, unit.var = _copied(seen, unit.mean), _copied(seen, unit.var)
-    for loose in seen.loose:
-        loose.before = None if loose.learns else _copied(seen, loose.tensor)
-    with _enable_grad():
+    named = dict(module.named_buffers())
+    seen.buffers = [*named.values(), *(t for unit in seen.units for t in (unit.mean, unit.var) if t is not None)]
+    with _enable_grad(), as_before(seen.buffers):
         leaf = seen.inputs[0].clone().requires_grad_()
         seen.trained = attempt("train", lambda: module(leaf.clone()))
-        # Read now: a second call would move the statistics on.
-        seen.statistics = {key: live.detach().clone() for key, live in seen.statistics.items()}
-        if isinstance(seen.trained, Tensor) and seen.trained.is_floating_point():
+        # A batch norm by hand may set a new tensor under the old name.
+        now = {id(named[name]): t for name, t in module.named_buffers() if name in named}
+        seen.statistics = {id(t): now.get(id(t), t).detach().clone() for t in seen.buffers}
+        if not isinstance(seen.trained, Tensor):
+            seen.trained = seen.trained if seen.trained is not None else ...
+            return
+        if seen.trained.is_floating_point():
             generator = torch.Generator().manual_seed(seed + 1)
             seen.probe = _randn(seen.trained.shape, generator=generator, dtype=torch.float64).to(seen.trained.dtype)
             leaves = [leaf, *seen.parameters.values()]
@@ -257,20 +248,20 @@ def _train(module: nn.Module, seen: Seen, seed: int) -> None:
                 # gradients is compared: this is nobody's mistake.
                 elif "fork" not in str(error.error):
                     raise
-    if not isinstance(seen.trained, Tensor):
-        seen.trained = seen.trained if seen.trained is not None else ...
-        return
-    with _no_grad():
-        seen.trained_again = attempt("train", lambda: module(seen.inputs[0].clone()))
+        with _no_grad():
+            seen.trained_again = attempt("train", lambda: module(seen.inputs[0].clone()))
 
 
-def _copied(seen: Seen, live: Tensor | None) -> Tensor | None:
-    """A copy that stands for a tensor from now on; the tensor itself goes on changing, and is read later."""
-    if live is None:
-        return None
-    copy = live.detach().clone()
-    seen.statistics[id(copy)] = live
-    return copy
+@contextmanager
+def as_before(buffers: Iterable[Tensor]) -> Iterator[None]:
+    """Afterwards these tensors have the numbers that they had before."""
+    kept = [(t, t.detach().clone()) for t in buffers]
+    try:
+        yield
+    finally:
+        with _no_grad():
+            for tensor, numbers in kept:
+                tensor.copy_(numbers)
 
 
 def gradients(out: Tensor, probe: Tensor | None, leaves: Sequence[Tensor]) -> list[Tensor | None]:
@@ -282,41 +273,26 @@ def gradients(out: Tensor, probe: Tensor | None, leaves: Sequence[Tensor]) -> li
     return [next(found) if leaf.requires_grad else None for leaf in leaves]
 
 
-def randomize(units: Sequence[Unit], loose: Sequence[Loose], seed: int) -> None:
-    """Random weights and random statistics in place."""
+def randomize(module: nn.Module, starts: Mapping[int, float | None], seed: int) -> None:
+    """Random weights and random statistics in place, by shape and by the number that they start with."""
     generator = torch.Generator().manual_seed(seed)
 
-    def normal(t: Tensor | None, std: float, mean: float = 0.0) -> None:
-        if t is not None:
-            t.copy_(mean + _randn(t.shape, generator=generator, dtype=torch.float64) * std)
+    def normal(t: Tensor, std: float) -> Tensor:
+        return t.copy_(_randn(t.shape, generator=generator, dtype=torch.float64) * std)
 
-    def between(t: Tensor | None, low: float, high: float) -> None:
-        if t is not None:
-            t.copy_(low + (high - low) * _rand(t.shape, generator=generator, dtype=torch.float64))
-
-    def scale(t: Tensor | None) -> None:
-        if t is not None:
-            between(t, 1.0, 3.0)
-            # Some negative, so that max-pool and batch norm do not commute.
-            t.flatten()[::3].neg_()
+    def between(t: Tensor, low: float, high: float) -> Tensor:
+        return t.copy_(low + (high - low) * _rand(t.shape, generator=generator, dtype=torch.float64))
 
     with _no_grad():
-        for unit in units:
-            if _derived(unit):
-                continue
-            if unit.kind == "bn":
-                scale(unit.weight)
-                if unit.mean is not None and unit.var is not None:
-                    normal(unit.mean, 0.5)
-                    between(unit.var, 0.5, 2.0)
-            elif unit.weight is not None:
-                normal(unit.weight, 1.4 / max(1, unit.weight[0].numel()) ** 0.5)
-            normal(unit.bias, 0.7)
-        for one in loose:
-            t = one.tensor
+        t: Tensor
+        for t in module.parameters():
             if max(t.shape, default=1) < t.numel():  # more than one dimension that counts
-                normal(t, 1.4 / max(1, t[0].numel()) ** 0.5)
-            elif one.learns:
-                scale(t) if one.start == 1 else normal(t, 0.7)
-            elif t.dim():
-                between(t, 0.5, 2.0) if one.start == 1 else normal(t, 0.5)
+                # A linear layer's are small: large scores would saturate a softmax and a sigmoid alike.
+                normal(t, (1.4 if t.dim() > 2 else 0.1) / max(1, t[0].numel()) ** 0.5)
+            elif starts[id(t)] == 1:  # some negative, so that max-pool and batch norm do not commute
+                between(t, 1.0, 3.0).flatten()[::3].neg_()
+            else:
+                normal(t, 0.7)
+        for t in module.buffers():
+            if t.is_floating_point() and t.dim():
+                between(t, 0.5, 2.0) if starts[id(t)] == 1 else normal(t, 0.5)

@@ -10,10 +10,10 @@ from torch import Tensor
 from resnet_edu.checks import compare
 from resnet_edu.checks.candidate import Made, NoWeightsError, Run
 from resnet_edu.checks.learner import Seen
+from resnet_edu.checks.sentences import said
 from resnet_edu.checks.source import Source
 from resnet_edu.checks.watch import Step, Unit
-from resnet_edu.checks.words import at, code, said, shape, unequal
-from resnet_edu.counting.arithmetic import conv_out
+from resnet_edu.checks.words import at, code, shape, unequal
 
 Told = tuple[str, str]
 
@@ -108,54 +108,31 @@ def first_difference(call: str, run: Run, source: Source, seen: Seen) -> tuple[s
         lines = [
             f"`{call}` makes {shape(x.shape)} into {shape(out.shape)}; expected {shape(right)}: "
             f"{unequal(tuple(out.shape), tuple(right))}.",
-            size_fault(run, source),
         ]
         name = ("wrong-shape",)
-    lines += [_counts(run, seen), walk(run, source, seen)]
+    lines += [other_settings(run, source), _counts(run, seen), walk(run, source, seen)]
     return ("\n".join(line for line in lines if line), *name)
 
 
-def size_fault(run: Run, source: Source) -> str:
-    """The first convolution whose settings are not the reference's, and what that does to the size, solved."""
+def other_settings(run: Run, source: Source) -> str:
+    """The first convolution whose stride, padding, dilation or groups are not the reference's."""
     for made in run.made:
-        unit = made.unit if made.function == "conv2d" else None
-        if unit is None or unit.weight is None or unit.given != tuple(made.inputs[0].shape):
-            continue
-        for axis in (2, 3):
-            mine, theirs = _set(made.settings, axis), _set(unit.settings, axis)
-            if mine == theirs or not all(isinstance(value, int) for value in (*mine, *theirs)):
-                continue
-            size, kernel = unit.given[axis], unit.weight.shape[axis]
-            try:
-                now, right = conv_out(size, kernel, *theirs), conv_out(size, kernel, *mine)
-            except ValueError:
-                return ""
-            if now != right:
-                words = source.words(made.line, made.place) or "the convolution"
-                stride, padding, _ = mine
-                return (
-                    f"{words[:1].upper()}{words[1:]} makes {size} → {now}, {right} was expected: now "
-                    f"{_formula(size, kernel, *theirs)}; with stride {stride} and padding {padding}, "
-                    f"{_formula(size, kernel, *mine)}."
-                )
+        theirs = made.unit.settings if made.unit is not None and made.function == "conv2d" else {}
+        differing = [key for key in theirs if key in made.settings and _pair(theirs[key]) != _pair(made.settings[key])]
+        if differing and not any(isinstance(theirs[key], str) for key in differing):
+            words = source.words(made.line, made.place) or "a convolution"
+            now, right = (_listing(settings, differing) for settings in (theirs, made.settings))
+            return f"{words[:1].upper()}{words[1:]} has {now}, expected {right}."
     return ""
 
 
-def _formula(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> str:
-    """The size formula with its numbers.
-
-    >>> _formula(224, 7, 2, 3)
-    '⌊(224 + 2·3 − 7)/2⌋ + 1 = 112'
-    """
-    reach, made = dilation * (kernel - 1) + 1, conv_out(size, kernel, stride, padding, dilation)
-    return f"⌊({size} + 2·{padding} − {reach})/{stride}⌋ + 1 = {made}"
+def _listing(settings: dict[str, Any], keys: Sequence[str]) -> str:
+    pairs = [(key, *_pair(settings[key])) for key in keys]
+    return code(f"{key}={height if height == width else (height, width)}" for key, height, width in pairs)
 
 
-def _set(settings: dict[str, Any], axis: int) -> tuple[Any, ...]:
-    values = [settings.get(key, usual) for key, usual in (("stride", 1), ("padding", 0), ("dilation", 1))]
-    return tuple(
-        value[axis - 2 if len(value) > 1 else 0] if isinstance(value, tuple | list) else value for value in values
-    )
+def _pair(setting: Any) -> tuple[Any, ...]:
+    return tuple(setting) * (3 - len(setting)) if isinstance(setting, tuple | list) else (setting, setting)
 
 
 def _counts(run: Run, seen: Seen) -> str:

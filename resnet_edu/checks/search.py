@@ -1,27 +1,47 @@
-"""Which known mistakes, made in the reference, do exactly what the learner's module does: one, two or three at once.
+"""Which known mistakes, made in the reference, do exactly what the learner's code does: one, two or three at once.
 
 One mistake is tried after the other. Of several, each explains a part: those that explain most are tried together
 with all others. Where some explain one call and not the next, more are looked for in that one.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, combinations
-from typing import Any
+from typing import Any, Protocol
 
-from resnet_edu.checks.candidate import PATIENCE, Memory, Run, hold
-from resnet_edu.checks.learner import Seen
-from resnet_edu.checks.source import Contract, Edits, Mistake, NotHereError, changes_in_place, ways
+from resnet_edu.checks.candidate import PATIENCE, Run
+from resnet_edu.checks.learner import LearnerError
+from resnet_edu.checks.source import Contract, Edits, Mistake, NotHereError, ways
 
-#: How many combinations go on to the next round, and processor seconds after which no new one begins.
-LEADING = 12
+#: Processor seconds after which no new combination is tried.
 SECONDS = 3.0
-#: How many numbers the results of candidates may hold that are remembered.
-NUMBERS = 60_000_000
-#: With more tensors than this it is a whole network, which has twice the time.
-LONG = 30
+
+
+class Trial(Protocol):
+    """What the learner's code did in one case."""
+
+    @property
+    def trouble(self) -> LearnerError | None:
+        """The error in which it ended."""
+
+    @property
+    def functions(self) -> frozenset[str]:
+        """The names of torch's functions that were called."""
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is a whole network, which has twice the time."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, in a sentence: "in `Stem()`"."""
+
+    @property
+    def shows(self) -> str:
+        """A sentence on where a mistake shows."""
+
+    def hold(self, make: Callable[..., Any], text: str, prefer: int, located: bool, patience: int) -> Run:
+        """How a candidate fares, given what its edited text defines."""
 
 
 @dataclass(frozen=True)
@@ -40,24 +60,20 @@ class Candidate:
 
 @dataclass
 class Search:
-    """The candidates of one contract, held against what was seen of a learner's module in each case."""
+    """The candidates of one contract, held against what a learner's code did in each case."""
 
     contract: Contract
-    seen: Sequence[Seen]
+    trials: Sequence[Trial]
+    leading: int = 12  # how many combinations go on to the next round
     runs: dict[tuple[str, int], Run] = field(default_factory=dict)
-    memories: dict[tuple[int, int], list[Memory | None]] = field(default_factory=dict)
-    made: dict[str, Any] = field(default_factory=dict)
-    room: list[int] = field(default_factory=lambda: [NUMBERS])
     #: The cases in which the plain reference is right in eval mode, and wrong in training or about its input.
     beyond: frozenset[int] = frozenset()
     start: float = field(default_factory=time.process_time)
 
     def plain(self) -> list[Candidate]:
         """The reference, in each of the ways that are right."""
-        return [
-            Candidate((), (way,) if way else (), self.contract.source.edited(*((way,) if way else ())))
-            for way in self.contract.variants
-        ]
+        edits = [(way,) if way else () for way in self.contract.variants]
+        return [Candidate((), some, self.contract.source.edited(*some)) for some in edits]
 
     def run(self, candidate: Candidate, case: int) -> Run:
         """How a candidate fares on one case, under the pairing of weights that explains most."""
@@ -72,34 +88,24 @@ class Search:
         return self.runs[key]
 
     def _hold(self, candidate: Candidate, case: int, prefer: int, located: bool = False) -> Run:
-        if candidate.text not in self.made:
-            try:
-                self.made[candidate.text] = self.contract.compiled(candidate.text)
-            except NotHereError as error:
-                self.made[candidate.text] = error
-        make = self.made[candidate.text]
-        if isinstance(make, NotHereError):
-            return Run(error=make)
-        seen = self.seen[case]
-        if (case, prefer) not in self.memories:
-            self.memories[case, prefer] = [Memory(x, self.room) for x in seen.inputs]
-        kept = self.memories[case, prefer]
-        if changes_in_place(candidate.text):
-            kept = [None] * len(seen.inputs)
+        try:
+            make = self.contract.compiled(candidate.text)
+        except NotHereError as error:
+            return Run(error=error)
         patience = 0 if case in self.beyond and not located else PATIENCE
-        return hold(make, self.contract.cases[case].args, seen, kept, prefer, located, patience)
+        return self.trials[case].hold(make, candidate.text, prefer, located, patience)
 
     def located(self, candidate: Candidate, case: int) -> Run:
         """The same, with the line of each tensor."""
         return max((self._hold(candidate, case, prefer, True) for prefer in (0, 1)), key=lambda run: run.score)
 
     def explains(self, candidate: Candidate, cases: Sequence[int]) -> bool:
-        """Whether a candidate does in these cases exactly what the learner's module does."""
+        """Whether a candidate does in these cases exactly what the learner's code does."""
         return all(self.run(candidate, case).differs is None for case in cases)
 
     def known(self) -> list[tuple[Mistake, Edits]]:
         """The mistakes that the learner's code may have made."""
-        called = frozenset().union(*(seen.functions() for seen in self.seen))
+        called = frozenset().union(*(trial.functions for trial in self.trials))
         return [
             (mistake, way)
             for mistake, way in ways(self.contract.mistakes)
@@ -140,8 +146,8 @@ class Search:
 
     def out_of_time(self) -> bool:
         """Whether no new round begins."""
-        long = max(len(seen.steps) for seen in self.seen) > LONG
-        return time.process_time() - self.start > SECONDS * (1 + long)
+        is_long = any(trial.is_long for trial in self.trials)
+        return time.process_time() - self.start > SECONDS * (1 + is_long)
 
     def find(self, order: Sequence[int], wrong: Sequence[int], most: int = 3) -> "Found":
         """The mistakes that explain the cases, and failing that the candidates that come nearest.
@@ -172,7 +178,7 @@ class Search:
                         return Found(one, True)
             parts = [*(one for one in tried if self.run(one, focus).differs is None), *parts]
             ranked = sorted(tried, key=lambda one: -self.run(one, focus).score)
-            beam = [one for one in ranked if self.run(one, focus).differs is not None][:LEADING]
+            beam = [one for one in ranked if self.run(one, focus).differs is not None][: self.leading]
             if beam and self.run(beam[0], focus).score > self.run(nearest, focus).score:
                 nearest = beam[0]
         if parts:
@@ -185,33 +191,6 @@ class Search:
 
     def _next(self, candidate: Candidate, order: Sequence[int]) -> int:
         return next((case for case in order if self.run(candidate, case).differs is not None), order[0])
-
-
-def fewest(
-    contract: Contract,
-    known: Sequence[tuple[Mistake, Edits]],
-    explains: Callable[[Sequence[Edits]], bool],
-    counts: Sequence[int] = (1, 2, 3),
-    seconds: float = math.inf,
-) -> list[Mistake]:
-    """The mistakes, as few as possible, that explain all where they are made in one order or the other."""
-    start = time.process_time()
-    for some in chain.from_iterable(combinations(known, count) for count in counts):
-        if time.process_time() - start > seconds:
-            break
-        if len({mistake.name for mistake, _ in some}) < len(some):
-            continue
-        edits = [way for _, way in some]
-        texts: set[str] = set()
-        for order in (edits, edits[::-1]):
-            try:
-                text = contract.source.edited(*order)
-            except NotHereError:
-                continue
-            if text not in texts and explains(order):
-                return [mistake for mistake, _ in some]
-            texts.add(text)
-    return []
 
 
 def _unlikely(reached: set[int], left: int) -> int:

@@ -1,47 +1,24 @@
 """A table of what the checks recognize, computed by making every known mistake and asking for its name."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_all_start_methods, get_context
-from typing import Any
 
 import torch
 
 from resnet_edu.checks.contracts import CONTRACTS, judge
-from resnet_edu.checks.source import Edits, Mistake, ways
+from resnet_edu.checks.source import Edits, ways
 from resnet_edu.drawing.tables import Table
 
 
-@dataclass(frozen=True)
-class Known:
-    """A known mistake of one contract: its name, what the learner reads, and code that makes it."""
+def known_mistakes(check: str) -> Iterator[tuple[str, Edits]]:
+    """The name of every known mistake of a contract, with every way to make it.
 
-    check: str
-    mistake: Mistake
-    way: Edits
-
-    @property
-    def name(self) -> str:
-        """The name of the mistake."""
-        return self.mistake.name
-
-    @property
-    def code(self) -> Callable[..., Any]:
-        """The reference with this mistake."""
-        return CONTRACTS[self.check].made(self.way)
-
-
-def known_mistakes(check: str) -> Iterator[Known]:
-    """Every known mistake of a contract, in every way to make it.
-
-    >>> "one-missing" in {known.name for known in known_mistakes("conv_out")}
+    >>> "one-missing" in dict(known_mistakes("conv_out"))
     True
     """
-    for mistake, way in ways(CONTRACTS[check].mistakes):
-        if not mistake.remark:
-            yield Known(check, mistake, way)
+    return ((mistake.name, way) for mistake, way in ways(CONTRACTS[check].mistakes) if not mistake.remark)
 
 
 def mistakes_table(*only: str) -> Table:
@@ -56,11 +33,11 @@ def mistakes_table(*only: str) -> Table:
     all          │       31 │        31
     """
     chosen = only or tuple(CONTRACTS)
-    first: dict[tuple[str, str], Known] = {}
+    first: dict[tuple[str, str], Edits] = {}
     for check in chosen:
-        for known in known_mistakes(check):
-            first.setdefault((check, known.name), known)
-    called = _all_called([(check, name, known.way) for (check, name), known in first.items()])
+        for name, way in known_mistakes(check):
+            first.setdefault((check, name), way)
+    called = _all_called([(check, name, way) for (check, name), way in first.items()])
     rights = [[right for (one, _), right in zip(first, called, strict=True) if one == check] for check in chosen]
     rows = [(check, str(len(right)), str(sum(right))) for check, right in zip(chosen, rights, strict=True)]
     total = ("all", str(len(called)), str(sum(called)))

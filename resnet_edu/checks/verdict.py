@@ -1,47 +1,26 @@
 """The verdict on a learner's module, step by step: build it, watch it, hold it against the reference, say why not."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from resnet_edu.checks import compare, errors, locate, words
-from resnet_edu.checks.candidate import NoWeightsError, Run
+from resnet_edu.checks.candidate import Memory, NoWeightsError, Run, hold
+from resnet_edu.checks.diagnosis import Diagnosis, Verdict, failed, passed
 from resnet_edu.checks.learner import LearnerError, Seen, attempt, observe, unwrapped
-from resnet_edu.checks.naming import their_names
-from resnet_edu.checks.search import Candidate, Found, Search
-from resnet_edu.checks.source import Case, Contract, Mistake
+from resnet_edu.checks.search import Candidate
+from resnet_edu.checks.sentences import said
+from resnet_edu.checks.source import Case, Contract, changes_in_place
 
 _randn, _manual_seed = torch.randn, torch.manual_seed
 
-#: What JSON can carry: "passed", "message", "mistakes" (names).
-Verdict = dict[str, Any]
-
-
-def passed(message: str) -> Verdict:
-    """The verdict on code that does what the reference does."""
-    return {"passed": True, "message": message, "mistakes": []}
-
-
-def failed(message: str, *mistakes: str) -> Verdict:
-    """The verdict on code that does not, with the names of the known mistakes."""
-    return {"passed": False, "message": message, "mistakes": list(mistakes)}
-
-
-def listed(messages: Sequence[str]) -> str:
-    """One message as it is, several under numbers.
-
-    >>> print(listed(["No ReLU.", "No shortcut."]))
-    Two things at once.
-    1. No ReLU.
-    2. No shortcut.
-    """
-    if len(messages) == 1:
-        return messages[0]
-    count = {2: "Two", 3: "Three"}.get(len(messages), "Several")
-    return "\n".join([f"{count} things at once.", *(f"{n}. {text}" for n, text in enumerate(messages, start=1))])
+#: How many numbers the results of candidates may hold that are remembered.
+NUMBERS = 60_000_000
+#: With more tensors than this it is a whole network.
+LONG = 30
 
 
 @dataclass
@@ -51,11 +30,27 @@ class Trial:
     case: Case
     seen: Seen
     module: nn.Module
+    room: list[int]  # how many numbers may still be remembered, in all cases together
+    memories: dict[int, list[Memory | None]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.call, self.place = self.case.call, f"in `{self.case.call}`"
+        self.trouble, self.functions = self.seen.trouble, self.seen.functions()
+        self.is_long = len(self.seen.steps) > LONG
 
     @property
-    def call(self) -> str:
-        """The call in print."""
-        return self.case.call
+    def shows(self) -> str:
+        """The call, and the input that says most."""
+        seen = self.seen
+        number = min(len(seen.outputs), len(seen.inputs) - 1) if seen.trouble is not None else 0
+        return f"It shows {self.place} on an input of shape {words.shape(seen.inputs[number].shape)}."
+
+    def hold(self, make: Callable[..., Any], text: str, prefer: int, located: bool, patience: int) -> Run:
+        """How a candidate fares under the learner's weights."""
+        if prefer not in self.memories:
+            self.memories[prefer] = [Memory(x, self.room) for x in self.seen.inputs]
+        kept = [None] * len(self.seen.inputs) if changes_in_place(text) else self.memories[prefer]
+        return hold(make, self.case.args, self.seen, kept, prefer, located, patience)
 
 
 def judge(contract: Contract, theirs: Any) -> Verdict:
@@ -67,161 +62,85 @@ def judge(contract: Contract, theirs: Any) -> Verdict:
     if wrong is not None:
         return failed(wrong, "not-a-class")
     trials: list[Trial] = []
+    room = [NUMBERS]
     for case in contract.cases:
-        trial = _trial(contract, theirs, case)
+        trial = _trial(contract, theirs, case, room)
         if isinstance(trial, dict):
             return trial
         trials.append(trial)
-    search = Search(contract, [trial.seen for trial in trials])
-    every = range(len(trials))
+    diagnosis = _Diagnosis(contract, theirs, trials)
     # Code that stops with an error, in the backward pass too, is never right, wherever the reference may stop.
-    for plain in search.plain() if all(trial.seen.trouble is trial.seen.spoiled is None for trial in trials) else ():
-        if search.explains(plain, every):
-            return _beyond_numbers(contract, theirs, trials)
-    return _Diagnosis(contract, theirs, trials, search).verdict()
+    fine, search = all(trial.seen.trouble is trial.seen.spoiled is None for trial in trials), diagnosis.search
+    if fine and any(search.explains(plain, range(len(trials))) for plain in search.plain()):
+        return _beyond_numbers(contract, theirs, trials)
+    return diagnosis.verdict()
 
 
-def _trial(contract: Contract, theirs: Any, case: Case) -> Trial | Verdict:
-    trial = _observed(contract, theirs, case, torch.float64)
-    if isinstance(trial, Trial) and trial.seen.trouble and errors.is_dtype_error(trial.seen.trouble.error):
-        # The code does not follow the input's type; look at everything else in single precision first.
-        trial = _observed(contract, theirs, case, torch.float32)
-    if isinstance(trial, dict):
-        return trial
-    made = [*trial.seen.outputs, *([trial.seen.trained] if trial.seen.trained is not None else [])]
-    odd = [out for out in made if not isinstance(out, Tensor)]
-    if odd:
-        return failed(*words.not_a_tensor(odd[0], trial.call))
-    if trial.seen.unregistered:
-        unit = trial.seen.unregistered[0]
-        layer = {"conv": "a convolution", "bn": "a batch norm", "linear": "a linear layer"}[unit.kind]
-        return failed(*words.said("weights-not-registered", call=trial.call, layer=layer, at=words.at(unit.line)))
-    return trial
-
-
-def _observed(contract: Contract, theirs: Any, case: Case, dtype: torch.dtype) -> Trial | Verdict:
+def _trial(contract: Contract, theirs: Any, case: Case, room: list[int]) -> Trial | Verdict:
     try:
         module = attempt("construct", lambda: theirs(*case.args))
-    except LearnerError as trouble:
-        return failed(*errors.raised(trouble, case.call, contract.signature))
-    if not isinstance(module, nn.Module):
-        return failed(*words.not_a_module(module, case.call))
-    module = unwrapped(module)
-    try:
-        attempt("construct", lambda: module.to(dtype))
+        if not isinstance(module, nn.Module):
+            return failed(*words.not_a_module(module, case.call))
+        module = unwrapped(module)
+        attempt("construct", lambda: module.to(torch.float64))
     except LearnerError as trouble:
         return failed(*errors.raised(trouble, case.call, contract.signature))
     generator = torch.Generator().manual_seed(7)
-    inputs = [_randn(shape, generator=generator, dtype=torch.float64).to(dtype) for shape in case.inputs]
-    return Trial(case, observe(module, inputs), module)
+    inputs = [_randn(shape, generator=generator, dtype=torch.float64) for shape in case.inputs]
+    seen = observe(module, inputs)
+    made = [*seen.outputs, *([seen.trained] if seen.trained is not None else [])]
+    odd = [out for out in made if not isinstance(out, Tensor)]
+    if odd:
+        return failed(*words.not_a_tensor(odd[0], case.call))
+    if seen.unregistered:
+        unit = seen.unregistered[0]
+        layer = {"conv": "a convolution", "bn": "a batch norm", "linear": "a linear layer"}[unit.kind]
+        return failed(*said("weights-not-registered", call=case.call, layer=layer, at=words.at(unit.line)))
+    if seen.trouble is not None and errors.is_dtype_error(seen.trouble.error):
+        return failed(*errors.raised(seen.trouble, case.call, contract.signature))
+    return Trial(case, seen, module, room)
 
 
 @dataclass
-class _Diagnosis:
-    """The search for what is wrong, and the words for what it found."""
+class _Diagnosis(Diagnosis):
+    """What is wrong with a module."""
 
-    contract: Contract
-    theirs: Any
     trials: Sequence[Trial]
-    search: Search
 
     def verdict(self) -> Verdict:
-        """What is wrong, by name where it is known."""
-        trials, search = self.trials, self.search
-        # Where several references are right, the one that the learner's numbers follow furthest.
-        plain = max(search.plain(), key=lambda one: sum(search.run(one, case).score for case in range(len(trials))))
-        differs = [search.run(plain, case).differs for case in range(len(trials))]
-        # A call that failed says most, and the first case that differs more than those that agree.
-        order = sorted(range(len(trials)), key=lambda i: (differs[i] is None, trials[i].seen.trouble is None))
-        wrong = [case for case in order if differs[case] is not None]
-        spoiled = [trial for trial in trials if trial.seen.spoiled is not None]
-        if spoiled and set(differs) <= {None, "gradients-differ"}:
-            return failed(*self._overwritten(spoiled[0]))
-        found = search.find(order, wrong, self._most(plain, order[0]))
-        if found.whole:
-            verdict = self._named(found.candidate, order, differs)
-        else:
-            partly = self._partly(found, plain, order)
-            if partly is None and spoiled:
-                return failed(*self._overwritten(spoiled[0]))
-            verdict = partly or self._unnamed(plain, order)
-        if spoiled:
-            text, name = self._overwritten(spoiled[0])
-            verdict = failed(f"{verdict['message']}\n{text}", *verdict["mistakes"], name)
-        return verdict
+        """What is wrong, and what spoils the backward pass beside it."""
+        spoiled = self._overwritten()
+        if spoiled and {self.search.run(self.plain, case).differs for case in self.order} <= {None, "gradients-differ"}:
+            return failed(*spoiled)
+        verdict = super().verdict()
+        if not spoiled or spoiled[1] in verdict["mistakes"]:
+            return verdict
+        return failed(f"{verdict['message']}\n{spoiled[0]}", *verdict["mistakes"], spoiled[1])
 
-    def _most(self, plain: Candidate, case: int) -> int:
-        """How many mistakes at once can explain a case: none where Python, and not torch, stopped the code."""
-        seen = self.trials[case].seen
+    def most(self) -> int:
+        """None where Python, and not torch, stopped the code; one where other layers make most of it foreign."""
+        seen = self.trials[self.order[0]].seen
         if seen.trouble is not None and seen.trouble.doing == "forward" and seen.trouble.failed is None:
             return 0
-        run = self.search.run(plain, case)
+        run = self.search.run(self.plain, self.order[0])
         strange = seen.other_norm is not None or any(not compare.finite(out) for out in seen.outputs)
         return 1 if strange or locate.extra("", run, seen) is not None else 3
 
-    def say(self, mistake: Mistake) -> str:
-        """A mistake in the learner's own names."""
-        return their_names(self.contract.signature, self.theirs)(mistake.message)
-
-    def _named(self, candidate: Candidate, order: Sequence[int], differs: Sequence[str | None]) -> Verdict:
-        remarks = [mistake for mistake in candidate.mistakes if mistake.remark]
-        rest = [mistake for mistake in candidate.mistakes if not mistake.remark]
-        if not rest:
-            return passed("\n".join([self.contract.passed, *map(self.say, remarks)]))
-        where = self.trials[order[0]]
-        told = listed([self.say(mistake) for mistake in rest])
-        more = "".join(f"\nNo mistake, but a word: {self.say(mistake)}" for mistake in remarks)
-        return failed(f"{told}\n{self._shows(where)}{more}", *(mistake.name for mistake in rest))
-
-    @staticmethod
-    def _shows(trial: Trial) -> str:
-        seen = trial.seen
-        number = min(len(seen.outputs), len(seen.inputs) - 1) if seen.trouble is not None else 0
-        return f"It shows in `{trial.call}` on an input of shape {words.shape(seen.inputs[number].shape)}."
-
-    def _partly(self, found: Found, plain: Candidate, order: Sequence[int]) -> Verdict | None:
-        """Some mistakes are certain, and something else is wrong."""
-        candidate, focus = found.candidate, order[0]
-        if not candidate.mistakes:
-            return None
-        certain = self.search.run(candidate, focus).differs is None
-        if not certain and not self._surely(candidate, plain, focus):
-            return None
-        told = listed([self.say(mistake) for mistake in candidate.mistakes])
-        other = next((case for case in order if self.search.run(candidate, case).differs is not None), focus)
-        rest = self._unnamed(candidate, [other])
-        names = [mistake.name for mistake in candidate.mistakes]
-        names += [name for name in rest["mistakes"] if name not in names]
-        if certain:
-            more = (
-                f"It shows in `{self.trials[focus].call}`. Mend that first, and check again: "
-                f"`{self.trials[other].call}` is not right either, perhaps for another reason."
-            )
-        else:
-            more = "There is more, which I do not recognize. Mend that first, and check again."
-        return failed(f"{told}\n{more} {rest['message']}", *names)
-
-    def _surely(self, candidate: Candidate, plain: Candidate, focus: int) -> bool:
-        """Whether each of the mistakes explains several of the learner's tensors that nothing else explains."""
-        mine = self.search.run(candidate, focus)
-        for leave in range(len(candidate.mistakes)):
-            edits = [edit for number, edit in enumerate(candidate.edits) if number != leave]
-            less = Candidate((), (), self.contract.source.edited(*edits)) if edits else plain
-            if len(mine.found - self.search.run(less, focus).found) < 2:
-                return False
-        return True
-
-    def _unnamed(self, candidate: Candidate, order: Sequence[int]) -> Verdict:
+    def unnamed(self, candidate: Candidate, order: Sequence[int]) -> Verdict:
+        """What can be seen directly, or where the numbers part."""
+        spoiled = self._overwritten()
+        if spoiled and candidate is self.plain:
+            return failed(*spoiled)
         trial, source = self.trials[order[0]], self.contract.source
         seen = trial.seen
         run = self.search.located(candidate, order[0])
         if seen.trouble is not None:
             return self._troubled(trial, run)
         if seen.other_norm is not None:
-            return failed(*words.said("other-normalization", norm=seen.other_norm))
+            return failed(*said("other-normalization", norm=seen.other_norm))
         what = run.differs or ""
         if not all(compare.finite(out) for out in seen.outputs):
-            return failed(*words.said("not-finite", call=trial.call))
+            return failed(*said("not-finite", call=trial.call))
         known = None
         if what in {"output", "gradients-differ"}:
             known = locate.extra(trial.call, run, seen)
@@ -229,9 +148,9 @@ class _Diagnosis:
             known = known or locate.foreign(run, seen)
         if what == "output":
             again = compare.same(seen.outputs[0], seen.again)
-            known = known or locate.shares(run, seen) or (None if again else words.said("state-between-calls"))
+            known = known or locate.shares(run, seen) or (None if again else said("state-between-calls"))
         elif known is None and what not in {"", "trouble"}:
-            known = words.said(what)
+            known = said(what)
         if known is not None:
             return failed(f"{known[0]}\nIt shows in `{trial.call}`.", known[1])
         return failed(*locate.first_difference(trial.call, run, source, seen))
@@ -241,21 +160,23 @@ class _Diagnosis:
         source, seen = self.contract.source, trial.seen
         trouble = seen.trouble
         assert trouble is not None
-        cure = locate.size_fault(run, source)
+        cure = locate.other_settings(run, source)
         if not cure and isinstance(run.error, NoWeightsError) and trouble.doing == "forward":
-            stopped = seen.units and not seen.units[-1].made  # the layer that stopped is told by its error
+            # The layer that stopped is told by its error.
+            stopped = trouble.failed is not None and trouble.failed.kind in {"conv", "bn", "linear"}
             other = locate.instead(run, source, seen)
             if "in its place" in other and not (stopped and len(seen.units) - 1 <= len(run.pairing)):
                 cure = other
         return failed(*errors.raised(trouble, trial.call, self.contract.signature, cure))
 
-    def _overwritten(self, trial: Trial) -> tuple[str, str]:
-        """An in-place operation that spoils the backward pass, with its line."""
-        seen = trial.seen
-        assert seen.spoiled is not None
-        text, name = errors.raised(seen.spoiled, trial.call, self.contract.signature)
+    def _overwritten(self) -> tuple[str, ...]:
+        """An in-place operation that spoils the backward pass, with its line, if there is one."""
+        trial = next((trial for trial in self.trials if trial.seen.spoiled is not None), None)
+        if trial is None or trial.seen.spoiled is None:
+            return ()
+        text, name = errors.raised(trial.seen.spoiled, trial.call, self.contract.signature)
         if "\nLine " not in text:
-            lines = [step.line for step in seen.steps if _writes(step.function) and step.line is not None]
+            lines = [step.line for step in trial.seen.steps if _writes(step.function) and step.line is not None]
             text += words.at(lines[-1]) if lines else ""
         return text, name
 
@@ -270,7 +191,7 @@ def _beyond_numbers(contract: Contract, theirs: Any, trials: Sequence[Trial]) ->
         for trial in trials:
             names = look(trial)
             if names:
-                return failed(*words.said(name, call=trial.call, names=words.code(names)))
+                return failed(*said(name, call=trial.call, names=words.code(names)))
     return passed(contract.passed + _not_refused(contract, theirs))
 
 
@@ -283,15 +204,12 @@ def _frozen(trial: Trial) -> list[str]:
 
 
 def _fixed_type(trial: Trial) -> list[str]:
-    """The type that the module keeps to: it was not at ease with doubles, or is not in half precision."""
-    module, x = trial.module, trial.seen.inputs[0]
-    if x.dtype != torch.float64:
-        return [str(x.dtype)]
-    x = x.to(torch.bfloat16)
-    module.to(torch.bfloat16).eval()
+    """The type that the module keeps to, on an input in half precision."""
+    x = trial.seen.inputs[0].to(torch.bfloat16)
+    trial.module.to(torch.bfloat16).eval()
     try:
         with torch.no_grad():
-            out = attempt("forward", lambda: module(x))
+            out = attempt("forward", lambda: trial.module(x))
     except LearnerError as trouble:
         return ["a type of its own"] if errors.is_dtype_error(trouble.error) else []
     return [str(out.dtype)] if isinstance(out, Tensor) and out.dtype != torch.bfloat16 else []

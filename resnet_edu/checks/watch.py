@@ -29,7 +29,6 @@ _WEIGHTED: dict[Any, tuple[str, tuple[str, ...], tuple[Any, ...]]] = {
     F.linear: ("linear", ("input", "weight", "bias"), (None, None, None)),
     F.batch_norm: ("bn", _NORM, (None, None, None, None, None, False, 0.1, 1e-5)),
 }
-_OTHER_NORMS = {F.group_norm: "group norm", F.instance_norm: "instance norm", F.layer_norm: "layer norm"}
 _SUMS = {"add", "add_", "__add__", "__iadd__", "__radd__", "sub", "__sub__", "mul", "__mul__", "sub_", "mul_"}
 
 
@@ -59,12 +58,9 @@ class Unit:
     mean: Tensor | None = None
     var: Tensor | None = None
     settings: dict[str, Any] = field(default_factory=dict)
-    given: tuple[int, ...] = ()
-    made: tuple[int, ...] = ()
+    taken: Tensor | None = None  # what it was given first
     line: Place | None = None
-    calls: int = 1
-    #: The tensor that it was given first, where tensors are kept.
-    taken: Tensor | None = None
+    calls: int = 0
 
     @property
     def identity(self) -> Tensor | None:
@@ -75,6 +71,11 @@ class Unit:
     def tensors(self) -> list[Tensor]:
         """Its weights and statistics."""
         return [t for t in (self.weight, self.bias, self.mean, self.var) if t is not None]
+
+    @property
+    def derived(self) -> bool:
+        """Whether its weights are computed from others."""
+        return any(t.grad_fn is not None for t in self.tensors)
 
 
 @dataclass
@@ -93,20 +94,8 @@ class Failed:
 
     kind: str
     inputs: list[Tensor]
-    line: Place | None
+    #: Whether an earlier call had used its weights.
     again: bool
-    """Whether it was called with weights that an earlier call had used."""
-    window: tuple[int, ...]
-    """The window, where it is a pool."""
-
-    @classmethod
-    def of(cls, func: Any, args: Any, kwargs: Any, line: Place | None, again: bool) -> "Failed":
-        """This call, which failed."""
-        kind, window = kind_of(func), None
-        if "pool" in kind or kind == "fn":
-            window = args[1] if len(args) > 1 else kwargs.get("kernel_size", kwargs.get("output_size"))
-        pair = (window, window) if isinstance(window, int) else tuple(window or ())
-        return cls(kind, list(tensors_in((*args, *kwargs.values()))), line, again, pair)
 
     @property
     def given(self) -> tuple[tuple[int, ...], ...]:
@@ -118,55 +107,48 @@ class Watch(TorchFunctionMode):
     """Within it, every call of a torch function on tensors is written down.
 
     >>> conv = torch.nn.Conv2d(3, 8, 3)
-    >>> with Watch(keep=True) as watch:
+    >>> with Watch() as watch:
     ...     _ = conv(torch.zeros(1, 3, 9, 9)).relu()
     >>> [unit.kind for unit in watch.units], watch.steps[-1].function, tuple(watch.steps[-1].made.shape)
     (['conv'], 'relu', (1, 8, 7, 7))
     """
 
-    def __init__(self, keep: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.keep = keep  # also the tensors on the way, for a report on where they part
-        self.units: list[Unit] = []
         self.steps: list[Step] = []
         self.failed: Failed | None = None
-        self.other_norm: str | None = None
-        self._known: dict[int, Unit] = {}
+        self._units: dict[tuple[str, int], Unit] = {}
+
+    @property
+    def units(self) -> list[Unit]:
+        """Each layer once, in the order of use."""
+        return [*self._units.values()]
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         inputs = list(tensors_in((*args, *kwargs.values())))
+        again = self._note(func, args, kwargs) if func in _WEIGHTED else False
         given = tuple(tuple(t.shape) for t in inputs)
-        unit = _unit(func, args, kwargs)
-        if unit is not None:
-            unit.given, unit.line = given[0] if given else (), _line()
-            unit.taken = inputs[0].detach().clone() if self.keep and inputs else None
         try:
             out = func(*args, **kwargs)
         except BaseException:
-            again = unit is not None and id(unit.identity) in self._known
-            self.failed = Failed.of(func, args, kwargs, _line(), again)
-            if unit is not None and self.keep and not again:
-                self.units.append(unit)
+            self.failed = Failed(kind_of(func), inputs, again)
             raise
-        self.other_norm = _OTHER_NORMS.get(func, self.other_norm)
-        if unit is not None and isinstance(out, Tensor):
-            unit.made = tuple(out.shape)
-            self._note(unit)
         name = getattr(func, "__name__", str(func))
-        if self.keep and isinstance(out, Tensor) and inputs and name not in _QUIET:
+        if isinstance(out, Tensor) and inputs and name not in _QUIET:
             self.steps.append(Step(name, given, out.detach().clone(), _line()))
         return out
 
-    def _note(self, unit: Unit) -> None:
-        identity = unit.identity
-        known = self._known.get(id(identity)) if identity is not None else None
-        if known is not None and known.kind == unit.kind:
-            known.calls += 1
-            return
-        if identity is not None:
-            self._known[id(identity)] = unit
-        self.units.append(unit)
+    def _note(self, func: Any, args: Any, kwargs: Any) -> bool:
+        """Write down a layer's call, and say whether an earlier one had used its weights."""
+        own = bound(func, args, kwargs)
+        taken = own.pop("input")
+        taken = taken.detach().clone() if isinstance(taken, Tensor) else None
+        weight, bias, mean, var = (own.pop(name, None) for name in ("weight", "bias", "running_mean", "running_var"))
+        unit = Unit(kind_of(func), weight, bias, mean, var, own, taken, _line())
+        known = self._units.setdefault((unit.kind, id(unit.identity)), unit)
+        known.calls += 1
+        return known is not unit
 
 
 # Looking at a tensor makes none.
@@ -182,18 +164,11 @@ def tensors_in(values: Any) -> Any:
             yield from tensors_in(value)
 
 
-def _unit(func: Any, args: Any, kwargs: Any) -> Unit | None:
-    rest = bound(func, args, kwargs)
-    if not rest:
-        return None
-    rest.pop("input")
-    weight, bias, mean, var = (rest.pop(name, None) for name in ("weight", "bias", "running_mean", "running_var"))
-    return Unit(kind_of(func), weight, bias, mean, var, rest)
-
-
 def _line() -> Place | None:
     """Where the innermost frame stands that is neither torch's nor ours, if the check has called one."""
-    frame: Any = sys._getframe(2)
+    frame: Any = sys._getframe(1)
+    while frame.f_code.co_filename == __file__:
+        frame = frame.f_back
     while frame is not None:
         file = frame.f_code.co_filename
         if file.startswith(_CHECKS):

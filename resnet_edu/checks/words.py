@@ -11,89 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from resnet_edu.checks.sentences import said
 from resnet_edu.checks.watch import Place
 
 _ROOMS = (str(Path(__file__).parent.parent), str(Path(torch.__file__).parent))
 _PYTHON = sysconfig.get_paths()["stdlib"]
-
-#: What is said of things that are seen directly, whatever the numbers, by the name of the mistake.
-_SAID = """
-not-written
-    {call} returned nothing. Write the missing part, and end with `return`.
-list-returned
-    `{call}` returned a {kind}. A list cannot be called and its weights stay unknown: wrap it, `nn.Sequential(*blocks)`.
-no-module
-    `{call}` returned {a_kind}, not an `nn.Module`. Let your class inherit from `nn.Module`.
-no-tensor
-    The forward pass of `{call}` returned {a_kind}, expected one tensor.
-weights-not-registered
-    `{call}` uses {layer} that PyTorch does not know as part of your module, so an optimizer would never train it and
-    `.to(device)` would leave it behind. Make every layer in `__init__` and set it as an attribute of the module
-    (`self.… = …`), and keep lists of layers in `nn.ModuleList` or `nn.Sequential`.{at}
-unused-weights
-    The numbers are right, but `{call}` holds weights that its forward pass never uses: {names}. They cost memory, count
-    as parameters and never learn. Build a layer only where it is used.
-weights-frozen
-    The numbers are right, but part of `{call}` never learns: `requires_grad` is off for {names}.
-fixed-type
-    The numbers are right in single precision, but your code makes or converts a tensor to a type of its own, so it
-    fails or changes type on an input of another one. Make new tensors like the input: `torch.zeros(…, dtype=x.dtype,
-    device=x.device)` or `x.new_zeros(…)`, and leave out `.float()`.
-other-normalization
-    Your code normalizes with a {norm}, this network uses batch norm (`nn.BatchNorm2d`): mean and variance are taken
-    over the batch and the map, for each channel.
-not-finite
-    `{call}` returns numbers that are not finite (NaN or infinity), on ordinary random input. Look for a division by
-    zero, a square root or logarithm of something negative, or a tensor that was never filled (`torch.empty`).
-state-between-calls
-    The second call with the same input, in eval mode, gives another output. Something is kept or drawn anew between
-    calls: a layer made inside `forward`, a random number, a tensor that is changed in place or never filled
-    (`torch.empty`). Make all layers once, in `__init__`, and let `forward` only compute.
-input-overwritten
-    The output is right, but your code changes the input tensor that it was given. Whoever holds it, the shortcut of a
-    neighboring block for instance, sees other numbers afterwards. The culprit is an in-place operation on the input:
-    `x += …`, or `inplace=True` on the first activation. Write `out = out + x`.
-training-differs
-    In eval mode your numbers are right, in training mode they differ. Look at what behaves differently there: batch
-    norm and dropout. Batch norm uses the batch's own mean and variance while training, and dropout does not belong
-    here.
-random-in-training
-    In training mode the same input gives another output each time, so there is something random inside. These networks
-    have no dropout and no noise: take it out.
-statistics-differ
-    The outputs are right, but after one step of training the running mean and variance of a batch norm are not the
-    ones expected. Each batch norm must see each batch exactly once, with PyTorch's own momentum of 0.1.
-gradients-differ
-    The outputs are right, but the gradients are not: somewhere the way back is cut or doubled. Look for `.detach()`,
-    `.data`, `torch.no_grad()` or a hand-written backward.
-dropout-inside
-    Your code calls {function}. These networks have none: take it out.{at}
-other-activation
-    Your code calls {function}; {instead}.{at}
-interpolated
-    Your code calls `interpolate`, which is made for other sizes than a stride. Skip pixels with a slice, `x[:, :,
-    ::stride, ::stride]`, or let a convolution with a stride shrink the map.{at}
-pooling-inside
-    Your code calls {function}; {instead}.{at}
-not-followed
-    `{call}` uses {names} in a way that I cannot follow, so I cannot tell whether your numbers are right. I follow
-    `nn.Conv2d`, `nn.BatchNorm2d`, `nn.Linear`, their functions in `torch.nn.functional`, and what computes the same
-    with weights of the same sizes: write it with these.
-extra-layers
-    Your code learns weights that the reference does not have: {layers}. Here the layers are only {kinds}: take out what
-    weighs the channels or adds to them.{at}
-extra-parameter
-    `{call}` learns numbers of its own beside the weights of its layers: {names}. The reference has none: take them out.
-sum-weighted
-    Your sum is {one:.3g}·F(x) + {other:.3g}·shortcut. A residual block takes one of each: F(x) + x.
-"""
-
-
-def said(name: str, **values: Any) -> tuple[str, str]:
-    """What to say of something seen directly, and its name."""
-    found = re.search(rf"^{name}\n((?:    .*\n)+)", _SAID, re.MULTILINE)
-    assert found is not None, name
-    return " ".join(found[1].split()).format(**values), name
 
 
 def shape(of: Iterable[int]) -> str:

@@ -72,7 +72,7 @@ def windows(view: View, shape: Sequence[int], taps: Sequence[tuple[float, float]
     before, moved = view.dims[:-count], view.dims[-count:]
     dims = [_plain(size) for size in shape[:-count]]
     if mixes:
-        field = _across(field, before[1:])
+        field = _across(field, before[-1:])  # without a batch, the channels stand first
     else:
         dims = list(before) if [_size(dim) for dim in before] == list(shape[:-count]) else dims
     for dim, size, (reach, stride) in zip(moved, shape[-count:], taps, strict=True):
@@ -92,8 +92,8 @@ def mixed(view: View, over: Iterable[int] | None = None) -> View:
     >>> mixed(image_view((1, 3, 8, 6)), [2]).field
     (8, 1)
     """
-    every = range(1, len(view.dims)) if over is None else over
-    return View(_across(view.field, (view.dims[dim] for dim in every)), view.dims)
+    dims = view.dims if over is None else [view.dims[dim] for dim in over]
+    return View(_across(view.field, dims), view.dims)
 
 
 def reduced(view: View, shape: Sequence[int], over: Iterable[int] | None = None) -> View:
@@ -154,6 +154,17 @@ def joined(views: Sequence[View], shape: Sequence[int], along: int) -> View:
     for view in views[1:]:
         field = _most(field, view.field)
     return View(field, tuple(dims))
+
+
+def stacked(views: Sequence[View], shape: Sequence[int], along: int) -> View:
+    """Tensors of one shape side by side along a dimension of its own: what two branches made, before their mean.
+
+    >>> image = image_view((1, 3, 8, 8))
+    >>> stacked([image, image], (2, 1, 3, 8, 8), 0).side
+    1
+    """
+    whole = together(views, [*shape[:along], *shape[along + 1 :]])
+    return View(whole.field, (*whole.dims[:along], _plain(shape[along]), *whole.dims[along:]))
 
 
 def reshaped(view: View, shape: Sequence[int]) -> View:

@@ -334,7 +334,7 @@ def measured(func: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
 
 def _window(kernel: tuple[int, ...], stride: tuple[int, ...]) -> str:
     text = "×".join(map(str, kernel))
-    if max(stride, default=1) == 1:
+    if max(stride) == 1:
         return text
     return f"{text}/{stride[0] if len(set(stride)) == 1 else '×'.join(map(str, stride))}"
 
@@ -380,7 +380,7 @@ COSTS: dict[str, Callable[[Call, Tensor], int | None]] = {
 
 
 def _matrix_view(call: Call, view: View, shape: Shape) -> View:
-    if call.name == "linear":
+    if call.name == "linear" and len(shape) == len(view.dims):  # a weight of one dimension leaves one fewer
         return fields.product(view, None, shape)
     pair = [value for value in call.args if isinstance(value, Tensor)][-2:]
     known = dict(zip(map(id, call.seen), call.views, strict=False))
@@ -411,6 +411,13 @@ def _join_view(call: Call, view: View, shape: Shape) -> View:
     return fields.joined(call.views, shape, along)
 
 
+def _stack_view(call: Call, view: View, shape: Shape) -> View:
+    along = call.argument(1, "dim", call.kwargs.get("axis", 0))
+    if not isinstance(along, int) or any(len(view.dims) != len(shape) - 1 for view in call.views):
+        return fields.unknown(call.views, shape)
+    return fields.stacked(call.views, shape, along % len(shape))
+
+
 def _shuffle_view(call: Call, view: View, shape: Shape) -> View:
     before = call.seen[0].shape
     sides = list(zip(before[-2:], shape[-2:], strict=True))
@@ -436,6 +443,7 @@ _SEEN: dict[str, Callable[[Call, View, Shape], View]] = {
     **dict.fromkeys(("scaled_dot_product_attention", "multi_head_attention_forward"), _attention_view),
     **dict.fromkeys(("interpolate", "upsample", "upsample_nearest", "upsample_bilinear"), _resize_view),
     **dict.fromkeys(("cat", "concat", "concatenate"), _join_view),
+    "stack": _stack_view,
     **dict.fromkeys(("pixel_shuffle", "pixel_unshuffle"), _shuffle_view),
     **dict.fromkeys(("setitem", "copy"), _assigned_view),
     "pad": _padded_view,

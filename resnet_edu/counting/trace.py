@@ -259,7 +259,7 @@ class _Watch(TorchFunctionMode):
             if isinstance(output, Tensor):  # zeros_like and its kind
                 self.constant(output)
             return output
-        given = functions.tensors((*args, *kwargs.values()))
+        given = functions.tensors((*args, *(value for key, value in kwargs.items() if key != "out")))
         marks: list[_Mark] = []
         seen: list[Tensor] = []
         owed: list[Tensor] = []
@@ -286,6 +286,7 @@ class _Watch(TorchFunctionMode):
             if name in functions.CONSTANTS or (given and all(map(self.mark, given))):
                 self.constant(output)
             return output
+        writes = [_writes(tensor) for tensor in given]
         plain = name.strip("_")
         if not marks and plain in functions.LAYERS and self.is_strange(args):
             # A layer reads what no function made that could be seen: a script's output, or numpy's.
@@ -316,7 +317,13 @@ class _Watch(TorchFunctionMode):
             for tensor in made:
                 _put(tensor, _Mark(self.run, source.row, call.seen_by(tensor)))
             return output
-        is_changed = name.endswith("_") or output is None
+        is_changed = (
+            output is None
+            or "out" in kwargs
+            or (name.endswith("_") and not name.endswith("__"))
+            or any(made[0] is x and _writes(x) != before for x, before in zip(given, writes, strict=True))
+            or bool(made[0].is_inference() and kwargs.get("inplace"))
+        )
         if not is_changed and (any(made[0] is tensor for tensor in given) or functions.changes_nothing(call)):
             for tensor in made:
                 _put(tensor, _Mark(self.run, source.row, source.view))
@@ -394,6 +401,11 @@ class _Watch(TorchFunctionMode):
                     holder = _shown(name) or own
                     left[holder] = left.get(holder, 0) + parameter.numel()
         return left
+
+
+def _writes(tensor: Tensor) -> int:
+    """How often its memory was written to, through any of its views; tensors of ``inference_mode`` do not count it."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 def _written(whole: View | None, part: View, shape: tuple[int, ...]) -> View:

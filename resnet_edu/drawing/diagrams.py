@@ -63,7 +63,7 @@ def block(
     Raises ValueError for an unknown kind or option, or a number below 1.
     """
     # In the color of the layer that has this width in the ImageNet networks.
-    number = {64: 1, 128: 2, 256: 3, 512: 4}.get(channels, 1)
+    number = {128: 2, 256: 3, 512: 4}.get(channels, 1)
     steps = arithmetic.block_steps(
         kind,
         in_channels,
@@ -337,8 +337,8 @@ def _network(steps: Sequence[Step], parts: Sequence[Part], columns: bool) -> "_C
     """The parts in one column, or a column for each layer, the stem above the first, the head below the last."""
     canvas = _Canvas(steps)
     layers = [part for part in parts if part.blocks]
-    columns = columns and len(layers) > 1 and not _crosses(steps, [part.start for part in layers[1:]])
-    group = layers[0].role if layers and columns else "main"
+    columns = columns and bool(layers) and not _crosses(steps, [part.start for part in layers[1:]])
+    group = layers[0].role if columns else "main"
     canvas.at[graph.IMAGE] = canvas.graph.node("image", "image", group=group)
     canvas.label[graph.IMAGE] = shape_text(steps[0].input)
     for part in parts:
@@ -511,7 +511,7 @@ class _Canvas:
         if lines > _THICKET:
             rows = self.steps[start:stop]
             text = f"{part.name}\n{_counted(sum(map(graph.is_layer, rows)), 'layer')} with weights"
-            if hidden := sum(place in self.shortcuts for place in range(start, stop)):
+            if hidden := sum(start <= place < stop for place, _ in self.ways):
                 text += f"\nand {_counted(hidden, 'shortcut')} without a line"
             node = self.graph.node(text, part.role, group=group)
             for place in sorted({place for row in range(start, stop) for place in self.reads[row] if place < start}):
@@ -625,13 +625,14 @@ def _painted(graph: _Graph, raw: str) -> str:
     body = raw[raw.index("<g ") :]
     body = re.sub(r"<title>.*?</title>\n?|<!--.*?-->\n?", "", body, flags=re.DOTALL)
     rights = [width]
+    around = _Around(body)
 
     def cornered(match: re.Match[str]) -> str:
-        edge, right = _cornered(match[0])
+        edge, right = _cornered(match[0], around)
         rights.append(right)
         return edge
 
-    body = re.sub(r'<g id="edge\d+" class="edge re.*?</g>', cornered, body, flags=re.DOTALL)
+    body = re.sub(_SHORTCUT, cornered, body, flags=re.DOTALL)
     body = re.sub(r' (id|font-family)="[^"]*"', "", body)
     width = max(rights)
     paints = {code: css for css, code in graph.css.items()}
@@ -647,18 +648,62 @@ def _painted(graph: _Graph, raw: str) -> str:
     return opening(width, height) + body + "</svg>"
 
 
-def _cornered(edge: str) -> tuple[str, float]:
+#: A shortcut as dot writes it.
+_SHORTCUT = r'<g id="edge\d+" class="edge re.*?</g>'
+
+
+class _Around:
+    """What stands beside the shortcuts of a picture: shapes at arrows, boxes, and other shortcuts."""
+
+    def __init__(self, body: str) -> None:
+        every = re.findall(r'<g id="(?:node|edge)\d+" class="(node|edge)">(.*?)</g>', body, flags=re.DOTALL)
+        written = r'<text[^>]* x="(-?[\d.]+)" y="(-?[\d.]+)"[^>]*>(.*?)</text>'
+        self.labels = [
+            # As wide as the widest of the page's fonts sets it.
+            (float(x), 2 + 4.1 * len(words.replace("&#160;", " ").strip()), float(y) - 4)
+            for kind, group in every
+            if kind == "edge"
+            for x, y, words in re.findall(written, group)
+        ]
+        drawn = [_points(group) for kind, group in every if kind == "node"]
+        self.boxes = [
+            (min(x for x, _ in points), min(y for _, y in points), max(y for _, y in points))
+            for points in drawn
+            if points
+        ]
+        curves = [
+            _points(re.findall(r' d="([^"]*)"', edge)[0]) for edge in re.findall(_SHORTCUT, body, flags=re.DOTALL)
+        ]
+        self.ways = [(_lane(curve), *sorted((curve[0][1], curve[-1][1]))) for curve in curves]
+
+    def clear(self, lane: float, top: float, bottom: float) -> float:
+        """A lane a little to the right of this one where that keeps it off a label, and nothing else is in its way."""
+        struck = [x + half for x, half, y in self.labels if top < y < bottom and x - half < lane < x + half + 4]
+        beside = [left - 6 for left, above, below in self.boxes if left > lane and above < bottom and below > top]
+        beside += [way - 6 for way, above, below in self.ways if way > lane + 1 and above < bottom and below > top]
+        return max(lane, min([max(struck, default=lane) + 4, *beside])) if struck else lane
+
+
+def _points(path: str) -> list[tuple[float, float]]:
+    return [(float(x), float(y)) for x, y in re.findall(r"(-?[\d.]+),(-?[\d.]+)", path)]
+
+
+def _lane(curve: Sequence[tuple[float, float]]) -> float:
+    # dot goes close to what stands in the next column.
+    return max(x for x, _ in curve[::3]) - 3
+
+
+def _cornered(edge: str, around: _Around) -> tuple[str, float]:
     """A shortcut with corners instead of dot's curve, as in the explorers, and how far right it goes.
 
     It leaves the arrow below the fork to the right, goes down, and comes into the plus from the right.
     """
     curve = re.findall(r' d="([^"]*)"', edge)[0]
-    points = [(float(x), float(y)) for x, y in re.findall(r"(-?[\d.]+),(-?[\d.]+)", curve)]
+    points = _points(curve)
     # dot's arrowhead begins with one side of its foot, then its tip.
     tip_x, tip_y = map(float, re.findall(r' points="\S+ (-?[\d.]+),(-?[\d.]+)', edge)[0])
     (x, y), (_, to_y) = points[0], points[-1]
-    # dot goes close to what stands in the next column.
-    lane = max(x for x, _ in points[::3]) - 3
+    lane = around.clear(_lane(points), *sorted((y, to_y)))
     if abs(to_y - tip_y) < 4:
         # Into the plus: from the fork above it, or from the last operation on the way.
         start = f"M{x:g},{y:g}V{tip_y:g}" if x > tip_x else f"M{x:g},{y + _FORK:g}H{lane:g}V{tip_y:g}"

@@ -13,6 +13,7 @@ Lines take the colors of :data:`palette.SERIES` in turn, and a label stands at t
 import base64
 import hashlib
 import io
+import itertools
 import re
 from collections.abc import Sequence
 from math import isfinite
@@ -164,16 +165,22 @@ def _end(line: "Line2D") -> tuple[float, float] | None:
 
 def _stack(figure: "Figure") -> None:
     """The same figure for a phone: as narrow as its page, panels of one row below each other."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     grids = {axes.get_gridspec() for axes in figure.axes}
     grid = grids.pop() if len(grids) == 1 else None
-    rows, columns = grid.get_geometry() if grid else (1, 1)
     height = figure.get_figheight()
-    if rows == 1 and columns > 1 and len(figure.axes) == columns:
-        stack = figure.add_gridspec(columns, 1)
+    if grid and grid.nrows == 1 and len(figure.axes) == grid.ncols > 1:
+        stack = figure.add_gridspec(grid.ncols, 1)
         for number, axes in enumerate(figure.axes):
             axes.set_subplotspec(stack[number])
             axes.tick_params(labelleft=True)
-        height *= 0.85 * columns
+        height *= 0.85 * grid.ncols
+        # The name of one panel's axis does not touch the next panel's title.
+        if isinstance(engine := figure.get_layout_engine(), ConstrainedLayoutEngine):
+            engine.set(h_pad=6 / _PIXELS)
+    elif all(axes.get_aspect() != "auto" for axes in figure.axes):
+        height *= PHONE / _PIXELS / figure.get_figwidth()  # pictures keep their shape, and leave no hole
     figure.set_size_inches(PHONE / _PIXELS, height)
 
 
@@ -197,16 +204,97 @@ def _svg(figure: "Figure") -> str:
         figure.savefig(buffer, format="svg", transparent=True, dpi=2 * _PIXELS, metadata={"Date": None})
     text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", buffer.getvalue(), flags=re.DOTALL)
     body = text[text.index(">", text.index("<svg")) + 1 : text.rindex("</svg>")]
-    body = re.sub(r"font-family: [^;]*; |; stroke-linejoin: miter", "", body)
+    body = re.sub(r'(?:; )?font-family: [^;"]*|; stroke-linejoin: miter', "", body)
     body = re.sub(r' transform="rotate\(-0 [^"]*"', "", body)
     body = re.sub(r"data:image/png;base64,([^\"]*)", _lighter, body)
     # Places on the page need one decimal; what is written on it stays as it is.
     places = r'(?<= )(d|x|y|transform|clip-path)="[^"]*"'
     body = re.sub(places, lambda found: re.sub(r"-?\d+\.\d\d+", _rounded, found[0]), body)
-    body = _colored(_unique(re.sub(r"\s*\n\s*", " ", body).replace("xlink:href", "href")))
+    body = _lean(_colored(_unique(re.sub(r"\s*\n\s*", " ", body).replace("xlink:href", "href"))))
     width, height = (side * _PIXELS for side in figure.get_size_inches())
     # What is black is not written into the file, and a black that is not written is the page's ink.
     return f'{opening(width, height)}<g fill="currentColor">{body}</g></svg>'
+
+
+def _lean(svg: str) -> str:
+    """The same drawing in fewer bytes: nothing that shows nothing, and once what neighbors share."""
+    svg = re.sub(r'<path d="[^"]*" style="fill: none"/>', "", svg)  # the outline of a panel, without a line
+    # A mark says itself how its line looks, and what is not filled otherwise has the page's ink.
+    svg = re.sub(r'(<use [^>]*) style="fill: currentColor; stroke: currentColor[^"]*"/>', r"\1/>", svg)
+    svg = re.sub(r'(<text style="[^"]*); fill: currentColor"', r'\1"', svg)
+    svg = re.sub(r">\s+<", "><", svg.strip())
+    opened: list[bool] = []
+
+    def unwrapped(tag: re.Match[str]) -> str:
+        if tag[0] == "</g>":
+            return tag[0] if opened.pop() else ""
+        opened.append(tag[0] != "<g>")
+        return tag[0] if opened[-1] else ""
+
+    svg = re.sub(r"</?g\b[^>]*>", unwrapped, svg).replace("<defs></defs>", "")
+    svg = re.sub(r'(?:<(?:path d|use href)=[^>]* style="[^"]*"/>){2,}', _shared, svg)
+    return re.sub(r'(?<= d=")[^"]*', lambda path: _steps(path[0]), svg)
+
+
+def _shared(shapes: re.Match[str]) -> str:
+    """Neighbors that are drawn alike, in one group that says how; what fills them, in groups within it."""
+    parted = [
+        (start, f'{clip} style="{style}"', fill)
+        for start, clip, style in re.findall(r'(<\w+ [^>]*?)((?: clip-path="[^"]*")?) style="([^"]*)"/>', shapes[0])
+        for fill in re.findall(r"(?:^|; )(fill: [^;]*)", style) or [""]
+    ]
+
+    def alike(shape: tuple[str, str, str]) -> str:
+        return shape[1].replace(shape[2], "")
+
+    text = ""
+    for look, members in itertools.groupby(parted, key=alike):
+        run = list(members)
+        # A group that lets the page through is not what its shapes are that do.
+        if len(run) == 1 or re.search(r'[ "]opacity:', look):
+            text += "".join(f"{start}{whole}/>" for start, whole, _ in run)
+        elif len({fill for *_, fill in run}) == 1:
+            text += f"<g{run[0][1]}>{''.join(f'{start}/>' for start, *_ in run)}</g>"
+        else:
+            text += "<g" + look.replace('style="; ', 'style="') + ">"
+            for fill, same in itertools.groupby(run, key=lambda shape: shape[2]):
+                starts = [start for start, *_ in same]
+                said = f' style="{fill}"' if fill else ""
+                text += f"<g{said}>{'/>'.join(starts)}/></g>" if len(starts) > 1 else f"{starts[0]}{said}/>"
+            text += "</g>"
+    return text
+
+
+def _steps(path: str) -> str:
+    """A path by the steps from each of its places to the next.
+
+    >>> _steps("M 10 20.5 L 11 20 L 11.5 30 z M 0 0 Q 1 1 2 0")
+    'M10 20.5l1-.5.5 10zM0 0q1 1 2 0'
+    """
+    text, before = "", ""
+    at = start = (0, 0)
+    for letter, places in re.findall(r"([MLCQz])([^MLCQz]*)", path):
+        numbers = [round(float(number) * 10) for number in places.split()]
+        if letter == "z":
+            text, at = text + "z", start
+        else:
+            by = (0, 0) if letter == "M" else at
+            moved = [_tenths(number - by[place % 2]) for place, number in enumerate(numbers)]
+            joined = re.sub(r" (?=-)|(?<=\.\d) (?=\.)", "", " ".join(moved))  # 1 -.5 and .5 .5 need no space
+            if letter == before != "M":  # the letter holds on
+                apart = "" if joined[0] == "-" or (joined[0] == "." and "." in text[-2:]) else " "
+                text += apart + joined
+            else:
+                text += (letter if letter == "M" else letter.lower()) + joined
+            at = (numbers[-2], numbers[-1])
+            start = at if letter == "M" else start
+        before = letter
+    return text
+
+
+def _tenths(number: int) -> str:
+    whole, part = divmod(abs(number), 10)
+    return ("-" if number < 0 else "") + (f"{whole or ''}.{part}" if part else str(whole))
 
 
 def _lighter(png: re.Match[str]) -> str:
@@ -233,7 +321,7 @@ def _power(value: float) -> str:
     ('10⁻³', '2,000', '1.04', '0')
     """
     text = f"{value:.0e}"
-    if value > 0 and text.startswith("1e") and abs(float(text) / value - 1) < 1e-9:
+    if text.startswith("1e") and abs(float(text) / value - 1) < 1e-9:
         return "10" + str(int(text[2:])).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{value:,g}"
 

@@ -40,7 +40,8 @@ Cell: TypeAlias = str | Stack
 
 _STYLE = (
     "<style>.re-table{overflow:auto;max-width:100%;max-height:36rem}"
-    ".re-table table{border-collapse:collapse;margin:0 auto;font-size:.85rem;line-height:1.4;"
+    # A cell that stays in sight keeps its line only where no neighbor shares it.
+    ".re-table table{border-collapse:separate;border-spacing:0;margin:0;font-size:.85rem;line-height:1.4;"
     "font-variant-numeric:tabular-nums;"
     "color:inherit;background:none;width:auto}"
     ".re-table caption{caption-side:top;text-align:left;padding:.3em .5em;color:inherit;font-weight:600}"
@@ -223,15 +224,14 @@ def table(
     return Table(caption, columns, rows, total, _roles(steps, level), words=3, remarks=remarks_of(steps))
 
 
-def torchinfo(report: Any) -> Table:
-    """A report of ``torchinfo.summary`` in few columns: what was called, in order, for one image of the batch.
+def torchinfo(model: Any, image: Shape, depth: int = 3) -> Table:
+    """What ``torchinfo.summary(model, (1, *image))`` lists, in few columns: what was called, in order, for one image.
 
     Left out is what torchinfo says about memory and units. Below ``depth`` nothing is listed, and no module whose parts
-    stand in rows of their own.
+    stand in rows of their own. Where torchinfo is not installed, the table says so in a sentence.
 
-    >>> import torchinfo as library
     >>> from resnet_edu.stem import ImageNetStem
-    >>> print(torchinfo(library.summary(ImageNetStem(), (1, 3, 224, 224), verbose=0)))     # 7·7·3·64 + 2·64
+    >>> print(torchinfo(ImageNetStem(), (3, 224, 224)))     # 7·7·3·64 + 2·64
     ImageNetStem, as torchinfo lists it
     room    │ module      │ output     │ parameters
     ────────┼─────────────┼────────────┼───────────
@@ -241,12 +241,16 @@ def torchinfo(report: Any) -> Table:
     maxpool │ MaxPool2d   │ 64×56×56   │          0
     ────────┼─────────────┼────────────┼───────────
     total   │             │ 64×56×56   │      9,536
-
-    Raises ValueError for a report without shapes: torchinfo makes one if it gets no input.
     """
+    caption = f"{type(model).__name__}, as torchinfo lists it"
+    columns = ["room", "module", "output", "parameters"]
+    try:
+        from torchinfo import summary
+    except ModuleNotFoundError:
+        why = "The rows are missing here: torchinfo is not installed. Install it with pip install torchinfo"
+        return Table(caption, columns, [], words=3, remarks=[why])
+    report = summary(model, (1, *image), depth=depth, verbose=0)
     whole, *rest = report.summary_list
-    if not whole.output_size:
-        raise ValueError("this report has no shapes; give torchinfo the input, as in summary(model, (1, 3, 224, 224))")
     rows, counted = [], 0
     for info in rest:
         if info.depth > report.formatting.max_depth or (info.children and info.depth < report.formatting.max_depth):
@@ -260,14 +264,7 @@ def torchinfo(report: Any) -> Table:
     total = ("total", "", shape_text(tuple(whole.output_size[1:])), f"{report.total_params:,}")
     missing = report.total_params - counted
     remarks = [f"{missing:,} parameters stand in no row of their own"] if missing else []
-    return Table(
-        f"{whole.class_name}, as torchinfo lists it",
-        ["room", "module", "output", "parameters"],
-        rows,
-        total,
-        words=3,
-        remarks=remarks,
-    )
+    return Table(caption, columns, rows, total, words=3, remarks=remarks)
 
 
 def remarks_of(steps: Sequence[Step]) -> list[str]:

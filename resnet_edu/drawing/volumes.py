@@ -175,10 +175,9 @@ def _scales(rows: Sequence[Sequence[_Group]]) -> tuple[_Scale, _Scale]:
     for channels in _ROUND:
         wide, narrow = _Scale(150 / largest, channels), _Scale(120 / largest, channels)
         across = [[wide.group(group)[0] for group in row] for row in rows]
-        down = [[narrow.group(group)[0] for group in row] for row in rows]
         # What goes back takes width too, and no scale of the channels makes it less.
         lengths = [[wide.group(group)[0] - wide.box(group.shape)[2] for group in row] for row in rows]
-        if max(map(max, across + down)) <= 200 and max(map(sum, lengths)) <= 380:
+        if max(map(max, across)) <= 200 and max(map(sum, lengths)) <= 380:
             break
     return wide, narrow
 
@@ -190,9 +189,9 @@ class _Part(NamedTuple):
 
 
 def _across(groups: Sequence[_Group], scale: _Scale) -> _Part:
-    """From left to right, the boxes on one axis, each with its labels below."""
+    """From left to right, the boxes on one axis, and below all of them their labels, on one line."""
     axis = max(scale.group(group)[1] for group in groups) / 2
-    x, bottom = 0.0, 0.0
+    x = bottom = 0.0
     parts = []
     for number, group in enumerate(groups):
         width, height = scale.group(group)
@@ -201,7 +200,7 @@ def _across(groups: Sequence[_Group], scale: _Scale) -> _Part:
             parts.append(_arrow(x + 3, axis, x + _GAP - 5, axis))
             x += _GAP
         parts.append(_boxes(group, scale, x + (column - width) / 2, axis - height / 2))
-        y = axis + height / 2 + _LINE
+        y = 2 * axis + _LINE
         parts.append(_labels(group, x + column / 2, y, "middle"))
         bottom = max(bottom, y + _LINE * (len(group.labels) - 1))
         x += column
@@ -211,7 +210,7 @@ def _across(groups: Sequence[_Group], scale: _Scale) -> _Part:
 def _down(groups: Sequence[_Group], scale: _Scale, widest: float) -> _Part:
     """From top to bottom, the labels to the right of the widest boxes."""
     parts = []
-    y, width = 0.0, 0.0
+    y = width = 0.0
     for number, group in enumerate(groups):
         own, height = scale.group(group)
         row = max(height, _LINE * len(group.labels))
@@ -313,7 +312,8 @@ def _window(step: Step) -> tuple[Shape, tuple[int, int]] | None:
         down, across = (before // after for before, after in zip(step.input[1:], step.output[1:], strict=True))
         return (1, down, across), (down, across)
     if step.operation == "linear" and len(step.input) == len(step.output) == 1:
-        return (step.input[0], 1, 1), (1, 1)
+        one = (1, 1)
+        return (step.input[0], *one), one
     return None
 
 

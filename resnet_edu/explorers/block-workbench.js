@@ -31,7 +31,7 @@
 
   const LOOK = `${RE.TRAINER_LOOK}${RE.blocks.LOOK}
 .bench { display: grid; gap: 1.25rem; grid-template-columns: minmax(0, 1fr); }
-.path { border: 1px solid var(--rule); border-radius: 10px; padding: .6rem .8rem .8rem; min-width: 0; }
+.path { border: 1px solid var(--rule); border-radius: 8px; padding: .6rem .8rem .8rem; min-width: 0; }
 .path legend { margin: 0; padding: 0 .3rem; }
 .pieces { list-style: none; margin: 0 0 .5rem; padding: 0; display: grid; gap: .35rem; }
 .pieces li { display: flex; align-items: center; gap: .35rem; border: 1px solid var(--edge); border-radius: 8px; padding: 0 0 0 .7rem; min-height: 44px; }
@@ -44,7 +44,7 @@
 .adding .control { flex: 1; min-width: 0; }
 .wrong { color: var(--wrong); font-weight: 650; }
 .drawing svg { height: auto; }
-.tray { grid-column: 1 / -1; display: flex; flex-wrap: wrap; gap: .4rem; align-items: center; border: 1px dashed var(--rule); border-radius: 10px; padding: .6rem .8rem; }
+.tray { grid-column: 1 / -1; display: flex; flex-wrap: wrap; gap: .4rem; align-items: center; border: 1px dashed var(--rule); border-radius: 8px; padding: .6rem .8rem; }
 .tray p { flex: 1 1 100%; margin: 0; font-size: 13.5px; color: var(--muted); }
 .piece { border: 1px solid var(--edge); border-radius: 8px; padding: 0 .7rem; min-height: 44px; display: inline-flex; align-items: center; background: var(--page); cursor: grab; user-select: none; -webkit-user-select: none; touch-action: none; }
 .piece.conv { background: var(--re-layer2, #62b89c); color: var(--re-layer2-ink, #14161a); border-color: transparent; }

@@ -22,7 +22,7 @@
   const LOOK = `${RE.TRAINER_LOOK}
 .panels { display: grid; gap: 1.25rem; grid-template-columns: minmax(0, 1fr); }
 .nets { display: grid; grid-template-columns: 1fr 1fr; gap: .75rem; }
-.net { border: 1px solid var(--rule); border-inline-start: 4px solid var(--line); border-radius: 10px; padding: .55rem .8rem; min-width: 0; }
+.net { border: 1px solid var(--rule); border-inline-start: 4px solid var(--line); border-radius: 8px; padding: .55rem .8rem; min-width: 0; }
 .net b { display: block; }
 .net .error { font-size: 24px; line-height: 1.25; font-weight: 650; display: block; }
 .net small { color: var(--muted); font-size: 13px; display: block; min-height: 2.9em; }

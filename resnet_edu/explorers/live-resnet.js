@@ -14,7 +14,7 @@
   const LOOK = `${RE.TRAINER_LOOK}
 .top { display: grid; gap: 1rem 1.5rem; grid-template-columns: ${PAD}px minmax(0, 1fr); }
 .pad { position: relative; width: ${PAD}px; }
-.pad svg { display: block; width: ${PAD}px; height: ${PAD}px; border: 1.5px solid var(--edge); border-radius: 10px; touch-action: none; cursor: crosshair; background: var(--page); }
+.pad svg { display: block; width: ${PAD}px; height: ${PAD}px; border: 1.5px solid var(--edge); border-radius: 8px; touch-action: none; cursor: crosshair; background: var(--page); }
 .pad p { font-size: 13px; color: var(--muted); margin: .4rem 0 0; }
 .ways { display: flex; flex-wrap: wrap; gap: .75rem; }
 .ways figure { margin: 0; }
@@ -28,7 +28,7 @@ canvas { image-rendering: pixelated; }
 .bars span:last-child { text-align: end; color: var(--muted); white-space: nowrap; }
 .answer { font-size: 1.05em; margin: 0 0 .5rem; min-height: 1.5em; }
 .blocks { display: grid; gap: .9rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 310px), 1fr)); }
-.block { border: 1px solid var(--rule); border-top: 4px solid var(--line); border-radius: 10px; padding: .6rem .8rem .8rem; min-width: 0; }
+.block { border: 1px solid var(--rule); border-top: 4px solid var(--line); border-radius: 8px; padding: .6rem .8rem .8rem; min-width: 0; }
 .block .name { margin: 0 0 .4rem; font-size: 14px; font-weight: 650; }
 .block figure { margin: 0 0 .35rem; display: grid; grid-template-columns: 4.6rem minmax(0, 1fr); gap: .6rem; align-items: center; }
 .block figure canvas { width: 100%; height: auto; border: 1px solid var(--rule); border-radius: 4px; }

@@ -93,6 +93,10 @@
       const kept = memory.get(this.id);
       if (kept) this.restore(kept);
       this.mask();
+      // Nobody can answer on paper: there the words stand.
+      let covered = false;
+      addEventListener("beforeprint", () => { covered = Boolean(this.covered); this.unmask(); });
+      addEventListener("afterprint", () => { if (covered) this.mask(); });
     }
 
     /** What keeps this tag from being a question, in a sentence for its author; empty if nothing does. */
@@ -330,6 +334,7 @@
         if (!before(node) || node.closest("predict-question")) continue;
         for (const name of ["alt", "aria-label"]) if (node.hasAttribute(name)) keep(node, name, node.getAttribute(name));
       }
+      if (this.covered.length && !this.dataset.state) this.status.textContent = COVERED;
     }
 
     unmask() {
@@ -338,6 +343,7 @@
         else node.data = text;
       }
       this.covered = null;
+      if (this.status.textContent === COVERED) this.status.textContent = "";
     }
 
     /** A changed answer has not been checked. */
@@ -428,6 +434,7 @@
     }
   }
 
+  const COVERED = "▒▒ hidden until you answer";
   const isRight = ({ dataset }) => dataset.correct === "true";
   const clones = (node) => (node ? [...node.childNodes].map((child) => child.cloneNode(true)) : []);
 

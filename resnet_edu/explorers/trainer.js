@@ -144,6 +144,7 @@ svg .label { font-weight: 650; paint-order: stroke; stroke: var(--page); stroke-
 .body .segments { align-self: start; }
 .note { font-size: 13.5px; color: var(--muted); margin: 0; }
 .say { margin: 0; min-height: 3.1em; }
+.say:empty::before { content: "What comes out stands here."; color: var(--muted); }
 details { border-top: 1px solid var(--rule); }
 details > summary { cursor: pointer; padding: .7rem 1.25rem; min-height: 44px; }
 details > div { padding: 0 1.25rem 1rem; }

@@ -175,6 +175,7 @@
   color: var(--ink); background: var(--page); border: 1px solid var(--rule); border-radius: 8px;
   overflow: hidden; text-align: start; font-variant-numeric: tabular-nums;
   grid-area: 1 / 1; min-width: 0; display: flex; flex-direction: column;
+  print-color-adjust: exact; /* on paper, too, what is chosen is light on dark */
 }
 .message { display: block; padding: 1rem 1.25rem; border-inline-start: 4px solid var(--re-error-line, #e8437f); }
 .message p { margin: .35rem 0 0; }
@@ -232,6 +233,7 @@ code, pre { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu San
 @container (max-width: 480px) { .controls { padding: .75rem .9rem 1rem; gap: .75rem .9rem; } }
 @media (forced-colors: active) {
   .segments input:checked + span, .button[aria-pressed=true] { outline: 2px solid Highlight; }
+  .segments, .stepper { outline: 1px solid ButtonText; outline-offset: -1px; }
   input[type=range]::-webkit-slider-runnable-track { background: ButtonText; forced-color-adjust: none; }
   input[type=range]::-moz-range-track { background: ButtonText; forced-color-adjust: none; }
   input[type=range]::-webkit-slider-thumb { background: Highlight; border-color: Canvas; box-shadow: 0 0 0 1px ButtonText; forced-color-adjust: none; }

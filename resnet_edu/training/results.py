@@ -22,9 +22,9 @@ class Results:
     [18.0]
     >>> print(table.summary("error", by=("net",)))
     Errors in %: error of every run, and the median
-    net   │ every run │ median
-    ──────┼───────────┼───────
-    plain │ 40 · 18   │     29
+    net   │ every run   │ median
+    ──────┼─────────────┼───────
+    plain │ 40.0 · 18.0 │   29.0
     """
 
     rows: Sequence[dict[str, Any]]
@@ -90,12 +90,13 @@ class Results:
 def _text(value: Any) -> str:
     """A cell: three digits of a float, all that stand before its point, and powers of ten as prose writes them.
 
-    >>> [_text(value) for value in (28.5432, 1698.4, 7_054_321.0, 3.14e-17, None)]
-    ['28.5', '1,698', '7,054,321', '3.14·10⁻¹⁷', '']
+    >>> [_text(value) for value in (28.5432, 12.0, 0.0, 1698.4, 7_054_321.0, 3.14e-17, None)]
+    ['28.5', '12.0', '0', '1,698', '7,054,321', '3.14·10⁻¹⁷', '']
     """
     if not isinstance(value, float):
         return "" if value is None else str(value)
     if 999.5 <= abs(value) < 1e12:
         return f"{value:,.0f}"
-    digits, _, power = f"{value:.3g}".partition("e")
+    digits, _, power = f"{value:#.3g}".partition("e")
+    digits = digits.rstrip(".") if value else "0"
     return f"{digits}·10{str(int(power)).translate(_RAISED)}" if power else digits

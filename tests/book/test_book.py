@@ -209,6 +209,12 @@ def test_a_bad_exercise_cell_says_what_and_where(source, line, said):
     assert error.value.line == line
 
 
+def test_no_cell_of_a_page_fails_for_want_of_torchinfo():
+    for page in (ROOT / "book").rglob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        assert not re.search("^(from|import) torchinfo", text, re.MULTILINE), f"{page.name}: guard this import"
+
+
 def test_formulas_become_mathml_and_bad_ones_an_error():
     drawn = book_extension.mathml(r"\left\lfloor \frac{224}{2} \right\rfloor \boldsymbol{x}", True)
     assert drawn.startswith("<math")
@@ -227,7 +233,7 @@ myst: {html_meta: {description: A trial.}}
 ---
 # Trial
 
-{MARK}
+{MARK} Of 100 %, `100 % 7` are *3.66 G* in ResNet-34.
 
 :::{predict} How many is $1 + 1$?
 :answer: 2
@@ -348,6 +354,8 @@ def test_the_page_holds_what_scripts_and_readers_need(built):
     assert exercise.index("the package says one") < exercise.index('<details class="book-code">')
     assert 'class="math' in page
     assert "<mfrac>" in page
+    # A line ends neither before nor after a unit, but in code, where the sign is a remainder.
+    assert re.search(r"Of 100\u00a0%, .*>100</span> <span.*<em>3\.66\u00a0G</em> in ResNet-\u206034", page)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,15 @@ TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 FILES = [TOC["root"], *(entry["file"] for part in TOC["parts"] for entry in part["chapters"])]
 PAGES = [Path(name).with_suffix(".html").as_posix() for name in FILES]
 VIEWS = [(width, mode) for width in (390, 1440) for mode in ("light", "dark")]
+# Words of one drawing that stand on each other.
+CROWDED = """() => [...document.querySelectorAll("article svg")].flatMap((svg) => {
+  const words = [...svg.querySelectorAll("text")].filter((e) => e.getClientRects().length && e.textContent.trim());
+  const boxes = words.map((e) => [e.textContent.trim(), e.getBoundingClientRect()]);
+  return boxes.flatMap(([one, a], n) => boxes.slice(0, n).filter(([, b]) =>
+    Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 &&
+    Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > Math.min(a.height, b.height) / 2,
+  ).map(([other]) => `${other} | ${one}`));
+})"""
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +72,7 @@ def test_page_fits_is_silent_and_accessible(browser, path, width, mode):
                 .slice(0, 3).map(e => e.outerHTML.slice(0, 120))"""
         )
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= width, wide
+        assert visit.page.evaluate(CROWDED) == []
         outside = [url for url in visit.requests if not re.match(r"file:|data:|blob:", url)]
         assert outside == []
         assert visit.errors == []
@@ -120,6 +130,8 @@ def test_each_page_names_its_notebook_and_describes_itself():
         door = f"https://colab.research.google.com/github/{repository}/blob/{branch}/{notebook}"
         assert (door in text) == (ROOT / notebook).exists()
         descriptions.add(re.search(r'<meta content="([^"]+)" name="description"', text)[1])
+        title = re.search("<title>(.+?)</title>", text)[1].split(" &#8212; ")
+        assert len(title) == len({*title}), "a page is called by the same name twice"
     assert len(descriptions) == len(PAGES)
 
 
@@ -174,6 +186,25 @@ def test_a_phone_sees_menu_title_and_search_and_finds_the_rest_behind_the_menu(b
         assert menu.locator(".theme-switch-button").is_visible()
         visit.page.keyboard.press("Escape")
         assert not menu.is_visible()
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_a_finger_has_44_pixels_for_each_entry_of_the_menus(browser, width):
+    context = browser.new_context(viewport={"width": width, "height": 900}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(f"{HTML.as_uri()}/{CHAPTERS[0]}", wait_until="load")
+    if width < 992:
+        page.locator(".bd-header-article .primary-toggle").click()
+        page.locator("#pst-primary-sidebar-modal .page-actions").wait_for()
+    small = page.evaluate(
+        """() => [...document.querySelectorAll("a, button")]
+            .filter(e => e.checkVisibility() && !e.closest("article, .skip-link, #pst-skip-link"))
+            .map(e => [e.textContent.trim() || e.className, e.getBoundingClientRect()])
+            .filter(([, box]) => box.width > 2 && (box.width < 43.5 || box.height < 43.5))
+            .map(([words, box]) => `${words} ${box.width} x ${box.height}`)"""
+    )
+    context.close()
+    assert small == []
 
 
 def test_escape_closes_a_menu_of_the_header(browser):
@@ -283,9 +314,35 @@ def test_one_grid_and_one_type(browser, path):
         for figure in explorers.all():
             width = figure.evaluate("e => e.clientWidth")
             assert 56 * rem <= width <= 64 * rem, "a figure reaches into the right rail"
+        # The row below a figure, with its code at the right end, is as wide as the figure.
+        apart = page.evaluate(
+            """() => [...document.querySelectorAll("article div.cell:not(.exercise *)")].flatMap(cell => {
+                const row = cell.querySelector(":scope > .book-caption");
+                const figure = cell.querySelector(".cell_output :is(conv-explorer, resnet-explorer, " +
+                  "shortcut-explorer, degradation-race, live-resnet, block-workbench)");
+                const right = e => e.getBoundingClientRect().right;
+                return row && figure ? [Math.abs(right(row) - right(figure))] : [];
+            })"""
+        )
+        assert max(apart, default=0) <= 1
+        silent = "article div.cell:not(.exercise *):has(.re-picture) > .book-caption:not(:has(.caption-text))"
+        assert page.locator(silent).count() == 0, "a figure has a caption"
         door = page.locator("h1 + .page-doors a")
         assert door.inner_text() == "Run in Colab"
         assert door.bounding_box()["height"] >= 44
+
+
+def test_dark_pages_have_one_color_of_links_and_no_sheet_behind_a_picture(browser):
+    with Visit(browser, CHAPTERS[NUMBERS.index(10)], mode="dark") as visit:
+        page = visit.page
+        assert page.locator("article td a.reference").count(), "in tables, too"
+        links = "article section :is(p, li, td) a.reference:not(.term)"
+        assert (
+            len(page.eval_on_selector_all(links, "all => [...new Set(all.map(e => getComputedStyle(e).color))]")) == 1
+        )
+        output = page.locator("article .cell_output .output").first
+        sheet = output.evaluate("e => getComputedStyle(e.appendChild(document.createElement('img'))).backgroundColor")
+        assert sheet == "rgba(0, 0, 0, 0)"
 
 
 def test_the_cover_plays(browser):

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import page_weight
+import pydata_sphinx_theme
 import pytest
 from fontTools.pens.boundsPen import BoundsPen
 from fontTools.ttLib import TTFont
@@ -137,6 +138,18 @@ def test_the_formula_font_has_every_sign_of_the_book_and_little_else(tmp_path):
             assert boxes[0] == boxes[1]
 
 
+@pytest.mark.parametrize(
+    "root", ["<msqrt><mfrac><mn>1</mn><mn>2</mn></mfrac></msqrt>", "<mroot><mn>8</mn><mn>3</mn></mroot>"]
+)
+def test_a_root_keeps_its_sign_which_no_formula_writes(tmp_path, root):
+    formula = f"<math>{root}</math>"
+    made = tmp_path / "small.woff2"
+    made.write_bytes(page_weight.only(FONT, page_weight.formula_signs([formula]), page_weight.small_signs([formula])))
+    with TTFont(made) as font:
+        assert ord("√") in font.getBestCmap()
+        assert "radical.v2" in font.getGlyphOrder(), "a root as high as a fraction"
+
+
 def test_a_picture_keeps_its_pixels(tmp_path):
     (tmp_path / "_images").mkdir()
     noise = Image.effect_noise((40, 40), 90).convert("RGBA")
@@ -214,3 +227,24 @@ def test_every_element_looks_as_sphinx_meant_it(chromium, path, width, mode):
     assert len(before) == len(after) > 400
     for one, other in zip(before, after, strict=True):
         assert one.split("|") == other.split("|")
+
+
+def test_boxes_are_measured_at_once_and_what_is_folded_when_it_opens(chromium, tmp_path):
+    """In the theme's own script, of which the part that does it is cut out here."""
+    static = Path(pydata_sphinx_theme.__file__).parent / "theme/pydata_sphinx_theme/static"
+    script = page_weight.measured_at_once((static / "scripts/pydata-sphinx-theme.js").read_text(encoding="utf-8"))
+    steps = re.search(r"const e=\(\)=>\{\{\n  const boxes.*?,e\(\)\}(?=function (\w)\()", script, re.DOTALL)
+    assert steps, "the theme's script has changed, and lays pages out once for each box again"
+    wide = "<pre style='width: 50px; overflow: auto'>a line that is wider than its box</pre>"
+    (tmp_path / "page.html").write_text(
+        f"<div id='main-content'>{wide}<pre>short</pre><details><summary>Open</summary>{wide}</details></div>"
+        f"<script>const {steps[1]} = (does) => () => setTimeout(does, 10); (() => {{{steps[0]})()</script>",
+        encoding="utf-8",
+    )
+    page = chromium.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    stops = "[...document.querySelectorAll('pre')].map((e) => e.getAttribute('tabindex'))"
+    assert page.evaluate(stops) == ["0", None, None]
+    page.locator("summary").click()
+    page.wait_for_function(f"{stops}[2] === '0'")
+    page.close()

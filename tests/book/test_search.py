@@ -187,3 +187,13 @@ def test_both_spellings_of_a_kernel_are_one_word(search):
 def test_a_word_that_stands_nowhere_does_not_hide_the_rest(search):
     assert search(["zygomorphic shortcut projection option"])[0] != []
     assert search(["zygomorphic"]) == [[]]
+
+
+def test_a_find_on_the_page_of_questions_opens_the_question_and_marks_no_small_words(chromium):
+    page = chromium.new_page(viewport={"width": 390, "height": 844})
+    page.goto(f"{HTML.as_uri()}/search.html?q=why+does+my+loss+become+nan")
+    page.get_by_role("link", name="Questions people ask").and_(page.locator("#search-results a")).first.click()
+    page.wait_for_url("**/questions.html#loss-becomes-nan*")
+    page.locator("article .highlighted").first.wait_for()
+    assert {word.lower() for word in page.locator(".highlighted").all_text_contents()} == {"loss", "nan"}
+    page.close()

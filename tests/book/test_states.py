@@ -88,7 +88,26 @@ def test_rings_and_what_is_chosen_show_also_in_forced_colors(chromium):
         presets.first.click()
         assert presets.first.evaluate(outline) == "solid"
         assert presets.last.evaluate(outline) == "none"
+        for box in (".stepper", ".controls"):  # what only a shadow bounds, and what has a border
+            style = "e => [getComputedStyle(e).outlineStyle, getComputedStyle(e).borderBottomStyle]"
+            assert "solid" in page.locator("conv-explorer").first.locator(box).first.evaluate(style)
         for place in (".bd-sidebar-primary .toctree-l1 a", ".bd-sidebar-secondary .toc-entry a"):
             page.locator(place).first.focus()
             page.keyboard.press("Tab")
             assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_paper_covers_no_answer_and_shows_what_is_chosen(chromium):
+    with visit(chromium, "book/03_stem.html", color_scheme="dark") as page:
+        text = "document.querySelector('article').textContent"
+        assert "▒" in page.evaluate(text)
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert "▒" not in page.evaluate(text)
+        page.emulate_media(media="print")
+        card = page.locator("conv-explorer .card").first
+        # Without its own ground the label of a dark button would be white on white.
+        assert card.evaluate("e => getComputedStyle(e).printColorAdjust") == "exact"
+        right = "e => e.getBoundingClientRect().right"
+        assert card.evaluate(right) <= page.locator("article").evaluate(right)
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert "▒" in page.evaluate(text)

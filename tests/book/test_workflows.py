@@ -5,6 +5,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import offline
+import pdf
 import pytest
 import yaml
 
@@ -36,6 +38,14 @@ def test_what_a_workflow_makes_is_a_target(path):
         for step in job["steps"]:
             for made in re.findall(r"^make ([^#\n]+)", step.get("run", ""), re.MULTILINE):
                 assert set(made.split()) <= targets
+
+
+def test_a_release_carries_the_book_to_open_and_the_book_to_print():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/publish.yml").read_text(encoding="utf-8"))["jobs"]
+    both = {f"{offline.NAME}.zip", f"{pdf.NAME}.pdf"}
+    (kept,) = [step["with"] for step in jobs["build"]["steps"] if step.get("with", {}).get("name") == "offline"]
+    assert {Path(path).name for path in kept["path"].split()} == both
+    assert set(jobs["release"]["steps"][-1]["run"].split()[-2:]) == both
 
 
 def test_each_publication_leaves_only_its_own_notebooks_on_their_branch(tmp_path):

@@ -284,7 +284,7 @@ def test_two_tensors_are_not_a_convolution():
 def test_an_unknown_folding_is_told_which_half_is_right():
     feedback = checks.fold_conv_bn(folding(shift=lambda b, bn, s: (b - bn.running_mean) * s + 1.5 * bn.bias))
     assert feedback.mistake is None
-    assert "The new weight is right" in feedback.message
+    assert "the new weight is right" in feedback.message
 
 
 # ---- zero_init_residual ----------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from resnet_edu import checks
 from resnet_edu.checks import learner, sandbox, search
 from resnet_edu.checks.contracts import CONTRACTS
 from resnet_edu.checks.search import Search
+from resnet_edu.checks.verdict import Trial
 from resnet_edu.stem import ImageNetStem
 
 
@@ -214,7 +215,7 @@ def test_weights_are_paired_by_the_numbers_that_they_were_given():
     module = Block(6, 6).double()
     module.norm1, module.norm2 = module.norm2, module.norm1  # another order of registration
     seen = learner.observe(module, [torch.randn(3, 6, 9, 8, dtype=torch.float64)])
-    search = Search(contract, [seen])
+    search = Search(contract, [Trial(contract.cases[0], seen, module, [0])])
     run = search.located(search.plain()[0], 0)
     paired = [made.unit.weight for made in run.made if made.unit is not None]
     layers = (module.first, module.norm1, module.second, module.norm2)  # in the order in which they run

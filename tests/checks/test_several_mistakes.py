@@ -19,8 +19,8 @@ def several(generator: random.Random, count: int, among: list[str]):
     while True:
         check = generator.choice(among)
         contract = CONTRACTS[check]
-        names = generator.sample(sorted({known.name for known in known_mistakes(check)}), count)
-        edits = [generator.choice([k.way for k in known_mistakes(check) if k.name == name]) for name in names]
+        names = generator.sample(sorted({name for name, _ in known_mistakes(check)}), count)
+        edits = [generator.choice([way for one, way in known_mistakes(check) if one == name]) for name in names]
         try:
             text = contract.source.edited(*edits)
             if text in {contract.source.edited(*some) for some in combinations(edits, count - 1)}:

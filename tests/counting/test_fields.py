@@ -132,6 +132,27 @@ def test_what_nobody_knows_sees_everything():
     assert trace(Chain(ahead(lambda x: torch.fft.rfft2(x).abs())), (1, 16, 12))[-1].receptive_field == 16
 
 
+@pytest.mark.parametrize("dim", [0, 1, -1])
+def test_branches_that_are_stacked_and_averaged_see_what_the_wider_one_sees(dim: int):
+    def selective(s: Chain, x: torch.Tensor) -> torch.Tensor:
+        both = torch.stack([convolution(3)(s, x), convolution(5)(s, x)], dim).mean(dim)
+        return convolution(3)(s, both)
+
+    assert trace(Chain(selective), (1, 18, 18))[-1].receptive_field == 5 + 2
+
+
+def test_without_a_batch_the_first_dimension_is_seen_too():
+    def rows_times_a_vector(s: Chain, x: torch.Tensor) -> torch.Tensor:  # a sum over one row of windows of 3 × 3
+        return F.max_pool2d(x, 3, 1, 1)[0, 0] @ torch.ones(6, dtype=x.dtype)
+
+    assert trace(Chain(rows_times_a_vector), (1, 20, 6))[-1].receptive_field >= 6 + 2
+    assert trace(Chain(lambda s, x: 2 * x.flatten()), (1, 9, 7))[-1].receptive_field == 9
+    folded = fields.reshaped(IMAGE, (3, 8, 6))
+    assert fields.unknown([folded], (3,)).field == (8, 6)
+    tall = fields.restrided(folded, (8, 3, 6), (6, 48, 1), (48, 6, 1))  # rows stand where the channels stood
+    assert fields.windows(tall, (1, 3, 6), [(1, 1), (1, 1)], mixes=True).field == (8, 1)
+
+
 def test_a_product_of_two_maps_sees_what_either_of_them_sees():
     def attend(x: torch.Tensor) -> torch.Tensor:  # the rows of one map with the columns of another
         return x @ F.max_pool2d(x, 3, 1, 1)[:, :, :6]
@@ -213,3 +234,22 @@ def test_what_is_gone_has_size_1_and_what_is_new_its_own():
 def test_a_window_over_tokens_may_see_all_of_them_unless_it_holds_one():
     assert fields.windows(TOKENS, (1, 3, 48), [(1, 1)]).field == (1, 1)
     assert fields.windows(TOKENS, (1, 3, 47), [(2, 1)]).field == (8, 6)
+
+
+def test_two_cells_of_a_dimension_are_looked_at_as_well_as_many():
+    view = fields.image_view((1, 3, 2, 6))
+    assert fields.restrided(view, (1, 3, 6, 2), (36, 12, 1, 6), (36, 12, 6, 1)).dims[2:] == (view.dims[3], view.dims[2])
+
+
+def test_a_convolution_mixes_channels_and_leaves_the_batch_alone():
+    """As where windows of a map are images of a batch, each with channels that see its pixels."""
+    pixels = fields.View(
+        (1, 1), ((fields.Factor(4, (8, 0), (24, 0)),), (fields.Factor(3, (0, 1), (0, 2)),), *IMAGE.dims[2:])
+    )
+    assert fields.windows(pixels, (4, 5, 8, 6), [(3, 1), (3, 1)], mixes=True).field == (3, 5)
+    assert fields.windows(pixels, (4, 3, 8, 6), [(3, 1), (3, 1)]).field == (3, 3)
+
+
+def test_what_nobody_knows_sees_along_every_dimension_the_only_one_of_a_vector_too():
+    assert trace(Chain(ahead(lambda x: torch.fft.fft(x[0, 0, 0]))), (1, 9, 12))[-1].receptive_field == 12
+    assert trace(Chain(ahead(lambda x: torch.fft.fft(x.flatten()))), (1, 9, 12))[-1].receptive_field == 12

@@ -120,5 +120,58 @@ def test_a_layer_on_zeros_is_no_trip_out_of_sight() -> None:
     assert sum(step.parameters for step in steps) == 2 * 72
 
 
+def test_a_linear_layer_of_one_weight_for_each_number_gives_one_number_and_sees_everything() -> None:
+    score = Net(lambda s, x: F.linear(x.flatten(), s.w), w=nn.Parameter(torch.ones(48)))
+    (step,) = trace(score, ROW)
+    assert (step.operation, step.output, step.multiply_adds, step.receptive_field) == ("linear", (), 48, 8)
+    rows = trace(
+        Net(
+            lambda s, x: F.conv1d(F.linear(x, s.w)[None], s.k),
+            w=nn.Parameter(torch.ones(8)),
+            k=nn.Parameter(torch.ones(1, 1, 3)),
+        ),
+        ROW,
+    )
+    assert [(step.output, step.receptive_field) for step in rows if step.multiply_adds] == [((6,), 8), ((1, 4), 8)]
+
+
 def test_a_join_with_what_has_no_places_sees_everything() -> None:
     assert trace(Net(lambda s, x: torch.cat([x, x.flatten()[:0]], 1)), (1, 9, 7))[-1].receptive_field == 9
+
+
+@pytest.mark.parametrize(
+    ("function", "field"),
+    [
+        (lambda x: x.norm(2, (2, 3)), 12),
+        (lambda x: x.norm(2, dim=2), 9),
+        (lambda x: x.norm(1, 1), 1),
+        (lambda x: torch.norm(x, 2, 3), 12),
+        (lambda x: x.norm(), 12),
+        (lambda x: x.sum(2), 9),
+        (lambda x: x.sum(axis=2), 9),
+        (lambda x: x.amax(1), 1),
+    ],
+)
+def test_a_norm_or_a_sum_sees_what_it_goes_over(function: Callable[..., Any], field: int) -> None:
+    assert trace(Net(lambda s, x: function(x)), (1, 9, 12))[-1].receptive_field == field
+
+
+@pytest.mark.parametrize(
+    ("join", "field"),
+    [
+        (lambda x: torch.cat([x, x]), 3),  # behind each other in the batch: two images
+        (lambda x: torch.cat([x, x], 1)[:, :1], 3),
+        (lambda x: torch.cat([x, x], dim=1)[:, :1], 3),
+        (lambda x: torch.cat([x, x], axis=1)[:, :1], 3),
+        (lambda x: torch.concat([x, x], -3)[:, :1], 3),
+    ],
+)
+def test_a_join_leaves_the_other_dimensions_alone(join: Callable[..., Any], field: int) -> None:
+    weight = nn.Parameter(torch.ones(1, 1, 3, 3))
+    assert trace(Net(lambda s, x: F.conv2d(join(x), s.w), w=weight), (1, 9, 12))[-1].receptive_field == field
+
+
+def test_behind_a_join_along_the_width_a_window_may_see_all_columns() -> None:
+    weight = nn.Parameter(torch.ones(1, 1, 1, 3))
+    steps = trace(Net(lambda s, x: F.conv2d(torch.cat([x, x], 3), s.w), w=weight), (1, 9, 12))
+    assert steps[-1].receptive_field == 12

@@ -401,3 +401,73 @@ def test_between_blocks_only_a_module_beside_them_with_two_layers_is_a_block():
     assert [(block.room, block.start, block.stop) for block in part.blocks] == [
         ("body.0", 0, 3), ("body.1", 3, 5), ("body.3", 8, 11)
     ]  # fmt: skip
+
+
+# Blocks inside of what goes around them, and the names of parts.
+
+
+class Around(nn.Module):
+    """A way around what is inside."""
+
+    def __init__(self, *inside: nn.Module) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*inside)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.body(x)
+
+
+def rooms_of_blocks(model: nn.Module) -> list[list[str]]:
+    steps = trace(model, (4, 8, 8))
+    return [[block.room for block in part.blocks] for part in graph.parts(steps) if part.blocks]
+
+
+def block() -> nn.Module:
+    return Around(conv(), nn.ReLU(), conv())
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 2, 3])
+def test_a_way_around_two_blocks_in_a_row_is_no_block_and_around_one_it_is(blocks: int) -> None:
+    """As in super-resolution, where a long way goes around all blocks and the convolution behind them."""
+    found = rooms_of_blocks(nn.Sequential(conv(), Around(*(block() for _ in range(blocks)), conv())))
+    assert found == ([[f"1.body.{n}" for n in range(blocks)]] if blocks > 1 else [["1"]])
+
+
+def test_a_way_around_two_blocks_beside_each_other_is_one_block() -> None:
+    class Beside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.left, self.right = block(), block()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cat([self.left(x), self.right(x)], 1)[:, :4]
+
+    assert rooms_of_blocks(nn.Sequential(conv(), Around(Beside(), conv()))) == [["1"]]
+    # Of two in a row one lies where everything passes, the other on a branch of its own.
+    assert rooms_of_blocks(nn.Sequential(conv(), Around(block(), Beside(), conv()))) == [["1"]]
+    inside = rooms_of_blocks(nn.Sequential(conv(), Around(block(), Beside(), block())))
+    assert {"1.body.0", "1.body.2"} <= {room for rooms in inside for room in rooms}
+
+
+def test_a_block_whose_sum_reads_a_block_and_the_image_ends_at_the_image() -> None:
+    assert rooms_of_blocks(Around(block(), block(), conv())) == [["body.0", "body.1"]]
+
+
+@pytest.mark.parametrize(
+    ("modules", "names"),
+    [
+        (["trunk.a", "trunk.b"], ["trunk"]),
+        (["early.a", "late.a"], ["early", "late"]),
+        (["early.a", "late.a", "early.b"], ["layer1", "layer2", "layer3"]),  # one name twice
+        (["a", "late.a"], ["layer1", "layer2"]),  # one that is nobody's
+        (["stem.a", "late.a"], ["layer1", "layer2"]),
+        (["early.a", "head.a"], ["layer1", "layer2"]),
+    ],
+)
+def test_parts_keep_the_names_of_their_modules_if_these_are_names(modules: list[str], names: list[str]) -> None:
+    steps = []
+    for module in modules:
+        row = Step(f"{module}.conv", "conv 3×3", (1, 4, 4), (1, 4, 4), 9, 144, 3, learned=True)
+        steps += [row, row._replace(room=f"{module}.add", operation="add", learned=False, reads=(1, 2))]
+    assert [part.name for part in graph.parts(steps)] == names
+    assert [part.role for part in graph.parts(steps)] == [f"layer{n}" for n in range(1, len(names) + 1)]

@@ -519,6 +519,89 @@ def test_a_module_without_children_is_one_row_unless_it_is_a_block():
     ]
 
 
+def sources(forward: Callable[[Net, torch.Tensor], torch.Tensor]) -> list[tuple[str, list[str]]]:
+    """Each row with the rows that it reads, by their rooms."""
+    layers = {"a": nn.Conv2d(3, 8, 3), "b": nn.Conv2d(3, 8, 3), "c": nn.Conv2d(4, 4, 1), "d": nn.Conv2d(8, 8, 1)}
+    rows = trace(Net(forward, **layers), (3, 9, 7))
+    rooms = ["image", *(row.room for row in rows)]
+    return [(row.room, [rooms[n + 1 - back] for back in row.reads]) for n, row in enumerate(rows)]
+
+
+def test_a_slice_takes_nothing_from_what_it_was_cut_out_of():
+    def forward(s: Net, x: torch.Tensor) -> torch.Tensor:
+        y = s.a(x)
+        return torch.cat([s.c(y[:, :4]), s.c(y[:, 4:]), s.d(y)], 1)
+
+    rows = sources(forward)
+    assert rows[1] == rows[3] == ("getitem", ["a"])
+    assert ("d", ["a"]) in rows
+
+
+@pytest.mark.parametrize("guard", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize(
+    ("change", "row"),
+    [
+        (lambda y, z: F.relu(y, inplace=True), ("relu", ["a"])),
+        (lambda y, z: y.clamp_(0, 1), ("clamp", ["a"])),
+        (lambda y, z: y.add_(z), ("add", ["b", "a"])),
+        (lambda y, z: torch.add(y, z, out=y), ("add", ["b", "a"])),
+        (lambda y, z: torch.mul(z, z, out=y), ("mul", ["b", "b"])),
+    ],
+)
+def test_what_is_written_into_a_map_is_a_row_and_what_comes_then_reads_it(change, row, guard):
+    def forward(s: Net, x: torch.Tensor) -> torch.Tensor:
+        y, z = s.a(x), s.b(x)
+        change(y, z)
+        return s.d(y)
+
+    changed, last = sources(guard()(forward))[-2:]
+    assert (changed[0], sorted(changed[1])) == (row[0], sorted(row[1]))
+    assert last == ("d", [row[0]])
+
+
+def test_a_sum_that_is_written_into_new_memory_is_read_from_there():
+    def forward(s: Net, x: torch.Tensor) -> torch.Tensor:
+        y, z = s.a(x), s.b(x)
+        total = torch.empty_like(y)
+        torch.add(y, z, out=total)
+        return s.d(total)
+
+    assert sources(forward)[-1] == ("d", ["add"])
+
+
+def test_what_is_changed_in_a_part_is_changed_in_the_whole():
+    def forward(s: Net, x: torch.Tensor) -> torch.Tensor:
+        y = s.a(x)
+        F.relu(y[:, :4], inplace=True)
+        return s.d(y)
+
+    assert sources(forward)[-1] == ("d", ["relu"])
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda x: x[:, :2],
+        lambda x: x[:, :, ::2],
+        lambda x: x.narrow(1, 0, 2),
+        lambda x: x.select(2, 0),
+        lambda x: x.chunk(2, 1)[0],
+        lambda x: x.flatten(1)[:, :0],
+        lambda x: x[0],
+        lambda x: x.view(4, 16),
+        lambda x: x.diagonal(0, 2, 3),
+        lambda x: ~x.bool(),
+    ],
+)
+def test_a_look_at_a_part_leaves_the_whole_what_it_was(look):
+    """Whoever reads the whole after it reads the row before it, and sees no more than that row."""
+    model = Net(lambda s, x: (y := s.a(x), look(y), s.b(y))[-1], a=nn.Conv2d(3, 4, 3, 1, 1), b=nn.Conv2d(4, 2, 3))
+    steps = trace(model, (3, 4, 4))
+    (last,) = [place for place, step in enumerate(steps) if step.room == "b"]
+    assert steps[last - steps[last].reads[0]].room == "a"
+    assert steps[last].receptive_field == 5
+
+
 def test_a_write_through_a_slice_changes_the_whole():
     def forward(s: Net, x: torch.Tensor) -> torch.Tensor:
         y = s.a(x)
@@ -531,3 +614,13 @@ def test_a_write_through_a_slice_changes_the_whole():
     last = steps[-1]
     written = steps[len(steps) - 1 - last.reads[0]]
     assert (last.room, written.operation) == ("c", "copy")
+
+
+def test_a_module_without_children_sees_what_its_last_function_sees():
+    class Twice(nn.Module):
+        def forward(self, x):
+            return F.avg_pool2d(F.max_pool2d(x, 3, 1), 4, 2)
+
+    [step] = trace(nn.Sequential(Twice()), (3, 12, 12))
+    assert (step.operation, step.input, step.output, step.receptive_field) == ("Twice", (3, 12, 12), (3, 4, 4), 6)
+    assert step.reads == (1,)

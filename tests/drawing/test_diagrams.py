@@ -552,3 +552,35 @@ def test_shortcuts_turn_at_right_angles_and_cross_no_box(draw):
         for n, (y, left, right) in enumerate(lanes):
             for other, start, stop in lanes[n + 1 :]:
                 assert abs(y - other) > 3 or right <= start or stop <= left, "two lines on each other"
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: diagrams.block("bottleneck", 256, 64),
+        lambda: diagrams.block("basic", 64, 128, 2, "A"),
+        lambda: diagrams.layer("resnet34", 2),
+        lambda: diagrams.layer("resnet50", 3),
+        lambda: diagrams.network("resnet34"),
+    ],
+)
+def test_no_shortcut_strikes_through_a_shape(draw):
+    picture = draw()
+    for svg in filter(None, (picture.svg, picture.narrow)):
+        lines, labels = [], []
+        for edge in edges(svg):
+            way = edge.find(f"{SVG}path").get("d")
+            if "-line" in edge.find(f"{SVG}path").get("style"):
+                x, y = map(float, re.match(r"M(.+?),([-\d.]+)", way).groups())
+                for turn, value in re.findall(r"([HV])(-?[\d.]+)", way):
+                    to_x, to_y = (float(value), y) if turn == "H" else (x, float(value))
+                    lines.append((x, *sorted((y, to_y)))) if turn == "V" else None
+                    x, y = to_x, to_y
+            else:
+                labels += [(float(t.get("x")), float(t.get("y")), t.text.strip()) for t in edge.findall(f"{SVG}text")]
+        assert lines
+        for x, y, words in labels:
+            # A digit of 12 pixels is 7.6 wide in DejaVu, which is the widest that a page may choose, and × is 10.
+            half = sum(10 if sign == "×" else 7.6 for sign in words) / 2 + 2
+            struck = [line for line in lines if line[1] < y < line[2] and x - half < line[0] < x + half]
+            assert not struck, (words, x, half, struck)

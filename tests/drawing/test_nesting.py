@@ -96,3 +96,7 @@ def test_the_layer_with_most_blocks_is_opened_and_its_second_block(layers, told)
 
 def test_changes_go_into_the_recipe():
     assert "ResNet-10," in nesting.draw("resnet18", layers=(1, 1, 1, 1)).alt
+
+
+def test_a_picture_leaves_a_margin_of_4_on_each_side_of_a_phone():
+    assert size_of(nesting.draw("resnet34").svg)[0] == PHONE - 8

@@ -1,9 +1,12 @@
+import itertools
 import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
 
 from resnet_edu.counting import arithmetic
+from resnet_edu.counting.graph import parts
+from resnet_edu.counting.steps import Step
 from resnet_edu.drawing import diagrams, volumes
 from resnet_edu.drawing.pictures import PHONE, Picture, journey, opening, size_of
 
@@ -116,3 +119,63 @@ def test_the_journey_says_what_does_not_halve():
     steps = arithmetic.steps("resnet18", (3, 64, 64))
     words = journey([step._replace(output=(128, 9, 9)) if step.room.startswith("layer2") else step for step in steps])
     assert "layer2 takes 16 pixels a side to 9 and goes from 64 to 128 channels in 2 blocks" in words
+
+
+def rows(*shapes: tuple[int, ...], room: str = "", is_block: bool = False) -> list[Step]:
+    """A convolution from each shape to the next, and around the last one a way back to its input."""
+    found = [Step(f"{room}a", "conv 1×1", a, b, 9, 9, 1, learned=True) for a, b in itertools.pairwise(shapes)]
+    add = Step(f"{room}add", "add", shapes[-1], shapes[-1], 0, 0, 1, (1, 2))
+    return [*found, add] if is_block else found
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        (
+            [Step("", "conv 1×1", (3, 8, 8), (4, 8, 8), 9, 9, 1, learned=True)],
+            "It turns 3×8×8 into 4×8×8.",
+        ),
+        (rows((3, 8, 8), (4, 8, 8), room="early."), "Early turns 3×8×8 into 4×8×8."),
+        (
+            rows((3, 8, 8), (4, 8, 8), room="early.") + rows((4, 8, 8), (5, 4, 4), room="late."),
+            "Early turns 3×8×8 into 4×8×8; late turns 4×8×8 into 5×4×4.",
+        ),
+        (
+            rows((4, 9, 7), (4, 9, 7), room="body.0.", is_block=True),
+            "Body keeps 9×7 pixels a side and 4 channels in 1 block.",
+        ),
+        (
+            rows((4, 9, 7), (8, 5, 4), room="body.0.", is_block=True),
+            "Body halves 9×7 pixels a side to 5×4 and goes from 4 to 8 channels in 1 block.",
+        ),
+        (
+            rows((1000, 9, 8), (1000, 5, 8), room="body.0.", is_block=True),
+            "Body takes 9×8 pixels a side to 5×8 and 1,000 channels in 1 block.",
+        ),
+        (
+            rows((4, 8, 9), (4, 8, 5), room="body.0.", is_block=True),
+            "Body takes 8×9 pixels a side to 8×5 and 4 channels in 1 block.",
+        ),
+        (
+            rows((6, 8), (6, 8), room="body.0.", is_block=True) + rows((6, 8), (6, 8), room="body.1.", is_block=True),
+            "Body turns 6×8 into 6×8 in 2 blocks.",
+        ),
+        (
+            rows((3, 8, 8), (4, 8, 8), room="conv.")
+            + rows((4, 8, 8), (4, 8, 8), room="body.0.", is_block=True)
+            + rows((4, 8, 8), (1000,), room="fc."),
+            "The stem turns 3×8×8 into 4×8×8; body keeps 8 pixels a side and 4 channels in 1 block; "
+            "the head averages 4×8×8 into 4 numbers and gives 1,000 scores.",
+        ),
+    ],
+)
+def test_the_journey_says_of_each_part_what_it_does(steps, words):
+    assert journey(steps) == words
+
+
+def test_the_journey_through_a_part_alone_is_of_this_part():
+    steps = arithmetic.steps("resnet18", (3, 64, 64))
+    part = parts(steps)[2]
+    assert journey(steps, [part]) == (
+        "Layer2 halves 16 pixels a side to 8 and goes from 64 to 128 channels in 2 blocks."
+    )

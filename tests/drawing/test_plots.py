@@ -1,10 +1,12 @@
 """Plots are part of the page: its type, its colors, names at the lines, and nothing of the numbers is lost."""
 
+import base64
 import io
 import itertools
 import re
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -59,6 +61,16 @@ def test_panels_of_a_row_stand_below_each_other_on_a_phone():
     assert heights(picture.narrow)["left"] + 100 < heights(picture.narrow)["right"]
     # Numbers that the left panel lent to the right one stand at both.
     assert words(picture.narrow).count("0.0") > words(picture.svg).count("0.0")
+
+
+def test_words_of_two_lines_are_written_whole():
+    figure, axes = plots.panels(width=300)
+    axes.text(0.5, 0.5, "channel 1\none μ, one σ²", ha="center")
+    axes.text(0.2, 0.5, "channel 2\n", ha="center")
+    axes.set_title("a title\nof two lines")
+    svg = plots.picture(figure, "Words.").svg
+    assert {"channel 1", "one μ, one σ²", "channel 2", "a title", "of two lines"} <= set(words(svg))
+    assert "font-family" not in svg.partition(">")[2]
 
 
 def test_what_is_written_keeps_its_digits():
@@ -120,6 +132,46 @@ def test_a_plot_weighs_at_most_20_kilobytes_and_is_the_same_every_time():
     assert svg == plots.picture(plots.draw(HISTORY), "A run.").svg
 
 
+def test_a_grid_of_small_squares_says_once_what_they_share():
+    from matplotlib.patches import Rectangle
+
+    figure, axes = plots.panels(width=340)
+    for place in range(400):
+        fill = palette.LIGHT["layer1"].fill if place % 3 else "white"
+        axes.add_patch(Rectangle((place % 20, place // 20), 1, 1, fc=fill, ec=palette.LIGHT["layer1"].line))
+    axes.set(xlim=(0, 20), ylim=(0, 20))
+    svg = plots.picture(figure, "Squares.").svg
+    assert len(svg.encode()) < 90 * 400  # and 72,000 bytes with the looks of each
+    squares = [
+        node for node in ElementTree.fromstring(svg).iter() if node.tag.endswith("path") and "z" in node.get("d")
+    ]
+    assert len(squares) == 400
+
+
+def test_a_line_keeps_its_places_in_fewer_bytes():
+    figure, axes = plots.panels(width=300)
+    heights = [(n * n * 37) % 101 for n in range(200)]
+    axes.plot(range(200), heights)
+    svg = plots.picture(figure, "A wave.").svg
+    (path,) = [found for found in re.findall(r' d="([^"]*)"', svg) if len(found) > 1000]
+    assert len(path) < 200 * 10
+    steps = [float(number) for number in re.findall(r"-?(?:\d+(?:\.\d)?|\.\d)", path)]
+    across, up = list(itertools.accumulate(steps[::2])), list(itertools.accumulate(steps[1::2]))
+    places = axes.transData.transform(list(zip(range(200), heights, strict=True)))
+    assert across[:200] == pytest.approx(list(places[:, 0] / figure.dpi * 72), abs=0.06)
+    assert [280 - y for y in up[:200]] == pytest.approx(list(places[:, 1] / figure.dpi * 72), abs=0.06)
+
+
+def test_shapes_that_let_the_page_through_are_not_put_together():
+    figure, axes = plots.panels()
+    axes.scatter([0.5, 0.5], [0.5, 0.5], alpha=0.5)
+    axes.bar([0, 0], [1, 1], alpha=0.5)
+    svg = plots.picture(figure, "Shapes.").svg
+    root = ElementTree.fromstring(svg)
+    groups = [node for node in root.iter() if node.tag.endswith("}g") and " opacity" in f" {node.get('style', '')}"]
+    assert not groups
+
+
 def test_a_plain_figure_of_matplotlib_will_do():
     from matplotlib.figure import Figure
 
@@ -163,6 +215,14 @@ def test_a_phone_gets_the_height_of_every_panel(shape, height):
 def test_a_figure_as_narrow_as_a_phone_has_one_arrangement():
     assert plots.picture(plots.panels(width=PHONE)[0], "Empty.").narrow is None
     assert plots.picture(plots.panels(width=PHONE + 1)[0], "Empty.").narrow is not None
+
+
+def test_pictures_in_a_grid_keep_their_shape_on_a_phone():
+    """A grid as high as on a desk has holes between its rows."""
+    figure, panels = plots.panels(2, 3, width=600, height=470)
+    for axes in panels.flat:
+        axes.imshow([[0, 1], [1, 0]])
+    assert size_of(plots.picture(figure, "Six pictures.").narrow) == pytest.approx((PHONE, 470 * PHONE / 600), abs=0.01)
 
 
 def test_panels_beside_a_bar_of_colors_stay_side_by_side_on_a_phone():
@@ -268,3 +328,38 @@ def test_thousands_have_their_comma():
 def test_a_line_that_leaves_the_plot_is_named_all_the_same():
     figure = drawn(150)  # the axis ends at 100
     assert "line 0" in words(plots.picture(figure, "A line.").svg)
+
+
+def shown_images(svg: str) -> list[Image.Image]:
+    found = re.findall(r"data:image/webp;base64,([^\"]*)", svg)
+    return [Image.open(io.BytesIO(base64.b64decode(one))).convert("RGB") for one in found]
+
+
+def test_a_map_of_few_colors_stays_exact_and_a_photograph_gets_close():
+    """Both with two dots for each pixel of the page."""
+    few = np.zeros((4, 4, 3))
+    few[::2, 1::2] = (1, 0, 0)
+    many = np.random.default_rng(0).random((32, 32, 3)).repeat(8, 0).repeat(8, 1)
+    for image, error in ((few, 0), (many, 12)):
+        figure, axes = plots.panels(width=300, height=200)
+        axes.imshow(image, interpolation="nearest")
+        axes.set_axis_off()
+        picture = plots.picture(figure, "An image.")
+        (found,) = shown_images(picture.svg)
+        box = axes.get_window_extent().transformed(figure.dpi_scale_trans.inverted())  # in inches
+        assert found.size == pytest.approx((box.width * 144, box.height * 144), abs=3)
+        at = [(number * 2 + 1) / (2 * len(image)) for number in range(len(image))]
+        pixels = np.array(
+            [[found.getpixel((int(x * found.width), int(y * found.height))) for x in at] for y in at[::-1]]
+        )  # upside down, as matplotlib writes it
+        assert np.abs(pixels / 255 - image).mean() * 255 <= error
+
+
+def test_panels_of_two_grids_stay_where_they_are_on_a_phone():
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3))
+    for grid, place in ((figure.add_gridspec(1, 2), 0), (figure.add_gridspec(1, 2), 1)):
+        figure.add_subplot(grid[place]).set_title(f"panel {place}")
+    found = heights(plots.picture(figure, "Two panels.").narrow)
+    assert found["panel 0"] == found["panel 1"]

@@ -8,7 +8,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torchinfo import summary
 
 from resnet_edu.counting import arithmetic
 from resnet_edu.counting.graph import by_block, by_layer
@@ -260,7 +259,7 @@ def test_a_small_table_in_html_is_exactly_this():
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "cifar_plain20"])
 def test_torchinfos_rows_are_all_modules_that_are_called_with_their_own_parameters(name):
     model = build(recipe(name))
-    *rows, total = cells(str(tables.torchinfo(summary(model, (2, 3, 64, 64), depth=9, verbose=0))))
+    *rows, total = cells(str(tables.torchinfo(model, (3, 64, 64), depth=9)))
     leaves = {place: m for place, m in model.named_modules() if not any(m.children())}
     assert {row[0] for row in rows} == set(leaves)
     assert all(row[1] == type(leaves[row[0]]).__name__ for row in rows)
@@ -271,7 +270,7 @@ def test_torchinfos_rows_are_all_modules_that_are_called_with_their_own_paramete
 
 def test_to_a_depth_torchinfos_rows_are_whole_rooms():
     model = build(recipe("resnet18"))
-    *rows, total = cells(str(tables.torchinfo(summary(model, (1, 3, 64, 64), depth=1, verbose=0))))
+    *rows, total = cells(str(tables.torchinfo(model, (3, 64, 64), depth=1)))
     assert [row[0] for row in rows] == [name for name, _ in model.named_children()]
     assert sum(int(row[3].replace(",", "")) for row in rows) == int(total[3].replace(",", "")) == 11_689_512
 
@@ -289,15 +288,18 @@ class Reused(nn.Module):
 
 
 def test_what_torchinfo_counts_once_or_in_no_row_is_said():
-    text = str(tables.torchinfo(summary(Reused(), (1, 3), verbose=0)))
+    text = str(tables.torchinfo(Reused(), (3,)))
     rows = cells(text)
     assert [row[3] for row in rows[:3]] == ["12", "as above", "15"]
     assert text.splitlines()[-1] == "3 parameters stand in no row of their own"
 
 
-def test_a_report_without_shapes_is_refused():
-    with pytest.raises(ValueError, match=r"summary\(model, \(1, 3, 224, 224\)\)"):
-        tables.torchinfo(summary(Reused(), verbose=0))
+def test_without_torchinfo_a_sentence_stands_in_the_place_of_its_rows(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchinfo", None)  # as if nobody had installed it
+    table = tables.torchinfo(Reused(), (3,))
+    sentence = "torchinfo is not installed. Install it with pip install torchinfo"
+    assert sentence in str(table)
+    assert sentence in table._repr_html_()
 
 
 @pytest.mark.parametrize(
@@ -397,3 +399,48 @@ def test_flops_are_written_in_thousands_millions_and_so_on():
     assert flops() == f"{adds / 1e6:.2f}×10⁶"
     small = sum(step.multiply_adds for step in arithmetic.steps("cifar8", (3, 32, 32), widths=(1, 1, 1)))
     assert flops(widths=(1, 1, 1)) == f"{small / 1e3:.2f}×10³"
+
+
+def test_the_papers_rows_have_their_names_sizes_and_rooms():
+    table = tables.paper(["resnet18", "resnet50"], 64)
+    assert [row[:2] for row in table.rows] == [
+        ("conv1 (stem)", "32×32"),
+        ("max-pool (stem)", "16×16"),
+        ("conv2_x (layer1)", "16×16"),
+        ("conv3_x (layer2)", "8×8"),
+        ("conv4_x (layer3)", "4×4"),
+        ("conv5_x (layer4)", "2×2"),
+        ("classifier (head)", "1×1"),
+        ("FLOPs", ""),
+        ("parameters", ""),
+    ]
+    assert table.rooms == ["stem", "stem", "layer1", "layer2", "layer3", "layer4", "head", "", ""]
+    assert table.columns == ["layer", "output", "ResNet-18", "ResNet-50"]
+    assert html(table).find("div").get("class") == "re-table re-tight"
+
+
+def test_at_each_level_a_row_has_the_color_of_its_part():
+    image = (3, 32, 32)
+    blocks = ["stem", "layer1", "layer1", "layer2", "layer2", "layer3", "layer3", "head"]
+    assert tables.table("cifar14", image, "layer").rooms == ["stem", "layer1", "layer2", "layer3", "head"]
+    assert tables.table("cifar14", image, "block").rooms == blocks
+    operations = tables.table("cifar14", image)
+    assert list(dict.fromkeys(operations.rooms)) == ["stem", "layer1", "layer2", "layer3", "head"]
+    assert len(operations.rooms) == len(operations.rows)
+
+
+@pytest.mark.parametrize("unit", ["k", "M", "G"])
+def test_a_unit_is_exactly_a_thousand_of_the_one_before(unit):
+    size, digits = {"k": (10**3, 1), "M": (10**6, 1), "G": (10**9, 3)}[unit]
+    half = size // (2 * 10**digits)  # of the last digit, where a count that is one larger is rounded up
+    for whole in (1, 7):
+        assert tables.units(whole * size + half + 1) == f"{whole + 10**-digits:.{digits}f} {unit}"
+        assert tables.units(whole * size + half - 1) == f"{whole:.{digits}f} {unit}"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(999, "999.00×10⁰"), (1_000, "1.00×10³"), (123_456, "123.46×10³"), (386_000_000_000, "386.00×10⁹")],
+)
+def test_a_power_is_that_of_the_thousands(count, text):
+    assert tables._scientific(count) == text

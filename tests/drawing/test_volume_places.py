@@ -1,6 +1,7 @@
 """Where each box, arrow and text of the volumes stands: on one axis, below its box or beside it, and inside."""
 
 import itertools
+import math
 import re
 import xml.etree.ElementTree as ElementTree
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from resnet_edu.counting import arithmetic
+from resnet_edu.counting.steps import Step
 from resnet_edu.drawing import diagrams, palette, tables, volumes
 from resnet_edu.drawing.pictures import PHONE, size_of
 
@@ -106,13 +108,14 @@ def near(value: float) -> object:
 
 @pytest.mark.parametrize("level", ["layer", "block"])
 @pytest.mark.parametrize("name", ["resnet18", "resnet101"])
-def test_side_by_side_all_boxes_lie_on_one_axis_with_their_labels_below(name: str, level: str) -> None:
+def test_side_by_side_all_boxes_lie_on_one_axis_and_their_labels_on_one_line_below(name: str, level: str) -> None:
     svg = volumes.draw(name, level=level).svg
     part, words = parts(svg)
     arrows = [one for one in part if isinstance(one, Arrow)]
     found = columns(part)
     assert len(found) == len(arrows) + 1
     axis = arrows[0].y
+    lowest = max(box.bottom for boxes, _ in found for box in boxes)  # the labels of all boxes are on one line
     edges = []
     for boxes, labels in found:
         left, right = boxes[0].x, boxes[-1].x + boxes[-1].length + boxes[-1].right
@@ -120,7 +123,7 @@ def test_side_by_side_all_boxes_lie_on_one_axis_with_their_labels_below(name: st
             assert other.x - one.x == near(one.length + 5 + 0.15 * one.length)
         assert all((box.top + box.bottom) / 2 == near(axis) for box in boxes)
         assert all(label.x == near((left + right) / 2) for label in labels)
-        assert [label.y for label in labels] == [near(boxes[0].bottom + LINE * (n + 1)) for n in range(len(labels))]
+        assert [label.y for label in labels] == [near(lowest + LINE * (n + 1)) for n in range(len(labels))]
         assert [label.is_bold for label in labels] == [True] + [False] * (len(labels) - 1)
         assert all(label.anchor == "middle" for label in labels)
         half = max(right - left, *(LETTER * len(label.text) for label in labels)) / 2
@@ -373,3 +376,144 @@ def test_without_a_word_an_image_is_imagenets_and_a_picture_shows_layers() -> No
     )
     names = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
     assert str(tables.compare()) == str(tables.compare(names, image))
+
+
+# Scales
+
+
+def test_the_largest_scale_that_fits_is_taken_to_the_unit() -> None:
+    """No column wider than 200, depth included, and all lengths together at most 380; an image 150 high is to size."""
+
+    def channels(*groups: tuple[int, int, int]) -> int:
+        scales = volumes._scales([[volumes._Group("a", "stem", (count, 150, width)) for count, width, _ in groups]])
+        assert scales[0].channels == scales[1].channels
+        return scales[0].channels
+
+    assert [channels((n, 50, 0)) for n in (179, 180)] == [1, 2]  # 50 pixels to the back are 21 to the right
+    assert [channels((190, 1, 0), (n, 1, 0)) for n in (190, 191)] == [1, 2]
+
+
+def test_round_numbers_grow_by_at_most_two_and_have_few_digits() -> None:
+    assert list(volumes._ROUND) == sorted(set(volumes._ROUND))
+    assert all(b <= 2 * a for a, b in itertools.pairwise(volumes._ROUND))
+    assert {float(f"{number:e}".partition("e")[0]) for number in volumes._ROUND} == {1, 1.5, 2, 3, 4, 5, 6, 8}
+    assert (volumes._ROUND[0], volumes._ROUND[-1]) == (1, 80_000)
+
+
+def conv_step(read: tuple[int, ...], made: tuple[int, ...], kernel: tuple[int, int], stride: int = 1) -> Step:
+    name = "conv {}×{}".format(*kernel) + (f"/{stride}" if stride > 1 else "")
+    adds = math.prod(made) * read[0] * math.prod(kernel)
+    return Step("a", name, read, made, 0, adds, 1, learned=True)
+
+
+@pytest.mark.parametrize(
+    ("channels", "wide", "narrow"),
+    [(109, 1, 1), (110, 1, 2), (111, 2, 2), (220, 2, 3), (221, 3, 3), (10**8, 80_000, 80_000)],
+)
+def test_the_longest_map_of_an_operation_is_110_units_and_80_on_a_phone(channels: int, wide: int, narrow: int) -> None:
+    """To the first round number of channels that allows it."""
+    picture = volumes.draw([conv_step((channels, 150, 150), (8, 150, 150), (1, 1))], level="operation")
+    for svg, ratio, side in ((picture.svg, wide, 150), (picture.narrow, narrow, 110)):
+        read = next(one for one in parts(svg)[0] if isinstance(one, Solid))
+        assert read.length == near(channels * side / 150 / ratio)
+        assert read.height == near(side)
+    words = "one channel." if wide == 1 else f"{wide:,} channels."
+    assert f"one pixel is as long as {words}" in picture.alt
+
+
+def test_vectors_alone_are_drawn_as_pixels_of_a_map_of_seven() -> None:
+    picture = volumes.draw([Step("fc", "linear", (12,), (4,), 52, 48, 1, learned=True)], level="operation")
+    for svg, side in ((picture.svg, 150), (picture.narrow, 110)):
+        solids = [one for one in parts(svg)[0] if isinstance(one, Solid)]
+        assert [solid.height for solid in solids] == [near(side / 7)] * 5
+        assert [solid.right for solid in solids] == [near(side / 7 * 0.42)] * 5
+
+
+# The window and its number, wherever the operation puts them
+
+
+def third(side: int, limit: int) -> int:
+    """The row or column about a third in, of which the window lies inside."""
+    return max(0, min(side // 3, limit))
+
+
+@pytest.mark.parametrize(
+    ("read", "made", "kernel", "stride"),
+    [
+        ((3, 24, 24), (5, 24, 24), (3, 3), 1),
+        ((3, 24, 30), (5, 12, 15), (7, 7), 2),
+        ((6, 12, 9), (4, 12, 9), (3, 1), 1),
+        ((6, 12, 9), (4, 12, 9), (1, 3), 1),
+        ((2, 8, 8), (2, 4, 4), (7, 7), 2),  # its window at the third column would stick out
+        ((2, 5, 5), (3, 5, 5), (7, 7), 1),  # larger than what it reads
+        ((4, 2, 2), (4, 2, 2), (1, 1), 1),
+        ((8, 6, 1), (8, 6, 1), (1, 1), 1),
+        ((300, 40, 40), (2, 40, 40), (3, 3), 1),
+        ((1, 16, 16), (7, 16, 16), (5, 5), 1),
+    ],
+)
+def test_a_window_and_its_number_lie_at_their_place(
+    read: tuple[int, int, int], made: tuple[int, int, int], kernel: tuple[int, int], stride: int
+) -> None:
+    picture = volumes.draw([conv_step(read, made, kernel, stride)], level="operation")
+    rows, columns = (third(made[n + 1], (read[n + 1] - kernel[n]) // stride) for n in (0, 1))
+    for svg, most in ((picture.svg, 150), (picture.narrow, 110)):
+        panel = parts(svg)[0]
+        map_read, window, map_made, channel, number = (one for one in panel if isinstance(one, Solid))
+        pixel = most / max(*read[1:], *made[1:], 7)
+        (arrow,) = (one for one in panel if isinstance(one, Arrow))
+        assert arrow.y == arrow.to_y
+        for whole, solid, start, length, (height, width), at in (
+            (map_read, window, map_read.x, map_read.length, kernel, (rows * stride, columns * stride)),
+            (map_made, number, channel.x, channel.length, (1, 1), (rows, columns)),
+        ):
+            assert solid.length == near(length)
+            assert solid.height == near(max(height * pixel, 2.5))
+            assert solid.right == near(max(width * pixel, 2.5) * 0.42)
+            assert solid.up == near(max(width * pixel, 2.5) * 0.26)
+            down = max(min(at[0] * pixel, whole.height - solid.height), 0)
+            back = max(min(at[1] * pixel, (whole.right - solid.right) / 0.42), 0)
+            assert solid.x == near(start + back * 0.42)
+            assert solid.y == near(whole.y + down - back * 0.26)
+        assert channel.x + channel.length / 2 == near(map_made.x + map_made.length / 2)
+        assert (channel.y, channel.height, channel.right) == (map_made.y, map_made.height, map_made.right)
+
+
+# Pages
+
+
+def test_a_part_stands_beside_the_one_before_it_if_it_just_fits() -> None:
+    def places(most: float, *widths: float) -> list[tuple[float, float]]:
+        svg = volumes._panels([volumes._Part("", width, 50) for width in widths], [""], most)
+        return [(float(x), float(y)) for x, y in re.findall(r"translate\(([\d.]+) ([\d.]+)\)", svg)]
+
+    beside, below = [(8, 8), (148, 8)], [(8, 8), (8, 90)]
+    assert places(248, 100, 100) == beside
+    assert places(247, 100, 100) == below
+    assert places(90, 100, 100) == below  # also the first does not fit, and stands at the top all the same
+
+
+@pytest.mark.parametrize("level", ["layer", "block"])
+def test_a_page_is_as_wide_as_its_longest_label(level: str) -> None:
+    room = "a_part_of_the_network_with_a_name_that_is_longer_than_every_sentence"
+    steps = [step._replace(room=f"{room}.{step.room}") for step in arithmetic.steps("plain18", (3, 32, 32))[:3]]
+    for svg in (volumes.draw(steps, level=level).svg, volumes.draw(steps, level=level).narrow):
+        texts = [one for part in parts(svg) for one in part if isinstance(one, Text)]
+        (label,) = (text for text in texts if text.text.startswith(room))
+        width = LETTER * len(label.text)
+        end = label.x + (width if label.anchor == "start" else width / 2)
+        assert size_of(svg)[0] == near(end + MARGIN)
+
+
+def test_at_block_level_each_run_has_the_shape_that_it_ends_with() -> None:
+    svg = volumes.draw("resnet18", level="block").svg
+    shown = [text.text for part in parts(svg) for text in part if isinstance(text, Text)]
+    names = ["image", "stem", "layer1", "layer2", "layer3", "layer4", "head"]
+    shapes = ["3×224×224", "64×56×56", "64×56×56", "128×28×28", "256×14×14", "512×7×7", "1,000"]
+    assert [(name, shown[shown.index(name) + 1]) for name in names] == list(zip(names, shapes, strict=True))
+    assert shown.count("2 blocks") == 4
+
+
+@pytest.mark.parametrize(("blocks", "words"), [(1, "1 block"), (2, "2 blocks"), (3, "3 blocks")])
+def test_one_block_is_in_the_singular(blocks: int, words: str) -> None:
+    assert volumes._Group("a", "layer1", (4, 2, 2), boxes=blocks, blocks=blocks).labels[2:] == [words]

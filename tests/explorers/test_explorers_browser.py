@@ -746,6 +746,9 @@ def test_a_checked_choice_carries_its_mark(visit):
     check.click()
     marks = "all => all.map(e => e.dataset.mark || '')"
     assert question.locator(".predict-options > li").evaluate_all(marks) == ["right", "", "wrong"]
+    edges = "all => all.map(e => getComputedStyle(e).borderTopColor)"
+    right, none, wrong = question.locator(".predict-options > li").evaluate_all(edges)
+    assert len({right, none, wrong}) == 3, "the edge says it, too, and not only that it is chosen"
     question.get_by_role("checkbox", name="A ReLU").uncheck()  # a changed answer has not been checked
     assert question.locator(".predict-options > li").evaluate_all(marks) == ["", "", ""]
     question.get_by_role("checkbox", name="A batch norm").check()
@@ -777,18 +780,21 @@ def test_what_gives_the_answer_away_is_covered_until_the_reader_has_answered(vis
         expect(page.locator("svg[role=img]")).to_have_attribute("aria-label", "The stem gives 64×…×….")
         expect(page.locator("#below")).to_have_text("From 56 on.")
         expect(page.locator(".predict-prompt")).to_contain_text("How many, 56 or 28?")
+        expect(page.locator(".predict-status")).to_have_text("▒▒ hidden until you answer")
         page.get_by_label("Your answer").fill("56" if way == "right" else "7")
         page.get_by_role("button", name="Check").click()
         if way == "shown":
             expect(title).to_contain_text("▒▒")  # a wrong answer does not give the right one away
             page.get_by_role("button", name="Show answer").click()
     expect(title).to_have_text("How do 224 pixels become 56?")
+    expect(page.locator(".predict-status", has_text="▒▒")).to_have_count(0)
     expect(page.locator("svg[role=img]")).to_have_attribute("aria-label", "The stem gives 64×56×56.")
     if way == "right":
         page.reload()
         expect(title).to_have_text("How do 224 pixels become 56?")
         page.get_by_role("button", name="Start again").click()
         expect(title).to_contain_text("▒▒")
+        expect(page.locator(".predict-status")).to_contain_text("hidden until you answer")
 
 
 @pytest.mark.parametrize("width", [320, 390, 1440])

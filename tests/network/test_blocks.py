@@ -145,3 +145,11 @@ def test_every_relu_saves_a_copy_as_torchvisions_does(name):
         for model in (getattr(zoo, name)(), getattr(models, name)())
     )
     assert ours == theirs
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "plain18"])
+def test_each_relu_works_in_the_memory_of_what_it_is_given(name):
+    """As in torchvision: a second copy of every map would cost a third of the memory of a training step."""
+    relus = [module for module in zoo.build(name).modules() if isinstance(module, nn.ReLU)]
+    assert relus
+    assert all(relu.inplace for relu in relus)

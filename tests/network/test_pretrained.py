@@ -255,7 +255,10 @@ WRONG = {
         "for instance state['state_dict']",
     ),
     "a list": (lambda s: list(s.values()), "or the path of a file with one, got list"),
-    "two versions": (lambda s: {"model": s, "state_dict": s}, "several versions, state_dict, model; take one"),
+    "two versions": (
+        lambda s: {"model": s, "state_dict": s},
+        "several versions, state_dict, model; take one: state['state_dict']",
+    ),
     "a prefix of a larger model": (
         lambda s: renamed(s, lambda name: "backbone." + name),
         "every name of these weights starts with 'backbone.'; pass them without it: {name.removeprefix('backbone.')",
@@ -290,3 +293,17 @@ def test_a_file_that_is_missing_or_unreadable_is_named(theirs, tmp_path):
     for name in ("text.pth", "code.pth"):
         with pytest.raises(ValueError, match=rf"{name} cannot be read as weights .*save model\.state_dict\(\)"):
             pretrained.load_torchvision(fresh(), tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(EOFError(), r"\(EOFError\)"), (RuntimeError("no such key\nand a page more"), r"\(no such key\)")],
+)
+def test_what_the_reader_says_is_told_in_one_line_or_by_its_name(tmp_path, monkeypatch, error, told):
+    def load(*args, **kwargs):
+        raise error
+
+    (tmp_path / "a.pth").write_bytes(b"")
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(ValueError, match=rf"a\.pth cannot be read as weights {told}\. A file is read only if"):
+        pretrained.tensors_of(tmp_path / "a.pth")

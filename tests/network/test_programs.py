@@ -235,3 +235,25 @@ def test_names_that_do_not_fit_are_told_four_at_most() -> None:
             load_state(model, rest)
     with pytest.raises(ValueError, match=r"networks: 0.bias, 0.running_mean, 0.running_var, 0.weight$"):
         load_state(model, {})
+
+
+def test_what_is_scaled_or_dropped_in_the_papers_blocks_is_halved_and_a_gain_begins_at_0() -> None:
+    """He et al. 2016, Table 1: constant scaling and dropout with 0.5."""
+    numbers = [
+        tuple(operation)
+        for program in PRESETS.values()
+        for path in ("branch", "shortcut", "after")
+        for operation in program[path] or []
+        if not isinstance(operation, str)
+    ]
+    assert set(numbers) == {("scale", 0.5), ("dropout", 0.5), ("gain", 0)}
+    both = PRESETS["both scaled"]
+    assert ["scale", 0.5] in both["branch"]
+    assert ["scale", 0.5] in both["shortcut"]
+
+
+def test_blocks_behind_the_first_take_every_program_that_the_first_takes() -> None:
+    """Where neither the size nor the channels change, the ends of any two paths can be added."""
+    for name in PRESETS:
+        for count in (1, 2):
+            assert network(name, (count,), (4,), in_channels=1)(torch.zeros(2, 1, 8, 8)).shape == (2, 10)

@@ -728,3 +728,25 @@ def test_two_processes_that_want_one_file_fetch_it_once(tmp_path: Path, server: 
     assert (tmp_path / "file").read_bytes() == server.content
     assert len(server.asked) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_another_process_has_unpacked_meanwhile_is_taken_as_it_is(tmp_path: Path) -> None:
+    asked = []
+
+    class Source:
+        def __init__(self, home: Path, train: bool) -> None:
+            asked.append((home, train))
+
+    parts = data._unpacked(Source, tmp_path, tmp_path / "none.tar.gz", "http://127.0.0.1:9/none", False)
+    assert asked == [(tmp_path, True), (tmp_path, False)]
+    assert [type(part) for part in parts] == [Source, Source]
+
+
+def test_no_split_of_shapes_is_a_split_of_another_seed() -> None:
+    splits = [
+        split.images
+        for seed in range(3)
+        for split in (data.shapes(10, 10, size=8, seed=seed),)
+        for split in (split.train, split.test)
+    ]
+    assert all(not torch.equal(one, other) for n, one in enumerate(splits) for other in splits[n + 1 :])

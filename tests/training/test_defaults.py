@@ -110,3 +110,11 @@ def test_a_seed_stands_for_the_same_order_in_every_version() -> None:
     assert seeded(4, 5).initial_seed() == 5 * 1_000_003 + 6
     assert seeded(4, 5, 6).initial_seed() == (5 * 1_000_003 + 6) * 1_000_003 + 7
     assert seeded(2**62).initial_seed() == 1  # the generator takes 63 bits
+
+
+@pytest.mark.parametrize("name", ["root", "out", "url", "device", "model"])
+def test_only_a_place_may_be_a_path(name: str) -> None:
+    with pytest.raises(
+        ValueError, match=f"{name} must be a str{' or a path' if name in ('root', 'out') else ''}, got 3"
+    ):
+        TrainConfig(**{name: 3})

@@ -5,6 +5,7 @@ import json
 import math
 import subprocess
 import sys
+from concurrent.futures import Future
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -411,5 +412,27 @@ def test_a_table_shows_every_value_and_escapes_html() -> None:
 def test_a_summary_keeps_all_values_and_takes_the_middle_one() -> None:
     rows = [{"net": "plain", "seed": seed, "error": error} for seed, error in enumerate((40.0, 18.0, 32.0))]
     assert Results(rows).summary("error", by=("net",)).rows == [
-        {"net": "plain", "every run": "40 · 18 · 32", "median": 32}
+        {"net": "plain", "every run": "40.0 · 18.0 · 32.0", "median": 32}
     ]
+
+
+def test_after_a_failure_no_other_net_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[object] = []
+
+    class Pool:
+        def __init__(self, workers: int, mp_context: object) -> None:
+            calls.append(workers)
+
+        def submit(self, work: object, *job: object) -> "Future[int]":
+            future: Future[int] = Future()
+            future.set_exception(ValueError("no such job")) if job == (3,) else future.set_result(1)
+            return future
+
+        def shutdown(self, wait: bool = True, cancel_futures: bool = False) -> None:
+            calls.append((wait, cancel_futures))
+
+    monkeypatch.setattr(experiments, "ProcessPoolExecutor", Pool)
+    with pytest.raises(ValueError, match="no such job"):
+        experiments._in_processes(len, [(1,), (3,), (2,)], 2, progress=False)
+    assert experiments._in_processes(len, [(1,), (2,)], 8, progress=False) == [1, 1]
+    assert calls == [2, (True, True), 2, (True, True)]

@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import Any
 
 from resnet_edu.checks import effects, verdict
+from resnet_edu.checks.diagnosis import Verdict
 from resnet_edu.checks.source import Contract
 
 #: Each exercise by the name of its file, in the order of the book. A new one is one line here.
@@ -34,7 +35,7 @@ EXERCISES: dict[str, ModuleType] = {
 CONTRACTS: dict[str, Contract] = {check: module.CONTRACT for check, module in EXERCISES.items()}
 
 
-def judge(check: str, theirs: Any) -> verdict.Verdict:
+def judge(check: str, theirs: Any) -> Verdict:
     """The verdict on code, in this process and without a guard: for what can be trusted."""
     contract = CONTRACTS[check]
     if isinstance(contract, effects.Effect):

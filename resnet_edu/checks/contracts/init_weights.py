@@ -11,7 +11,7 @@ True
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_edu.checks import compare
-from resnet_edu.checks.effects import Effect
+from resnet_edu.checks.effects import Effect, Outcome, model_after, state_of
 from resnet_edu.checks.errors import IN_PLACE
 from resnet_edu.checks.source import slip
 
@@ -46,18 +46,6 @@ def write(weight, bias, number):
     weight.fill_(1.0)  #: one
     bias.fill_(0.0)  #: zero
 """
-
-
-#: The spread that is asked for. What a learner may write in its place stands in the known mistakes.
-_RIGHT = "spread = (2 / out) ** 0.5"
-
-
-def _spread(line: str, weight: Tensor) -> float:
-    """The spread that a line of the reference gives to a convolution."""
-    area = weight[0, 0].numel()
-    names: dict[str, Any] = {"into": weight[0].numel(), "out": weight.shape[0] * area}
-    exec(line, names | {"channels": weight.shape[0], "side": weight.shape[-1]}, names)
-    return float(names["spread"])
 
 
 def _model(bias: bool = False) -> nn.Module:
@@ -87,97 +75,85 @@ def _model(bias: bool = False) -> nn.Module:
     return model
 
 
-def measured(model: nn.Module, before: Mapping[str, Tensor]) -> list[str]:
-    """What is wrong with the start of a model, given its state before: names, and sentences where no name is known."""
-    if not all(compare.finite(t) for t in model.state_dict().values()):
-        return ["not-finite"]
+class _Spreads(tuple[float, ...]):
+    """Standard deviations, equal up to what chance does to them."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, tuple) and all(abs(a / b - 1) < 0.09 for a, b in zip(self, other, strict=False))
+
+    def __str__(self) -> str:
+        return ", ".join(f"{spread:.4f}" for spread in self)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcome:
+    (model,) = arguments
+    before = state_of(model)
+    model, found = model_after(model, before, function(model))
+    after = state_of(model)
+    if not all(compare.finite(t) for t in after.values()):
+        return found | {"the numbers": "not finite"}
+    changed = {
+        name.rpartition(".")[0] for name in after if name in before and not compare.same(after[name], before[name])
+    }
     convs = {name: m for name, m in model.named_modules() if isinstance(m, nn.Conv2d)}
     norms = {name: m for name, m in model.named_modules() if isinstance(m, nn.BatchNorm2d)}
-    drawn = {name: m for name, m in convs.items() if _differs(name, m, before)}
-    written = {name: m for name, m in norms.items() if _differs(name, m, before)}
+    linear = {name for name, m in model.named_modules() if isinstance(m, nn.Linear)}
     top = {name for name, _ in model.named_children()}
-    if drawn.keys() == convs.keys() & top and written.keys() == norms.keys() & top:
-        found = ["only-top-level"]
-    else:
-        found = (
-            [] if len(drawn) == len(convs) else ["some-convolutions-untouched" if drawn else "convolutions-untouched"]
-        )
-        if len(written) < len(norms):
-            found.append("some-batch-norms-untouched" if written else "batch-norms-untouched")
-    if drawn:
-        found += _convolutions([m.weight.detach().double() for m in drawn.values()])
-    if written:
-        found += _batch_norms(list(written.values()))
-    if any(_differs(name, m, before) for name, m in model.named_modules() if isinstance(m, nn.Linear)):
-        found.append("linear-changed")
-    return found
-
-
-def _differs(name: str, module: nn.Module, before: Mapping[str, Tensor]) -> bool:
-    now = {f"{name}.{key}": parameter for key, parameter in module.named_parameters()}
-    return not all(key in before and compare.same(value, before[key]) for key, value in now.items())
-
-
-def _convolutions(weights: Sequence[Tensor]) -> list[str]:
-    spreads = [float(w.std()) for w in weights]
-    if max(spreads) < 1e-9:
-        return ["constant-weights"]
-    if all(_orthogonal(w.flatten(1)) for w in weights):
-        return ["orthogonal-not-normal"]
-    found = []
-    if any(a.shape == b.shape and compare.same(a, b) for a, b in combinations(weights, 2)):
-        found.append("same-numbers")
-    right = [_spread(_RIGHT, w) for w in weights]
-    if any(abs(float(w.mean())) > 0.2 * s for w, s in zip(weights, right, strict=True)):
-        found.append("off-center")
-    if all(_uniform(w) for w in weights):
-        found.append("uniform-not-normal")
-    if not _close(spreads, right):
-        lines = {
-            mistake.name: line for mistake in CONTRACT.mistakes for line in [mistake.ways[0].get("spread")] if line
+    is_top_only = changed - linear == top & (convs.keys() | norms.keys())
+    found |= {
+        "the depth that is reached": "the top level" if is_top_only else "every level",
+        "the share of convolutions drawn anew": "top" if is_top_only else _share(convs.keys() & changed, convs),
+        "the share of batch norms set": "top" if is_top_only else _share(norms.keys() & changed, norms),
+        "the linear layer's start": "changed" if linear & changed else "kept",
+    }
+    if written := [norms[name] for name in norms if name in changed]:
+        found |= {
+            "the batch norms' weight": _number([m.weight for m in written], 0, 1),
+            "the batch norms' bias": _number([m.bias for m in written], 0),
         }
-        known = (name for name, line in lines.items() if _close(spreads, [_spread(line, w) for w in weights]))
-        fixed = len(spreads) > 1 and _close(spreads, [spreads[0]] * len(spreads))
-        measured = ", ".join(f"{s:.4f}" for s in spreads)
-        wanted = ", ".join(f"{s:.4f}" for s in right)
-        found.append(
-            "fixed-spread"
-            if fixed
-            else next(known, None)
-            or f"The convolutions' standard deviations are {measured}; √(2/fan_out) gives {wanted}. Compare the two "
-            "for one layer by hand."
-        )
-    return found
+    drawn = [convs[name].weight.detach().double() for name in convs if name in changed]
+    return found | _distribution(drawn) if drawn else found
 
 
-def _uniform(w: Tensor) -> bool:
+def _share(some: Collection[str], every: Collection[str]) -> str:
+    return "all" if len(some) == len(every) else "some" if some else "none"
+
+
+def _number(tensors: Sequence[Tensor], *known: int) -> str:
+    numbers = sorted({number for tensor in tensors for number in tensor.tolist()})
+    return f"{numbers[0]:g}" if numbers[0] == numbers[-1] in known else f"another number: {numbers[0]:g}"
+
+
+def _distribution(weights: Sequence[Tensor]) -> Outcome:
+    """What can be told of the distribution of random numbers."""
+    spreads = _Spreads(float(w.std()) for w in weights)
+    if max(spreads) < 1e-9:
+        return {"the distribution": "a constant"}
+    if all(_is_orthogonal(w.flatten(1)) for w in weights):
+        return {"the distribution": "orthogonal"}
+    is_fixed = len(spreads) > 1 and spreads == (spreads[0],) * len(spreads)
+    is_repeated = any(a.shape == b.shape and compare.same(a, b) for a, b in combinations(weights, 2))
+    is_far = any(abs(float(w.mean())) > 0.2 * s for w, s in zip(weights, spreads, strict=True))
+    return {
+        "the distribution": "uniform" if all(_is_uniform(w) for w in weights) else "normal",
+        "the standard deviation": "the same in all convolutions" if is_fixed else spreads,
+        "the mean": "far from 0" if is_far else "0",
+        "what two convolutions of one shape have": "the same numbers" if is_repeated else "numbers of their own",
+    }
+
+
+def _is_uniform(w: Tensor) -> bool:
     centered = w - w.mean()
     return float((centered**4).mean() / (centered**2).mean() ** 2) < 2.2  # 3 if normal, 1.8 if uniform
 
 
-def _orthogonal(rows: Tensor) -> bool:
+def _is_orthogonal(rows: Tensor) -> bool:
     rows = rows if rows.shape[0] <= rows.shape[1] else rows.T
     products = rows @ rows.T
     lengths = products.diagonal()
     return float((products - lengths.diag()).abs().max()) < 1e-3 * float(lengths.min())
-
-
-def _close(a: Sequence[float], b: Sequence[float]) -> bool:
-    return all(abs(x / y - 1) < 0.06 for x, y in zip(a, b, strict=True))
-
-
-def _batch_norms(norms: Sequence[nn.BatchNorm2d]) -> list[str]:
-    scale = torch.cat([m.weight.detach() for m in norms])
-    shift = torch.cat([m.bias.detach() for m in norms])
-    ones = torch.ones_like(scale)
-    found = []
-    if compare.same(scale, 0 * ones):
-        found.append("batch-norm-scale-zero")
-    elif not compare.same(scale, ones):
-        found.append("batch-norm-scale-not-one")
-    if not compare.same(shift, 0 * ones):
-        found.append("batch-norm-shift-not-zero")
-    return found
 
 
 CONTRACT = Effect(
@@ -260,5 +236,6 @@ bias-is-none: bias: nn.init.zeros_(conv.bias)
     names={"copy": copy},
     # The second shows whether an error comes from a bias that is None.
     scenes={"in a network without biases": lambda: (_model(),), "in one with biases": lambda: (_model(bias=True),)},
-    measured=measured,
+    outcome=_outcome,
+    advice="Compare √(2/fan_out) with yours for one layer by hand.",
 )

@@ -1,0 +1,130 @@
+"""What is wrong with a learner's code, step by step, whatever was observed: by name where it is known."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from resnet_edu.checks.naming import their_names
+from resnet_edu.checks.search import Candidate, Found, Search, Trial
+from resnet_edu.checks.source import Contract, Mistake
+
+#: What JSON can carry: "passed", "message", "mistakes" (names).
+Verdict = dict[str, Any]
+
+
+def passed(message: str) -> Verdict:
+    """The verdict on code that does what the reference does."""
+    return {"passed": True, "message": message, "mistakes": []}
+
+
+def failed(message: str, *mistakes: str) -> Verdict:
+    """The verdict on code that does not, with the names of the known mistakes."""
+    return {"passed": False, "message": message, "mistakes": list(dict.fromkeys(mistakes))}
+
+
+def listed(messages: Sequence[str]) -> str:
+    """One message as it is, several under numbers.
+
+    >>> print(listed(["No ReLU.", "No shortcut."]))
+    Two things at once.
+    1. No ReLU.
+    2. No shortcut.
+    """
+    if len(messages) == 1:
+        return messages[0]
+    count = {2: "Two", 3: "Three"}.get(len(messages), "Several")
+    return "\n".join([f"{count} things at once.", *(f"{n}. {text}" for n, text in enumerate(messages, start=1))])
+
+
+@dataclass
+class Diagnosis:
+    """The search for what is wrong, and the words for what it found. What is observed is added by heirs."""
+
+    contract: Contract
+    theirs: Any
+    trials: Sequence[Trial]
+    #: How many combinations of mistakes go on to the next round.
+    leading: int = 12
+
+    @cached_property
+    def search(self) -> Search:
+        """The candidates, held against what the learner's code did."""
+        return Search(self.contract, self.trials, self.leading)
+
+    @cached_property
+    def plain(self) -> Candidate:
+        """The reference; where several are right, the one that the learner's numbers follow furthest."""
+        every = range(len(self.trials))
+        return max(self.search.plain(), key=lambda one: sum(self.search.run(one, case).score for case in every))
+
+    @cached_property
+    def order(self) -> list[int]:
+        """The cases, those that say most first: one that failed, then one that differs."""
+        differs = [self.search.run(self.plain, case).differs for case in range(len(self.trials))]
+        return sorted(range(len(differs)), key=lambda i: (differs[i] is None, self.trials[i].trouble is None))
+
+    @property
+    def wrong(self) -> list[int]:
+        """The cases in which the plain reference differs."""
+        return [case for case in self.order if self.search.run(self.plain, case).differs is not None]
+
+    def verdict(self) -> Verdict:
+        """What is wrong."""
+        found = self.search.find(self.order, self.wrong, self.most())
+        if found.whole:
+            return self.named(found.candidate.mistakes)
+        return self.partly(found) or self.unnamed(self.plain, self.order)
+
+    def most(self) -> int:
+        """How many mistakes at once can explain the first case."""
+        raise NotImplementedError
+
+    def unnamed(self, candidate: Candidate, order: Sequence[int]) -> Verdict:
+        """What can be seen in the first of these cases beyond a candidate that does not explain it."""
+        raise NotImplementedError
+
+    def say(self, mistake: Mistake) -> str:
+        """A mistake in the learner's own names."""
+        return their_names(self.contract.signature, self.theirs)(mistake.message)
+
+    def named(self, known: Sequence[Mistake]) -> Verdict:
+        """These mistakes explain all."""
+        known = sorted(known, key=self.contract.mistakes.index)
+        remarks = [self.say(mistake) for mistake in known if mistake.remark]
+        rest = [mistake for mistake in known if not mistake.remark]
+        if not rest:
+            return passed("\n".join([self.contract.passed, *remarks]))
+        more = "".join(f"\nNo mistake, but a word: {text}" for text in remarks)
+        shows = self.trials[self.order[0]].shows
+        return failed(f"{listed([self.say(one) for one in rest])}\n{shows}{more}", *(one.name for one in rest))
+
+    def partly(self, found: Found) -> Verdict | None:
+        """Some mistakes are certain, and something else is wrong."""
+        candidate, focus = found.candidate, self.order[0]
+        if not candidate.mistakes:
+            return None
+        certain = self.search.run(candidate, focus).differs is None
+        if not certain and not self._surely(candidate, focus):
+            return None
+        other = next((case for case in self.order if self.search.run(candidate, case).differs is not None), focus)
+        rest = self.unnamed(candidate, [other])
+        more = "There is more, which I do not recognize. Mend that first, and check again."
+        if certain:
+            more = (
+                f"It shows {self.trials[focus].place}. Mend that first, and check again: {self.trials[other].place} it "
+                "is not right either, perhaps for another reason."
+            )
+        told = listed([self.say(mistake) for mistake in candidate.mistakes])
+        names = [mistake.name for mistake in candidate.mistakes]
+        return failed(f"{told}\n{more} {rest['message']}", *names, *rest["mistakes"])
+
+    def _surely(self, candidate: Candidate, focus: int) -> bool:
+        """Whether each of the mistakes explains several things that nothing else explains."""
+        mine = self.search.run(candidate, focus)
+        for leave in range(len(candidate.mistakes)):
+            edits = [edit for number, edit in enumerate(candidate.edits) if number != leave]
+            less = Candidate((), (), self.contract.source.edited(*edits)) if edits else self.plain
+            if len(mine.found - self.search.run(less, focus).found) < 2:
+                return False
+        return True
