@@ -160,6 +160,8 @@ def test_a_known_mistake_is_named_and_earns_nothing(bubblewrap, first, tmp_path)
     handed = submission.read(tmp_path / "student.ipynb")
     grade = grader.grade(first.key, handed, bubblewrap, BOUNDS)
     assert grade.total == ALL - BLOCK
+    assert grade.named["block"][0].startswith("[relu-before-addition] ")  # told by its numbers
+    grade.named.clear()  # and, as if they had not told it, by the checker
     [text] = naming.named(first.key, handed, grade, bubblewrap, walls.Limits())["block"]
     assert text.startswith("[relu-before-addition] The last ReLU runs before the addition.")
 
