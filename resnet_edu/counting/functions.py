@@ -418,6 +418,11 @@ def _stack_view(call: Call, view: View, shape: Shape) -> View:
     return fields.stacked(call.views, shape, along % len(shape))
 
 
+def _ordered_view(call: Call, view: View, shape: Shape) -> View:
+    # A running sum, or numbers in order of size: what stands somewhere may come from anywhere.
+    return fields.unknown(call.views, shape)
+
+
 def _shuffle_view(call: Call, view: View, shape: Shape) -> View:
     before = call.seen[0].shape
     sides = list(zip(before[-2:], shape[-2:], strict=True))
@@ -444,6 +449,7 @@ _SEEN: dict[str, Callable[[Call, View, Shape], View]] = {
     **dict.fromkeys(("interpolate", "upsample", "upsample_nearest", "upsample_bilinear"), _resize_view),
     **dict.fromkeys(("cat", "concat", "concatenate"), _join_view),
     "stack": _stack_view,
+    **dict.fromkeys(("cumsum", "sort", "argsort", "topk"), _ordered_view),
     **dict.fromkeys(("pixel_shuffle", "pixel_unshuffle"), _shuffle_view),
     **dict.fromkeys(("setitem", "copy"), _assigned_view),
     "pad": _padded_view,

@@ -128,6 +128,16 @@ def test_windows_of_tokens_see_their_window_and_all_tokens_the_image():
         assert trace(Chain(tokens, ahead(mix)), (1, 16, 16))[-1].receptive_field == 16
 
 
+@pytest.mark.parametrize("name", ["cumsum", "sort", "topk"])
+def test_what_is_summed_or_ordered_along_a_side_sees_that_side(name: str):
+    function = {
+        "cumsum": lambda x: x.cumsum(2),
+        "sort": lambda x: x.sort(2).values,
+        "topk": lambda x: x.topk(x.shape[2], 2).values,
+    }[name]
+    assert trace(Chain(ahead(function), convolution(3)), (1, 16, 12))[-1].receptive_field == 16
+
+
 def test_what_nobody_knows_sees_everything():
     assert trace(Chain(ahead(lambda x: torch.fft.rfft2(x).abs())), (1, 16, 12))[-1].receptive_field == 16
 
