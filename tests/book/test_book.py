@@ -233,7 +233,9 @@ myst: {html_meta: {description: A trial.}}
 ---
 # Trial
 
-{MARK} Of 100 %, `100 % 7` are *3.66 G* in ResNet-34.
+{MARK}
+
+Of 100 %, `100 % 7` are *3.66 G* in ResNet-34.
 
 :::{predict} How many is $1 + 1$?
 :answer: 2

@@ -379,14 +379,14 @@ def test_a_script_without_its_main_line_is_told_what_it_needs(tmp_path: Path) ->
 def test_columns_stand_under_their_headings_with_numbers_to_the_right() -> None:
     table = Results([{"net": "plain", "error": 40.0}, {"net": "residual", "error": 1234.5}])
     rows = [[cell.strip() for cell in row.split("│")] for row in str(table).splitlines() if "│" in row]
-    assert rows == [["net", "error"], ["plain", "40"], ["residual", "1,234"]]
-    assert str(table).splitlines()[-2].endswith("    40")
+    assert rows == [["net", "error"], ["plain", "40.0"], ["residual", "1,234"]]
+    assert str(table).splitlines()[-2].endswith("  40.0")
 
 
 def test_numbers_of_one_column_are_written_alike_however_large_or_small() -> None:
     values = [7_054_321.0, 1698.2, -1698.2, 999.7, 0.0314, 3.14e-17, 2.5e15, 0.0, float("nan")]
     written = [line.strip() for line in str(Results([{"ratio": value} for value in values])).splitlines()[3:]]
-    assert written == ["7,054,321", "1,698", "-1,698", "1,000", "0.0314", "3.14·10⁻¹⁷", "2.5·10¹⁵", "0", "nan"]
+    assert written == ["7,054,321", "1,698", "-1,698", "1,000", "0.0314", "3.14·10⁻¹⁷", "2.50·10¹⁵", "0", "nan"]
 
 
 def test_where_takes_the_rows_that_match_every_column() -> None:
