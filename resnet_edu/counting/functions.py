@@ -391,9 +391,12 @@ def _matrix_view(call: Call, view: View, shape: Shape) -> View:
 
 
 def _attention_view(call: Call, view: View, shape: Shape) -> View:
-    result = fields.unknown(call.views, shape)
-    dims = view.dims if len(view.dims) == len(shape) else result.dims
-    return View(result.field, (*dims[:-1], result.dims[-1]))
+    if any(len(view.dims) != len(shape) for view in call.views):
+        return fields.unknown(call.views, shape)
+    # Each token sees those of its own sequence. They stand last but one, and first where PyTorch's layer calls.
+    over = (0, -1) if call.name == "multi_head_attention_forward" else (-2, -1)
+    seen = fields.together([fields.mixed(view, over) for view in call.views], shape)
+    return View(seen.field, (*seen.dims[:-1], fields.plain_view(seen.field, shape).dims[-1]))
 
 
 def _resize_view(call: Call, view: View, shape: Shape) -> View:

@@ -326,3 +326,11 @@ def test_no_torch_numbers_come_out():
 def test_a_block_of_no_size_is_refused_by_name(name):
     with pytest.raises(ValueError, match="at least 1"):
         block_steps("basic", **{"in_channels": 4, "channels": 4, "stride": 1, name: 0})
+
+
+def test_a_block_without_arguments_is_the_first_of_resnet_18():
+    first = [step for step in steps("resnet18") if step.room.startswith("layer1.0")]
+    assert [(step.operation, step.output) for step in block_steps()] == [
+        (step.operation, step.output) for step in first
+    ]
+    assert block_steps()[0].input == first[0].input == (64, 56, 56)

@@ -124,8 +124,15 @@ def test_windows_of_tokens_see_their_window_and_all_tokens_the_image():
     inside = trace(Chain(ahead(windows), ahead(attend)), (1, 16, 16))
     assert inside[-1].receptive_field == 4
     tokens = ahead(lambda x: x.flatten(2).transpose(1, 2))
-    for mix in (attend, lambda x: F.scaled_dot_product_attention(x, x, x)):
+    weight, bias = torch.rand(3, 1), torch.rand(3)
+
+    def layer(x: torch.Tensor) -> torch.Tensor:  # nn.MultiheadAttention, whose tokens stand first
+        x, rest = x.transpose(0, 1), (1, 1, weight, bias, None, None, False, 0.0, torch.rand(1, 1), torch.rand(1))
+        return F.multi_head_attention_forward(x, x, x, *rest)[0].transpose(0, 1)
+
+    for mix in (attend, lambda x: F.scaled_dot_product_attention(x, x, x), layer):
         assert trace(Chain(tokens, ahead(mix)), (1, 16, 16))[-1].receptive_field == 16
+        assert trace(Chain(ahead(windows), ahead(mix)), (1, 16, 16))[-1].receptive_field == 4
 
 
 @pytest.mark.parametrize("name", ["cumsum", "sort", "topk"])

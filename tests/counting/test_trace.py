@@ -569,6 +569,21 @@ def test_a_sum_that_is_written_into_new_memory_is_read_from_there():
     assert sources(forward)[-1] == ("d", ["add"])
 
 
+def test_a_layer_on_a_buffer_reads_nothing_that_was_lost():
+    class Positions(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 4, 1), nn.Conv2d(2, 4, 1)
+            self.register_buffer("grid", torch.rand(1, 2, 9, 7))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.a(x) + self.b(self.grid)
+
+    rows = trace(Positions(), (3, 9, 7))
+    assert not rows.remarks
+    assert sum(row.parameters for row in rows) == 4 * 4 + 3 * 4
+
+
 def test_what_is_changed_in_a_part_is_changed_in_the_whole():
     def forward(s: Net, x: torch.Tensor) -> torch.Tensor:
         y = s.a(x)
