@@ -194,7 +194,7 @@ def test_a_ward_measures_its_symptom_answers_wrong_diagnoses_and_has_one_repair(
     assert diagnosis.why
 
 
-@pytest.mark.parametrize(("ward", "said"), enumerate(WARDS, start=1))
+@pytest.mark.parametrize(("ward", "said"), list(enumerate(WARDS, start=1)))
 def test_what_is_broken_in_a_ward_is_called_by_its_name(ward, said):
     number = [number for number, (_, is_exercise) in enumerate(code_of(CLINIC)) if is_exercise][ward - 1]
     begun, printed = run(CLINIC, number, split(code_of(CLINIC)[number][0]).starter)
