@@ -101,30 +101,18 @@ def test_a_network_is_its_stem_a_column_for_each_layer_and_its_head() -> None:
     assert found[-3:] == ["+ → average pool", "average pool → linear, 10 (64×1×1)", "linear, 10 → scores (10)"]
 
 
-def test_of_a_long_run_the_first_two_and_the_last_are_drawn_if_it_is_longer_than_seven() -> None:
-    pair = "conv 3×3, 16, conv 3×3, 16"
+@pytest.mark.parametrize(
+    ("channels", "behind", "ahead"), [(16, None, "+ → to layer2"), (32, "+ → to layer2", "+ → to layer3")]
+)
+def test_of_a_run_longer_than_seven_the_first_two_and_the_last_are_drawn(channels, behind, ahead) -> None:
+    """In layer2 the first block changes the shape: it counts as one of the first two."""
+    pair = f"conv 3×3, {channels}, conv 3×3, {channels}"
     for n, more in ((7, 0), (8, 5), (9, 6)):
         found = arrows(diagrams.network(f"cifar{6 * n + 2}", image=(3, 32, 32)))
-        first = found[2 : found.index("+ → to layer2")]
-        assert sum(arrow.endswith("identity*0") for arrow in first) == n - more
+        layer = found[found.index(behind) + 1 if behind else 2 : found.index(ahead)]
+        assert sum(arrow.endswith("*0") for arrow in layer) == n - more
         if more:
-            assert first[6:] == [
-                f"+ → ⋮, {more} more like these, ⋮",
-                f"⋮, {more} more like these, ⋮ → {pair}",
-                f"{pair} → +",
-                f"⋮, {more} more like these, ⋮ → + identity*0",
-            ]
-
-
-def test_a_run_behind_a_block_of_another_kind_is_folded_behind_its_first() -> None:
-    """In layer2 the first block changes the shape: it, the next one and the last are drawn."""
-    pair = "conv 3×3, 32, conv 3×3, 32"
-    for n, more in ((7, 0), (8, 5), (9, 6)):
-        found = arrows(diagrams.network(f"cifar{6 * n + 2}", image=(3, 32, 32)))
-        second = found[found.index("+ → to layer2") + 1 : found.index("+ → to layer3")]
-        assert sum(arrow.endswith("*0") for arrow in second) == n - more
-        if more:
-            assert second[6:] == [
+            assert layer[6:] == [
                 f"+ → ⋮, {more} more like these, ⋮",
                 f"⋮, {more} more like these, ⋮ → {pair}",
                 f"{pair} → +",
