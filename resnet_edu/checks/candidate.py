@@ -69,10 +69,12 @@ class Memory:
 class Run:
     """How a candidate fared on one case."""
 
+    text: str = ""
     found: set[Any] = field(default_factory=set)
     made: list[Made] = field(default_factory=list)
     missing: int = 0
-    left: int = 0  # the line that made the first tensor that the learner's code does not make
+    lines: list[int] = field(default_factory=list)  # that made a tensor, up to where it leaves the learner's code
+    has_left: bool = False  # whether it made one that the learner's code does not make
     error: BaseException | None = None
     failed: Failed | None = None
     pairing: dict[int, Unit] = field(default_factory=dict)
@@ -82,8 +84,8 @@ class Run:
 
     @property
     def score(self) -> float:
-        """How much of the learner's code it explains; one that stops for want of weights explains no more."""
-        return len(self.found) - 0.5 * min(self.missing, PATIENCE) - 4 * isinstance(self.error, NoWeightsError)
+        """How much of the learner's code it explains; one that stops explains no more."""
+        return len(self.found) - 0.5 * (PATIENCE if self.error is not None else min(self.missing, PATIENCE))
 
 
 class Stand(TorchFunctionMode):
@@ -96,11 +98,9 @@ class Stand(TorchFunctionMode):
         memory: Memory | None = None,
         prefer: int = 0,
         located: bool = False,
-        patience: int = PATIENCE,
     ) -> None:
         super().__init__()
         self.seen, self.run, self.memory, self.prefer, self.located = seen, run, memory, prefer, located
-        self.patience = patience
         self.watched, self.row = True, 0
         self.moving = False  # whether statistics may move
         self.called: set[int] = set()
@@ -130,22 +130,21 @@ class Stand(TorchFunctionMode):
         if name in {"detach", "clone", "__get__"}:
             return
         found = self.seen.prints.find(out) if self.seen.prints is not None else None
-        if found is None and not self.run.left:
-            self.run.left = self._line()
-        if self.located:
+        if not self.run.has_left or self.located:
             line, place = self._place()
+        if not self.run.has_left:
+            self.run.lines.append(line)
+            self.run.has_left = found is None
+        if self.located:
             self.run.made.append(Made(line, name, out, inputs, own, found, unit, place))
         if found is None:
             self.run.missing += 1
             self.row += 1
-            if self.row > self.patience and not self.located:
+            if self.row > PATIENCE and not self.located:
                 raise GivenUpError
         else:
             self.row = 0
             self.run.found.add(found)
-
-    def _line(self) -> int:
-        return self._place()[0]
 
     @staticmethod
     def _place() -> tuple[int, dict[str, int]]:
@@ -207,7 +206,8 @@ class Stand(TorchFunctionMode):
         used = {id(unit) for unit in self.run.pairing.values()}
         left = [u for u in self.seen.units if id(u) not in used and _fits(kind, u, own, rest)]
         alike = [u for u in left if u.taken is not None and self._same(u.taken, x)]
-        self.run.ambiguous |= len(alike or left) > 1
+        # Behind a tensor that the learner's code does not make, another layer would not help.
+        self.run.ambiguous |= len(alike) > 1 or (len(left) > 1 and not alike and not self.row)
         taken = {id(t) for u in self.run.pairing.values() for t in u.settings.get("loose", ())}
         loose = [one for one in self.seen.loose if id(one.tensor) not in taken]
         # A layer of another input has its turn elsewhere; what is loose may stand anywhere.
@@ -318,7 +318,6 @@ def hold(
     memories: Sequence[Memory | None],
     prefer: int = 0,
     located: bool = False,
-    patience: int = PATIENCE,
 ) -> Run:
     """Build a candidate, run it under the learner's weights, and say what differs first (None: nothing)."""
     run = Run()
@@ -331,7 +330,7 @@ def hold(
     if not isinstance(module, nn.Module):
         return run
     module.eval()
-    stand = Stand(seen, run, memories[0], prefer, located, patience)
+    stand = Stand(seen, run, memories[0], prefer, located)
     try:
         with _no_grad():
             for number, x in enumerate(seen.inputs):
@@ -346,10 +345,13 @@ def hold(
                     run.differs = found
                     return run
     except Exception as error:
-        run.left = run.left or _line_of(error)
+        if not run.has_left:
+            run.lines.append(_line_of(error))
+            run.has_left = True
         run.error = error.with_traceback(None)  # which would hold every tensor on the way
         error.__context__ = None
-        run.differs = None if _fails_alike(run, seen) else "trouble" if seen.trouble is not None else "output"
+        alike = not stand.row and _fails_alike(run, seen)  # and not after something else of its own
+        run.differs = None if alike else "trouble" if seen.trouble is not None else "output"
         return run
     run.differs = _in_training(module, run, seen)
     return run

@@ -53,28 +53,22 @@ class Diagnosis:
         return Search(self.contract, self.trials, self.leading)
 
     @cached_property
-    def plain(self) -> Candidate:
-        """The reference; where several are right, the one that the learner's numbers follow furthest."""
-        every = range(len(self.trials))
-        return max(self.search.plain(), key=lambda one: sum(self.search.run(one, case).score for case in every))
-
-    @cached_property
     def order(self) -> list[int]:
         """The cases, those that say most first: one that failed, then one that differs."""
-        differs = [self.search.run(self.plain, case).differs for case in range(len(self.trials))]
+        differs = [self.search.run(self.search.plain, case).differs for case in range(len(self.trials))]
         return sorted(range(len(differs)), key=lambda i: (differs[i] is None, self.trials[i].trouble is None))
 
     @property
     def wrong(self) -> list[int]:
         """The cases in which the plain reference differs."""
-        return [case for case in self.order if self.search.run(self.plain, case).differs is not None]
+        return [case for case in self.order if self.search.run(self.search.plain, case).differs is not None]
 
     def verdict(self) -> Verdict:
         """What is wrong."""
         found = self.search.find(self.order, self.wrong, self.most())
         if found.whole:
             return self.named(found.candidate.mistakes)
-        return self.partly(found) or self.unnamed(self.plain, self.order)
+        return self.partly(found) or self.unnamed(self.search.plain, self.order)
 
     def most(self) -> int:
         """How many mistakes at once can explain the first case."""
@@ -124,7 +118,7 @@ class Diagnosis:
         mine = self.search.run(candidate, focus)
         for leave in range(len(candidate.mistakes)):
             edits = [edit for number, edit in enumerate(candidate.edits) if number != leave]
-            less = Candidate((), (), self.contract.source.edited(*edits)) if edits else self.plain
+            less = Candidate((), (*edits,), self.contract.source.edited(*edits))
             if len(mine.found - self.search.run(less, focus).found) < 2:
                 return False
         return True

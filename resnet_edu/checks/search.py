@@ -6,15 +6,17 @@ with all others. Where some explain one call and not the next, more are looked f
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
-from resnet_edu.checks.candidate import PATIENCE, Run
+from resnet_edu.checks.candidate import Run
 from resnet_edu.checks.learner import LearnerError
 from resnet_edu.checks.source import Contract, Edits, Mistake, NotHereError, ways
 
 #: Processor seconds after which no new combination is tried.
-SECONDS = 3.0
+SECONDS = 4.0
 
 
 class Trial(Protocol):
@@ -29,10 +31,6 @@ class Trial(Protocol):
         """The names of torch's functions that were called."""
 
     @property
-    def is_long(self) -> bool:
-        """Whether it is a whole network, which has twice the time."""
-
-    @property
     def place(self) -> str:
         """Where it is, in a sentence: "in `Stem()`"."""
 
@@ -40,7 +38,7 @@ class Trial(Protocol):
     def shows(self) -> str:
         """A sentence on where a mistake shows."""
 
-    def hold(self, make: Callable[..., Any], text: str, prefer: int, located: bool, patience: int) -> Run:
+    def hold(self, make: Callable[..., Any], text: str, prefer: int, located: bool) -> Run:
         """How a candidate fares, given what its edited text defines."""
 
 
@@ -66,38 +64,44 @@ class Search:
     trials: Sequence[Trial]
     leading: int = 12  # how many combinations go on to the next round
     runs: dict[tuple[str, int], Run] = field(default_factory=dict)
-    #: The cases in which the plain reference is right in eval mode, and wrong in training or about its input.
-    beyond: frozenset[int] = frozenset()
     start: float = field(default_factory=time.process_time)
 
-    def plain(self) -> list[Candidate]:
-        """The reference, in each of the ways that are right."""
-        edits = [(way,) if way else () for way in self.contract.variants]
-        return [Candidate((), some, self.contract.source.edited(*some)) for some in edits]
+    @cached_property
+    def plain(self) -> Candidate:
+        """The reference without a mistake."""
+        return Candidate((), (), self.contract.source.edited())
 
     def run(self, candidate: Candidate, case: int) -> Run:
-        """How a candidate fares on one case, under the pairing of weights that explains most."""
+        """How a candidate fares on one case: in the right way and with the pairing of weights that explain most."""
         key = (candidate.text, case)
         if key not in self.runs:
-            run = self._hold(candidate, case, 0)
+            run = self._hold(candidate.text, case)
+            for text in self._variants(candidate, run):
+                run = max(run, self._hold(text, case), key=_merit)
             for prefer in (1, 2):
                 if run.differs is not None and run.ambiguous:
-                    other = self._hold(candidate, case, prefer)
-                    run = other if other.differs is None or other.score > run.score else run
+                    run = max(run, self._hold(run.text, case, prefer), key=_merit)
             self.runs[key] = run
         return self.runs[key]
 
-    def _hold(self, candidate: Candidate, case: int, prefer: int, located: bool = False) -> Run:
+    def _variants(self, candidate: Candidate, run: Run) -> Iterator[str]:
+        """Other right ways to do what was done where a candidate left the learner's code."""
+        for way in self.contract.variants:
+            if run.has_left and run.lines[-1] in self.contract.source.reached(way):
+                with suppress(NotHereError):
+                    yield self.contract.source.edited(way, *candidate.edits)
+
+    def _hold(self, text: str, case: int, prefer: int = 0, located: bool = False) -> Run:
         try:
-            make = self.contract.compiled(candidate.text)
+            make = self.contract.compiled(text)
         except NotHereError as error:
-            return Run(error=error)
-        patience = 0 if case in self.beyond and not located else PATIENCE
-        return self.trials[case].hold(make, candidate.text, prefer, located, patience)
+            return Run(text=text, error=error)
+        return self.trials[case].hold(make, text, prefer, located)
 
     def located(self, candidate: Candidate, case: int) -> Run:
         """The same, with the line of each tensor."""
-        return max((self._hold(candidate, case, prefer, True) for prefer in (0, 1)), key=lambda run: run.score)
+        text = self.run(candidate, case).text
+        return max((self._hold(text, case, prefer, True) for prefer in (0, 1)), key=lambda run: run.score)
 
     def explains(self, candidate: Candidate, cases: Sequence[int]) -> bool:
         """Whether a candidate does in these cases exactly what the learner's code does."""
@@ -121,7 +125,7 @@ class Search:
         """
         reached = [self.contract.source.reached(way) for _, way in known]
         rounds = sorted(
-            (_unlikely(at, self._left(candidate, case)), place, number)
+            (_unlikely(at, self.run(candidate, case)), place, number)
             for place, (candidate, case) in enumerate(before)
             for number, at in enumerate(reached)
         )
@@ -139,15 +143,9 @@ class Search:
                     texts.add((text, case))
                     yield Candidate((*candidate.mistakes, mistake), edits, text), case
 
-    def _left(self, candidate: Candidate, case: int) -> int:
-        """The line where a candidate leaves the learner's code: the last one where only what is returned differs."""
-        run = self.run(candidate, case)
-        return run.left or (len(self.contract.source.lines) if run.differs == "output" else 0)
-
     def out_of_time(self) -> bool:
         """Whether no new round begins."""
-        is_long = any(trial.is_long for trial in self.trials)
-        return time.process_time() - self.start > SECONDS * (1 + is_long)
+        return time.process_time() - self.start > SECONDS
 
     def find(self, order: Sequence[int], wrong: Sequence[int], most: int = 3) -> "Found":
         """The mistakes that explain the cases, and failing that the candidates that come nearest.
@@ -156,18 +154,15 @@ class Search:
         """
         focus = order[0]
         known = self.known()
-        plain = self.plain()
-        outcomes = {case: {self.run(one, case).differs for one in plain} for case in order}
-        self.beyond = frozenset(case for case in order if not outcomes[case] & {None, "output", "trouble"})
-        beam: list[Candidate] = plain
-        nearest = max(plain, key=lambda one: self.run(one, focus).score)
+        nearest = self.plain
+        beam = [nearest]
         parts: list[Candidate] = []  # they explain the case in focus, and not yet all
         for count in range(1, most + 1):
             tried: list[Candidate] = []
             before = [(one, self._next(one, order)) for one in parts[:4]] + [(one, focus) for one in beam]
             for one, case in self.with_one_more(before, known):
-                if count > 1 and self.out_of_time():
-                    break
+                if count > 1 and case == focus and self.out_of_time():
+                    continue  # those that explain the case in focus are few, and are followed to the end
                 if self.run(one, case).differs is None and self.explains(one, order):
                     return Found(one, True)
                 if case == focus:
@@ -177,7 +172,7 @@ class Search:
                     if len(wrong) < len(order) and self.explains(one, wrong):
                         return Found(one, True)
             parts = [*(one for one in tried if self.run(one, focus).differs is None), *parts]
-            ranked = sorted(tried, key=lambda one: -self.run(one, focus).score)
+            ranked = sorted(tried, key=lambda one: self._worth(one, focus), reverse=True)
             beam = [one for one in ranked if self.run(one, focus).differs is not None][: self.leading]
             if beam and self.run(beam[0], focus).score > self.run(nearest, focus).score:
                 nearest = beam[0]
@@ -186,6 +181,11 @@ class Search:
             return Found(max(parts, key=lambda one: (self._explained(one, order), -len(one.mistakes))), False)
         return Found(nearest, False)
 
+    def _worth(self, candidate: Candidate, case: int) -> tuple[float, int]:
+        """How much it explains; of those that explain as much, whether it changes what the learner's code changes."""
+        reached = self.contract.source.reached(candidate.edits[-1])
+        return self.run(candidate, case).score, -_unlikely(reached, self.run(self.plain, case))
+
     def _explained(self, candidate: Candidate, order: Sequence[int]) -> int:
         return sum(self.run(candidate, case).differs is None for case in order)
 
@@ -193,12 +193,21 @@ class Search:
         return next((case for case in order if self.run(candidate, case).differs is not None), order[0])
 
 
-def _unlikely(reached: set[int], left: int) -> int:
-    """How far a mistake's lines are from the one where the learner's code parts: a later one explains nothing."""
-    if not left or left in reached:
+def _merit(run: Run) -> tuple[bool, float]:
+    return run.differs is None, run.score
+
+
+def _unlikely(reached: set[int], run: Run) -> int:
+    """How many tensors before the one where a candidate leaves the learner's code a mistake's lines made their last.
+
+    One that reaches no line may change any; one whose lines have not run yet explains nothing.
+    """
+    if not (run.has_left or run.differs == "output"):
         return 0
-    before = [line for line in reached if line < left]
-    return 1 if not reached else 1 + left - max(before) if before else 1000
+    if not reached:
+        return 1
+    back = run.lines[::-1]
+    return min((back.index(line) for line in reached if line in back), default=1000)
 
 
 @dataclass(frozen=True)

@@ -196,7 +196,7 @@ class Contract:
     known: tuple[str | Mistake | Sequence[Mistake], ...]
     passed: str
     #: Other right answers, as edits of the reference.
-    variants: tuple[Edits, ...] = ({},)
+    variants: tuple[Edits, ...] = ()
     #: A call that should raise ValueError; one that does not is worth a word, and no mistake.
     refused: Case | None = None
     #: What the reference may speak of beside torch, nn and F.

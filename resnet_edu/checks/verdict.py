@@ -19,8 +19,6 @@ _randn, _manual_seed = torch.randn, torch.manual_seed
 
 #: How many numbers the results of candidates may hold that are remembered.
 NUMBERS = 60_000_000
-#: With more tensors than this it is a whole network.
-LONG = 30
 
 
 @dataclass
@@ -36,7 +34,6 @@ class Trial:
     def __post_init__(self) -> None:
         self.call, self.place = self.case.call, f"in `{self.case.call}`"
         self.trouble, self.functions = self.seen.trouble, self.seen.functions()
-        self.is_long = len(self.seen.steps) > LONG
 
     @property
     def shows(self) -> str:
@@ -45,12 +42,14 @@ class Trial:
         number = min(len(seen.outputs), len(seen.inputs) - 1) if seen.trouble is not None else 0
         return f"It shows {self.place} on an input of shape {words.shape(seen.inputs[number].shape)}."
 
-    def hold(self, make: Callable[..., Any], text: str, prefer: int, located: bool, patience: int) -> Run:
+    def hold(self, make: Callable[..., Any], text: str, prefer: int, located: bool) -> Run:
         """How a candidate fares under the learner's weights."""
         if prefer not in self.memories:
             self.memories[prefer] = [Memory(x, self.room) for x in self.seen.inputs]
         kept = [None] * len(self.seen.inputs) if changes_in_place(text) else self.memories[prefer]
-        return hold(make, self.case.args, self.seen, kept, prefer, located, patience)
+        run = hold(make, self.case.args, self.seen, kept, prefer, located)
+        run.text = text
+        return run
 
 
 def judge(contract: Contract, theirs: Any) -> Verdict:
@@ -71,7 +70,7 @@ def judge(contract: Contract, theirs: Any) -> Verdict:
     diagnosis = _Diagnosis(contract, theirs, trials)
     # Code that stops with an error, in the backward pass too, is never right, wherever the reference may stop.
     fine, search = all(trial.seen.trouble is trial.seen.spoiled is None for trial in trials), diagnosis.search
-    if fine and any(search.explains(plain, range(len(trials))) for plain in search.plain()):
+    if fine and search.explains(search.plain, range(len(trials))):
         return _beyond_numbers(contract, theirs, trials)
     return diagnosis.verdict()
 
@@ -110,7 +109,8 @@ class _Diagnosis(Diagnosis):
     def verdict(self) -> Verdict:
         """What is wrong, and what spoils the backward pass beside it."""
         spoiled = self._overwritten()
-        if spoiled and {self.search.run(self.plain, case).differs for case in self.order} <= {None, "gradients-differ"}:
+        plain = {self.search.run(self.search.plain, case).differs for case in self.order}
+        if spoiled and plain <= {None, "gradients-differ"}:
             return failed(*spoiled)
         verdict = super().verdict()
         if not spoiled or spoiled[1] in verdict["mistakes"]:
@@ -118,18 +118,16 @@ class _Diagnosis(Diagnosis):
         return failed(f"{verdict['message']}\n{spoiled[0]}", *verdict["mistakes"], spoiled[1])
 
     def most(self) -> int:
-        """None where Python, and not torch, stopped the code; one where other layers make most of it foreign."""
+        """None where Python, and not torch, stopped the code; one where nothing after it can be compared."""
         seen = self.trials[self.order[0]].seen
         if seen.trouble is not None and seen.trouble.doing == "forward" and seen.trouble.failed is None:
             return 0
-        run = self.search.run(self.plain, self.order[0])
-        strange = seen.other_norm is not None or any(not compare.finite(out) for out in seen.outputs)
-        return 1 if strange or locate.extra("", run, seen) is not None else 3
+        return 1 if seen.other_norm is not None or any(not compare.finite(out) for out in seen.outputs) else 3
 
     def unnamed(self, candidate: Candidate, order: Sequence[int]) -> Verdict:
         """What can be seen directly, or where the numbers part."""
         spoiled = self._overwritten()
-        if spoiled and candidate is self.plain:
+        if spoiled and candidate is self.search.plain:
             return failed(*spoiled)
         trial, source = self.trials[order[0]], self.contract.source
         seen = trial.seen

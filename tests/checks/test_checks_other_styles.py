@@ -124,7 +124,7 @@ def test_a_block_with_a_length_of_zero_is_a_block():
 
 
 def test_three_mistakes_at_once_are_three(monkeypatch):
-    monkeypatch.setattr(search, "SECONDS", 60.0)  # how far a slow machine gets in three seconds is not asked here
+    monkeypatch.setattr(search, "SECONDS", 60.0)  # how far a slow machine gets in four seconds is not asked here
 
     class Three(Block):
         def forward(self, x):
@@ -216,7 +216,7 @@ def test_weights_are_paired_by_the_numbers_that_they_were_given():
     module.norm1, module.norm2 = module.norm2, module.norm1  # another order of registration
     seen = learner.observe(module, [torch.randn(3, 6, 9, 8, dtype=torch.float64)])
     search = Search(contract, [Trial(contract.cases[0], seen, module, [0])])
-    run = search.located(search.plain()[0], 0)
+    run = search.located(search.plain, 0)
     paired = [made.unit.weight for made in run.made if made.unit is not None]
     layers = (module.first, module.norm1, module.second, module.norm2)  # in the order in which they run
     assert len(paired) == len(layers)
@@ -232,4 +232,4 @@ def test_code_that_always_stops_with_an_error_never_passes():
 
     feedback = checks.basic_block(NoStatistics)
     assert not feedback.passed
-    assert "stopped with an error" in feedback.message
+    assert "batch-norm-without-statistics" in feedback.mistakes

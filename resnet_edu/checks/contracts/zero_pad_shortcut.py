@@ -28,9 +28,8 @@ class ZeroPadShortcut(nn.Module):
         {FORWARD.strip()}
         return way
 """
-#: Zeros on both sides, the odd one in front, all behind, all in front.
+#: Zeros on both sides with the odd one in front, all behind, all in front.
 SIDES: tuple[dict[str, str], ...] = (
-    {},
     {"sides": "self.extra // 2 → (self.extra + 1) // 2"},
     {"sides": "self.extra // 2 → 0"},
     {"sides": " // 2 → "},
