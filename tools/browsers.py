@@ -28,7 +28,7 @@ import websocket
 PATIENCE = 180
 #: What a browser that does not start, does not answer or goes away raises here.
 ERRORS = (RuntimeError, OSError, websocket.WebSocketException)
-KEYS = {"ArrowRight": "\ue014", "Enter": "\ue007", "Space": " "}
+KEYS = {"ArrowLeft": "\ue012", "ArrowRight": "\ue014", "Enter": "\ue007", "Space": " "}
 
 
 class Driver(Protocol):
@@ -297,7 +297,10 @@ EXPLORER = """(() => {
     .map((e) => (e.type === "range" ? e.value : e.checked));
   window.before = state();
   window.changed = () => state() !== window.before;
-  return place ? (walked ? "ArrowRight" : "Space") : null;
+  if (!walked) return place ? "Space" : null;
+  // From the last of a choice WebKit does not go on to the first.
+  const choices = [...figure.shadowRoot.querySelectorAll(`input[type=radio][name="${walked.name}"]`)];
+  return choices.length > 1 && choices.at(-1) === walked ? "ArrowLeft" : "ArrowRight";
 })()"""
 CHANGED = """(async () => {
   for (let n = 0; n < 100 && !window.changed(); n++) await new Promise((done) => setTimeout(done, 50));
