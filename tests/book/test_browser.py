@@ -375,6 +375,14 @@ def test_large_type_gets_the_room_of_what_stands_at_the_sides(browser):
         assert contents.bounding_box()["x"] + contents.bounding_box()["width"] <= 1440
 
 
+def test_prose_beside_code_keeps_half_of_a_phone(browser):
+    with Visit(browser, CHAPTERS[NUMBERS.index(13)], 390) as visit:
+        prose = visit.page.locator("table td:last-child:nth-child(2)", has_text="whoever runs it")
+        box = prose.bounding_box()
+        assert box["width"] > 390 / 2 - 16
+        assert box["x"] + box["width"] <= 390
+
+
 def test_dark_pages_have_one_color_of_links_and_no_sheet_behind_a_picture(browser):
     with Visit(browser, CHAPTERS[NUMBERS.index(10)], mode="dark") as visit:
         page = visit.page
