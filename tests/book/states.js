@@ -43,7 +43,7 @@
   };
   /** Controls of one name look the same: where they stand, their tag, classes and state. */
   const name = (e) => {
-    const inside = [...e.classList].filter((word) => !/^(nav-|current|active|show|on$)/.test(word)).map((word) => `.${word}`).join("");
+    const inside = [...e.classList].filter((word) => !/^(nav-|current|active|show)/.test(word)).map((word) => `.${word}`).join("");
     const around = up(e)?.closest?.("[class]")?.classList[0];
     const states = ["type", "aria-pressed", "aria-expanded"].filter((a) => e.hasAttribute(a)).map((a) => `[${a}=${e.getAttribute(a)}]`).join("");
     return [e.getRootNode().host?.localName, around && `.${around}`, `${e.localName}${inside}${states}${e.checked ? ":checked" : ""}`].filter(Boolean).join(" ");
