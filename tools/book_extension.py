@@ -279,15 +279,21 @@ def where_to_write(app: Sphinx, starter: str) -> list[nodes.Node]:
 
 
 def fold_code(app: Sphinx, doctree: nodes.document) -> None:
-    """A cell tagged hide-input shows its picture, if it has one, and keeps its code, folded, below it."""
+    """A cell tagged hide-input shows its picture, if it has one, and keeps its code, folded, below it.
+
+    A cell whose code stays above its picture has its caption there all the same.
+    """
     for cell in list(doctree.findall(nodes.container)):
-        if cell.get("nb_element") == "cell_code" and cell.get("hide_mode") == "input":
+        if cell.get("nb_element") != "cell_code":
+            continue
+        caption = cell["cell_metadata"].get("caption", "")
+        below = [html("span", nodes.Text(caption), classes="caption-text")] if caption else []
+        if cell.get("hide_mode") == "input":
             del cell["hide_mode"]
             code = cell.pop(0)
-            fold = details("book-code", [nodes.Text("Code")], code)
-            caption = cell["cell_metadata"].get("caption", "")
-            said = [html("span", nodes.Text(caption), classes="caption-text")] if caption else []
-            cell.append(html("div", *said, fold, classes="book-caption"))
+            below.append(details("book-code", [nodes.Text("Code")], code))
+        if below:
+            cell.append(html("div", *below, classes="book-caption"))
 
 
 # A space before one of these belongs to the number, and a hyphen before a number to the name.

@@ -120,7 +120,7 @@ class ExerciseIndex(FromChapters):
                     continue
                 words = [concept.names[0] for concept in concepts if concept.pattern.search(element.text)]
                 title = [nodes.Text(f"{chapter.number} · "), self.link(chapter, element, plain(element.title))]
-                cells = [str(element.minutes), markup.DIFFICULTIES[element.difficulty - 1], ", ".join(words[:3])]
+                cells = [str(element.minutes), markup.DIFFICULTIES[element.difficulty - 1], ", ".join(words[:3]) or "–"]
                 rows.append((element, [title, *([nodes.Text(cell)] for cell in cells)]))
                 for word in words:
                     about.setdefault(word, []).append(self.link(chapter, element, plain(element.title)))
@@ -149,7 +149,7 @@ class Coverage(FromChapters):
             cells = [[nodes.Text(concept.names[0])], [self.link(home, None, f"{home.number}")]]
             for kind in survey.KINDS:
                 found = survey.where(kind, concept, chapters)
-                cells.append([self.link(*found, f"in {found[0].number}")] if found else [nodes.Text("–")])
+                cells.append([self.link(*found, f"in\u00a0{found[0].number}")] if found else [nodes.Text("–")])
             rows.append(cells)
         return [self.table(["concept", "explained in", "figure", "cell", "question", "exercise"], rows)]
 

@@ -26,6 +26,18 @@
 .net b { display: block; }
 .net .error { font-size: 24px; line-height: 1.25; font-weight: 650; display: block; }
 .net small { color: var(--muted); font-size: 13px; display: block; min-height: 2.9em; }
+@container (max-width: 480px) { /* one below the other, with room for what a run says */
+  .nets { grid-template-columns: minmax(0, 1fr); }
+  .net { display: grid; grid-template-columns: 1fr auto; align-items: baseline; }
+  .net small { grid-column: span 2; }
+  .say { min-height: 6.2em; }
+  .body > .note { min-height: 5.8em; }
+}
+@container (max-width: 340px) {
+  .net small { min-height: 4.4em; }
+  .say { min-height: 7.8em; }
+  .body > .note { min-height: 7.3em; }
+}
 @container (min-width: 560px) {
   .panels { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
   .panels .curves { grid-column: span 2; }
@@ -387,7 +399,7 @@
       }
       RE.chart(this.against.picture, width, 200, {
         x: { min: -0.4, max: depths.length - 0.6, ticks: depths.map((d, i) => [i, String(d)]), title: "layers" },
-        y: { min: 0, max: 100, ticks: [0, 50, 100].map((t) => [t, `${t} %`]), title: "one mark for each seed, a line through the medians" },
+        y: { min: 0, max: 100, ticks: [0, 50, 100].map((t) => [t, `${t} %`]), title: "marks: seeds; line: their medians" },
         series,
         words: this.results.length ? `Final training error against depth. ${this.summary()}` : "Final training error against depth; empty before training.",
       });

@@ -71,7 +71,7 @@ td.bar::after { content: ""; position: absolute; inset-inline-end: .5rem; bottom
 .doors { display: none; list-style: none; margin: .75rem 0 0; padding: 0; }
 .doors a { display: flex; align-items: center; gap: .6rem; min-height: 44px; padding: 0 .25rem; border-top: 1px solid var(--rule); color: var(--ink); text-decoration: none; }
 .doors a:hover { background: var(--soft); }
-.doors .dot { width: 12px; height: 12px; border-radius: 3px; background: var(--room); border: 1px solid var(--room-line); }
+.doors .dot { width: 12px; height: 12px; border-radius: 3px; background: var(--room); border: 1px solid var(--room-line); forced-color-adjust: none; }
 .doors .shape { margin-inline-start: auto; color: var(--muted); font-size: 14px; }
 .python { display: flex; gap: .75rem; align-items: center; padding: .7rem 1.25rem; border-top: 1px solid var(--rule); }
 textarea { flex: 1; min-width: 0; height: 3.1rem; resize: none; border: 0; margin: 0; padding: .1rem 0; background: none; color: inherit; white-space: pre; overflow: auto hidden;

@@ -269,6 +269,11 @@ print("doubled", double(21), os.environ["RESNET_EDU_BOOK"])
 ```
 
 ```{code-cell} python
+:caption: Its code stays above it.
+print("shown", 1 + 1)
+```
+
+```{code-cell} python
 :tags: [hide-input]
 from resnet_edu.counting import steps
 
@@ -354,6 +359,7 @@ def test_the_page_holds_what_scripts_and_readers_need(built):
     assert re.search(r'<details class="book-hint"><summary>.*?Hint: .*?How</summary>', exercise, re.DOTALL)
     # The picture of a cell with hidden input comes before its code.
     assert exercise.index("the package says one") < exercise.index('<details class="book-code">')
+    assert exercise.index("shown 2") < exercise.index('<span class="caption-text">Its code stays above it.</span>')
     assert 'class="math' in page
     assert "<mfrac>" in page
     # A line ends neither before nor after a unit, but in code, where the sign is a remainder.

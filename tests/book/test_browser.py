@@ -333,11 +333,62 @@ def test_one_grid_and_one_type(browser, path):
             })"""
         )
         assert max(apart, default=0) <= 1
-        silent = "article div.cell:not(.exercise *):has(.re-picture) > .book-caption:not(:has(.caption-text))"
+        silent = "article div.cell:not(.exercise *):has(.re-picture):not(:has(> .book-caption .caption-text))"
         assert page.locator(silent).count() == 0, "a figure has a caption"
         door = page.locator("h1 + .page-doors a")
         assert door.inner_text() == "Run in Colab"
         assert door.bounding_box()["height"] >= 44
+
+
+def test_a_line_of_prose_has_66_to_70_characters(browser):
+    with Visit(browser, CHAPTERS[NUMBERS.index(1)]) as visit:
+        counts = visit.page.evaluate(
+            """() => [...document.querySelectorAll("article section section > p")].flatMap((p) => {
+                const lines = {};
+                const { top } = p.getBoundingClientRect();
+                const high = parseFloat(getComputedStyle(p).lineHeight);
+                const texts = document.createTreeWalker(p, NodeFilter.SHOW_TEXT);
+                for (let text; (text = texts.nextNode());)
+                    for (let at = 0; at < text.length; at++) {
+                        const letter = document.createRange();
+                        letter.setStart(text, at);
+                        letter.setEnd(text, at + 1);
+                        const { width, y, height } = letter.getBoundingClientRect();
+                        const line = Math.floor((y + height / 2 - top) / high);
+                        if (width) lines[line] = (lines[line] ?? 0) + 1;
+                    }
+                return Object.values(lines).slice(0, -1); // the last line is as long as it is
+            })"""
+        )
+        counts.sort()
+        assert len(counts) > 50
+        assert 65 <= counts[len(counts) // 2] <= 70
+
+
+def test_large_type_gets_the_room_of_what_stands_at_the_sides(browser):
+    with Visit(browser, CHAPTERS[NUMBERS.index(5)]) as visit:
+        page = visit.page
+        menu = page.locator(".bd-sidebar-primary")
+        article = page.locator(".bd-content")
+        assert menu.is_visible()
+        page.add_style_tag(content="html { font-size: 200% !important; }")
+        assert article.bounding_box()["width"] >= 0.75 * 1440
+        assert not menu.is_visible()
+        page.locator("button.primary-toggle").first.click()
+        assert menu.is_visible(), "the menu is a click away"
+        page.locator("button.primary-toggle").first.click()
+        page.locator("button.secondary-toggle").first.click()
+        contents = page.locator("#pst-secondary-sidebar-modal a").first
+        assert contents.is_visible(), "and so are the contents"
+        assert contents.bounding_box()["x"] + contents.bounding_box()["width"] <= 1440
+
+
+def test_prose_beside_code_keeps_half_of_a_phone(browser):
+    with Visit(browser, CHAPTERS[NUMBERS.index(13)], 390) as visit:
+        prose = visit.page.locator("table td:last-child:nth-child(2)", has_text="whoever runs it")
+        box = prose.bounding_box()
+        assert box["width"] > 390 / 2 - 16
+        assert box["x"] + box["width"] <= 390
 
 
 def test_dark_pages_have_one_color_of_links_and_no_sheet_behind_a_picture(browser):

@@ -97,6 +97,13 @@ def test_rings_and_what_is_chosen_show_also_in_forced_colors(chromium):
             assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
 
+def test_a_list_of_rooms_keeps_their_colors_in_forced_colors(chromium):
+    with visit(chromium, "book/index.html", width=390, forced_colors="active") as page:
+        dots = page.locator("resnet-explorer .doors .dot")
+        colors = dots.evaluate_all("all => all.map(e => getComputedStyle(e).backgroundColor)")
+        assert len(set(colors)) == len(colors) == 7
+
+
 def test_paper_covers_no_answer_and_shows_what_is_chosen(chromium):
     with visit(chromium, "book/03_stem.html", color_scheme="dark") as page:
         text = "document.querySelector('article').textContent"

@@ -98,6 +98,16 @@ def test_a_race_goes_on_step_by_step_and_pauses(open_page):
     expect(page.locator(".say")).to_contain_text("You predicted", timeout=60_000)
 
 
+@pytest.mark.parametrize("width", [320, 390])
+def test_a_race_on_a_phone_moves_nothing_that_stands_below_it(open_page, width):
+    page = open_page(explorers.degradation(8, epochs=1), viewport={"width": width, "height": 844})
+    page.get_by_role("radio", name="No difference").check(force=True)
+    high = page.locator("degradation-race").bounding_box()["height"]
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator(".say")).to_contain_text("You predicted no difference", timeout=60_000)
+    assert page.locator("degradation-race").bounding_box()["height"] == pytest.approx(high, abs=2)
+
+
 def re_contains(text: str):
     return re.compile(re.escape(text))
 
