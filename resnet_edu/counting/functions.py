@@ -400,11 +400,10 @@ def _attention_view(call: Call, view: View, shape: Shape) -> View:
 
 
 def _resize_view(call: Call, view: View, shape: Shape) -> View:
-    count = len(shape) - 2
     mode = call.argument(3, "mode", "nearest")
     reach = {"nearest": 1, "nearest-exact": 1, "bicubic": 4}.get(mode, 2)
     sides = zip(call.seen[0].shape[2:], shape[2:], strict=True)
-    return fields.windows(view, shape, [(reach if old != new else 1, old / new) for old, new in sides][:count])
+    return fields.windows(view, shape, [(reach if old != new else 1, old / new) for old, new in sides])
 
 
 def _join_view(call: Call, view: View, shape: Shape) -> View:

@@ -65,14 +65,16 @@ class _Scale(NamedTuple):
 
     def box(self, shape: Shape) -> tuple[float, float, float, float]:
         """Length, height, and how far the box goes back to the right and up, in the picture's units."""
-        channels, height, width = _volume(shape)
-        back = max(width * self.pixel, _THINNEST)
+        channels, height, _ = _volume(shape)
         return (
             max(channels * self.pixel / self.channels, _THINNEST),
             max(height * self.pixel, _THINNEST),
-            back * _BACK[0],
-            back * _BACK[1],
+            *_moved_back(self.depth(shape)),
         )
+
+    def depth(self, shape: Shape) -> float:
+        """From the front to the back, before it is drawn at an angle."""
+        return max(_volume(shape)[2] * self.pixel, _THINNEST)
 
     def group(self, group: _Group) -> tuple[float, float]:
         """Width and height of the group's boxes."""
@@ -360,8 +362,9 @@ def _panel(kernel: _Kernel, scale: _Scale) -> _Part:
         box = scale.box(window)
         # Nothing sticks out: what is drawn thicker than it is moves in.
         down = max(min(at[0] * scale.pixel, height - box[1]), 0)
-        back = max(min(at[1] * scale.pixel, (right - box[2]) / _BACK[0]), 0)
-        parts.append(_box(box, start + back * _BACK[0], front + down - back * _BACK[1], mark, 0.9))
+        back = max(min(at[1] * scale.pixel, scale.depth(shapes[number]) - scale.depth(window)), 0)
+        to_right, to_top = _moved_back(back)
+        parts.append(_box(box, start + to_right, front + down - to_top, mark, 0.9))
         parts.append(_text(x + columns[number] / 2, top + tall + _LINE, labels[number], "middle"))
         x += columns[number]
         if number == 0:
@@ -470,6 +473,11 @@ def _arrow(x: float, y: float, to_x: float, to_y: float) -> str:
         f'<path d="M{x:.1f} {y:.1f}L{to_x:.1f} {to_y:.1f}" stroke="currentColor" fill="none"/>'
         f'<path d="M{to_x:.1f} {to_y:.1f}{head}" fill="currentColor"/>'
     )
+
+
+def _moved_back(depth: float) -> tuple[float, float]:
+    """How far right and how far up what lies so far back is drawn."""
+    return depth * _BACK[0], depth * _BACK[1]
 
 
 def _step(length: float) -> float:

@@ -162,6 +162,50 @@ def test_a_line_keeps_its_places_in_fewer_bytes():
     assert [280 - y for y in up[:200]] == pytest.approx(list(places[:, 1] / figure.dpi * 72), abs=0.06)
 
 
+def read(path: str) -> list[tuple[str, int, int]]:
+    """Each place of a path in tenths, as SVG 1.1 reads it: a number ends where it cannot go on."""
+    found: list[tuple[str, int, int]] = []
+    at = start = (0, 0)
+    for letter, places in re.findall(r"([A-Za-z])([^A-Za-z]*)", path):
+        numbers = [round(float(number) * 10) for number in re.findall(r"-?(?:\d+(?:\.\d*)?|\.\d+)", places)]
+        if letter in "zZ":
+            at = start
+            found.append(("z", *at))
+        length = {"c": 6, "q": 4}.get(letter.lower(), 2)
+        for first in range(0, len(numbers), length):
+            x, y = (0, 0) if letter.isupper() else at
+            own = numbers[first : first + length]
+            found += [(letter.lower(), a + x, b + y) for a, b in zip(own[::2], own[1::2], strict=True)]
+            at = found[-1][1:]
+            start = at if letter == "M" else start
+    return found
+
+
+def reads_the_same(path: str, other: str) -> bool:
+    try:
+        return read(path) == read(other)
+    except ValueError:
+        return False
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_path_by_its_steps_is_the_same_path_without_a_space_too_many(seed: int):
+    dice = np.random.default_rng(seed)
+
+    def places(letter: str) -> str:
+        count = {"z": 0, "C": 6, "Q": 4}.get(letter, 2)
+        at = dice.choice([-30, -10, -5, 0, 1, 5, 10, 120], count) + 10 * dice.integers(2, size=count)
+        return f"{letter} {' '.join(f'{number / 10:g}' for number in at)} "
+
+    letters = "".join("M" + "".join(dice.choice(list("LLLCQ"), 8)) + "z" * (number % 2) + "LL" for number in range(3))
+    path = "".join(map(places, letters))
+    lean = plots._steps(path)
+    assert read(lean) == read(path)
+    spaces = [place for place, letter in enumerate(lean) if letter == " "]
+    assert not any(reads_the_same(lean[:place] + lean[place + 1 :], lean) for place in spaces)
+    assert "0." not in re.sub(r"\d0\.", "", lean)
+
+
 def test_shapes_that_let_the_page_through_are_not_put_together():
     figure, axes = plots.panels()
     axes.scatter([0.5, 0.5], [0.5, 0.5], alpha=0.5)
@@ -244,7 +288,7 @@ def test_a_panel_has_two_spines_pale_lines_across_and_type_of_one_size():
     assert {(line.get_visible(), line.get_alpha(), line.get_linewidth()) for line in across} == {(True, 0.3, 1)}
     assert not any(line.get_visible() for line in up)
     assert axes.get_axisbelow() is True
-    written = [axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels()]
+    written = [axes.title, axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels()]
     assert {one.get_fontsize() for one in written} == {13}
 
 
