@@ -222,6 +222,22 @@ def restrided(view: View, shape: Sequence[int], strides: Sequence[int], old_stri
     return View(view.field, tuple(dims))
 
 
+def picked(view: View, shape: Sequence[int], over: Iterable[int]) -> View:
+    """Cells by their numbers along these dimensions, in any order: two neighbors may come from anywhere along them.
+
+    >>> windows(picked(image_view((1, 3, 8, 6)), (1, 3, 5, 6), [2]), (1, 3, 3, 6), [(3, 1), (1, 1)]).field
+    (8, 1)
+    """
+    if len(shape) != len(view.dims):
+        return unknown([view], shape)
+    gone = set(over)
+    dims = (
+        (Factor(size, _NOTHING, _span(dim)),) if place in gone else _resized(dim, size)
+        for place, (dim, size) in enumerate(zip(view.dims, shape, strict=True))
+    )
+    return View(view.field, tuple(dims))
+
+
 def resized(view: View, shape: Sequence[int]) -> View:
     """The same distances in a tensor of other sizes: padded, or cropped.
 

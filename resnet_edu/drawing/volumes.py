@@ -294,7 +294,7 @@ def _kernels(steps: Sequence[Step]) -> list[_Kernel]:
             continue
         source = sources[number][0] if sources[number] else graph.IMAGE
         outside = "image" if layer_of(step.room) == "stem" else step.room
-        before = steps[source].room if source >= 0 else outside
+        before = steps[source].room if source != graph.IMAGE else outside
         found.append(_Kernel(step, *window, (before, step.room), ()))
     return found
 
@@ -489,7 +489,7 @@ def _volume(shape: Shape) -> tuple[int, int, int]:
         return shape[1], shape[0], 1
     # A vector is a map of a single pixel; of a film, one image is drawn.
     channels, *sides = shape or (1,)
-    height, width = (*sides, 1, 1)[:2] if len(sides) < 2 else sides[-2:]
+    height, width = sides[-2:] if sides else (1, 1)
     return channels, height, width
 
 

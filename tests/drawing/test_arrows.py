@@ -4,6 +4,7 @@ import re
 import shutil
 import xml.etree.ElementTree as ElementTree
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -561,6 +562,30 @@ def test_blocks_without_a_shortcut_are_alike_only_if_they_give_the_same_shape() 
 def test_what_a_network_without_layers_has_is_told(model: nn.Module, parts: str) -> None:
     with pytest.raises(ValueError, match=f"has no layers, because .* no room is called layer1: {parts}$"):
         diagrams.layer(model, 1, (3, 8, 8))
+
+
+def test_a_map_that_meets_itself_is_no_meeting_of_two_ways() -> None:
+    """Each column of it times each other one."""
+    model = nn.Sequential(Conv(3, 4), Lambda(lambda x: x[..., None] * x[..., None, :]))
+    assert arrows(diagrams.network(model, image=(3, 8, 8)))[1:] == [
+        "conv 3×3, 4 → multiply (4×8×8)", "multiply → output (4×8×8×8)"
+    ]  # fmt: skip
+
+
+class Lambda(nn.Module):
+    def __init__(self, forward: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.does = forward
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.does(x)
+
+
+def test_a_shortcuts_line_is_nearly_twice_as_thick_as_an_arrow() -> None:
+    svg = diagrams.block("basic", 64, 128, 2).svg
+    for kind, path in re.findall(r'<g class="re-edge( re-\w+)?">\s*<path ([^>]*)>', svg):
+        thick = float((re.search(r'stroke-width="([\d.]+)"', path) or [0, 1])[1])
+        assert thick == (pytest.approx(1.8, abs=0.3) if kind else 1)
 
 
 # The lane of a shortcut beside what stands there

@@ -148,6 +148,20 @@ def test_a_grid_of_small_squares_says_once_what_they_share():
     assert len(squares) == 400
 
 
+@pytest.mark.parametrize("name", palette.LIGHT)
+def test_every_color_of_the_palette_follows_the_page_as_a_line_and_as_a_fill(name: str):
+    from matplotlib.patches import Rectangle
+
+    figure, axes = plots.panels(width=300)
+    color = palette.LIGHT[name]
+    axes.add_patch(Rectangle((0, 0), 1, 1, facecolor=color.fill, edgecolor=color.line))
+    svg = plots.picture(figure, "A square.").svg
+    colors = {paint for paint in re.findall(r"(?:fill|stroke): ([^;\"]+)", svg) if paint != "none"}
+    assert palette.line(name) in colors
+    assert color.fill == color.line or palette.fill(name) in colors
+    assert not [paint for paint in colors if paint.startswith("#")]
+
+
 def test_a_line_keeps_its_places_in_fewer_bytes():
     figure, axes = plots.panels(width=300)
     heights = [(n * n * 37) % 101 for n in range(200)]
@@ -367,6 +381,8 @@ def test_thousands_have_their_comma():
     axes.plot([0, 2000], [0, 0.5])
     axes.set(xticks=[0, 1000, 2000], yticks=[0, 0.5])
     assert {"1,000", "2,000", "0.5"} <= set(words(plots.picture(figure, "A line.").svg))
+    axes.set(xlim=(0, 1000))
+    assert "1,000" in words(plots.picture(figure, "A line.").svg)
 
 
 def test_a_line_that_leaves_the_plot_is_named_all_the_same():
