@@ -410,3 +410,10 @@ def test_a_view_says_what_the_pixels_behind_each_cell_say(seed: int) -> None:
     while len(done) < 4 and cells.first.numel() < 20000:
         done += filter(None, [one_more(cells, choice)])
         cells.check()
+
+
+def test_cells_picked_by_a_table_of_numbers_may_come_from_anywhere():
+    assert fields.picked(IMAGE, (1, 3, 2, 4, 6), [2]) == fields.unknown([IMAGE], (1, 3, 2, 4, 6))
+    shorter = fields.picked(IMAGE, (1, 3, 5, 4), [2])
+    assert shorter.dims[2] == (fields.Factor(5, (0, 0), (7, 0)),)
+    assert shorter.dims[3] == (fields.Factor(4, (0, 1), (0, 3)),)
