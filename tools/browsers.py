@@ -28,7 +28,7 @@ import websocket
 PATIENCE = 180
 #: What a browser that does not start, does not answer or goes away raises here.
 ERRORS = (RuntimeError, OSError, websocket.WebSocketException)
-KEYS = {"ArrowRight": "\ue014", "Enter": "\ue007", "Space": " "}
+KEYS = {"ArrowLeft": "\ue012", "ArrowRight": "\ue014", "Enter": "\ue007", "Space": " "}
 
 
 class Driver(Protocol):
@@ -258,7 +258,7 @@ LOOK = """(() => {
   for (const { localName } of document.querySelectorAll(":not(:defined)")) found.push(`<${localName}> is not defined`);
   for (const e of document.querySelectorAll("article *")) {
     if (!e.localName.includes("-") || !e.matches(":defined") || !e.getClientRects().length) continue;
-    const parts = e.shadowRoot ? e.shadowRoot.querySelectorAll("svg, canvas, table, button") : e.children;
+    const parts = e.shadowRoot ? e.shadowRoot.querySelectorAll("svg, canvas, table, button, input") : e.children;
     if (![...parts].some((part) => part.getBoundingClientRect().width)) found.push(`<${e.localName}> draws nothing`);
     if (e.shadowRoot?.querySelector(".message")) found.push(`<${e.localName}> refuses`);
   }
@@ -281,20 +281,26 @@ QUESTION = """(() => {
 CHECK = """window.asked.querySelector(".predict-check").focus()"""
 ANSWERED = """window.asked.dataset.state ?? null"""
 
-# The first thing of each kind of explorer that takes the keyboard, and the key that changes it.
+# The first thing of each kind of explorer that takes the keyboard, and the key that changes it; no key where all that
+# can be done is to choose a file, whose window belongs to the system.
 EXPLORER = """(() => {
   const figure = document.querySelector("TAG");
   figure.scrollIntoView({ block: "center" });
   const able = (words) =>
     [...figure.shadowRoot.querySelectorAll(words)].find((e) => e.getClientRects().length && !e.disabled);
   const walked = able("input[type=range], input[type=radio]:checked, [role=slider]");
-  const place = walked ?? able("input, button, summary");
+  const chooser = able("input[type=file]");
+  const place = walked ?? able("input:not([type=file]), button, summary") ?? chooser;
   place?.focus();
+  if (place && place === chooser) return figure.shadowRoot.activeElement === chooser ? "" : null;
   const state = () => figure.shadowRoot.innerHTML + [...figure.shadowRoot.querySelectorAll("input")]
     .map((e) => (e.type === "range" ? e.value : e.checked));
   window.before = state();
   window.changed = () => state() !== window.before;
-  return place ? (walked ? "ArrowRight" : "Space") : null;
+  if (!walked) return place ? "Space" : null;
+  // From the last of a choice WebKit does not go on to the first.
+  const choices = [...figure.shadowRoot.querySelectorAll(`input[type=radio][name="${walked.name}"]`)];
+  return choices.length > 1 && choices.at(-1) === walked ? "ArrowLeft" : "ArrowRight";
 })()"""
 CHANGED = """(async () => {
   for (let n = 0; n < 100 && !window.changed(); n++) await new Promise((done) => setTimeout(done, 50));
@@ -354,9 +360,9 @@ def operate(driver: Driver, url: str) -> list[str]:
             found.append("a question takes no answer")
     for tag in driver.run(TAGS):
         key = driver.run(EXPLORER.replace("TAG", tag))
-        if key is not None:
+        if key:
             driver.press(key)
-        if key is None or not driver.run(CHANGED):
+        if key is None or (key and not driver.run(CHANGED)):
             found.append(f"<{tag}> does not follow the keyboard")
     if "search.html?q=" in url and not driver.run(RESULTS):
         found.append("the search finds nothing")

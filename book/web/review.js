@@ -156,4 +156,5 @@ else
     }
     addEventListener("storage", show);
     show();
+    list.classList.add("ready");
   })();

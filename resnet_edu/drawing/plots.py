@@ -15,8 +15,9 @@ import hashlib
 import io
 import itertools
 import re
-from collections.abc import Sequence
-from math import isfinite
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import hypot, isfinite
 from typing import TYPE_CHECKING, Any
 
 from resnet_edu.drawing import palette
@@ -29,9 +30,13 @@ if TYPE_CHECKING:
 
 #: The colors of data, in the order in which lines take them.
 COLORS = tuple(palette.LIGHT[name].line for name in palette.SERIES)
-#: CSS pixels from the baseline of one label to that of the next, and from a line's end to its label.
-_APART, _BESIDE = 15.0, 7.0
+#: CSS pixels from the baseline of one label to that of the next, and from a line's end to its label, and of a letter.
+_APART, _BESIDE, _LETTER = 15.0, 7.0, 8.0
 _PIXELS = 72  # matplotlib's SVG has 72 units an inch, so that a unit is a CSS pixel
+_DENSITY = 2  # dots of a screen to a CSS pixel: no photograph needs more
+_SQUARE = 1.5  # CSS pixels to a pixel of an image, from where on its squares are seen
+_PHOTOGRAPH = 6250  # bytes of a photograph, where a whole plot has 20,000 characters
+_UNSEEN = 0.25  # CSS pixels by which a line may pass beside one of its places
 # The page's own ink; the palette's black, a hair darker, is ink on a fill and stays.
 _INK, _RULE = "#14161b", "#80858c"
 
@@ -138,20 +143,46 @@ def _named(axes: "Axes") -> list[Any]:
     for line in axes.lines:
         end = _end(line)
         if end is not None and not str(line.get_label()).startswith("_"):
-            ends.append((axes.transData.transform(end)[1] / axes.figure.dpi * _PIXELS, end, line))
+            x, y = axes.transData.transform(end) / axes.figure.dpi * _PIXELS
+            ends.append((y, x, end, line))
     ends.sort(key=lambda found: found[0])
-    heights: list[float] = []
-    for height, _, _ in ends:
-        heights.append(max(height, heights[-1] + _APART) if heights else height)
-    # As far as they were pushed up together, they go half the way down again.
-    down = max((new - old for new, (old, _, _) in zip(heights, ends, strict=True)), default=0) / 2
+    heights = _apart([(y, x, x + _LETTER * len(str(line.get_label()))) for y, x, _, line in ends])
     return [
         axes.annotate(
-            str(line.get_label()), end, (_BESIDE, height - down - at), textcoords="offset points",
+            str(line.get_label()), end, (_BESIDE, height - at), textcoords="offset points",
             va="center", color=line.get_color(), fontsize=13, annotation_clip=False,
         )
-        for height, (at, end, line) in zip(heights, ends, strict=True)
+        for height, (at, _, end, line) in zip(heights, ends, strict=True)
     ]  # fmt: skip
+
+
+def _apart(names: list[tuple[float, float, float]]) -> list[float]:
+    """Heights at which no name covers another, each as near as can be to the one that it asks for.
+
+    A name is the height that it asks for, where it begins and where it ends; the lowest comes first.
+
+    >>> _apart([(0, 0, 9), (50, 0, 9), (60, 0, 9)]), _apart([(0, 0, 9), (0, 20, 29)])
+    ([0.0, 47.5, 62.5], [0.0, 0.0])
+    """
+    groups: list[list[int]] = []  # names that stand close above each other, around the middle of what they ask for
+
+    def lowest(group: list[int]) -> float:
+        return sum(names[n][0] for n in group) / len(group) - _APART * (len(group) - 1) / 2
+
+    for number, (_, start, end) in enumerate(names):
+        group, above = [number], groups.copy()
+        while above:
+            below = above.pop()
+            beside = all(names[n][2] < start or end < names[n][1] for n in below)
+            if not beside and lowest(group) < lowest(below) + _APART * len(below):
+                groups.remove(below)
+                group, above = sorted(below + group), groups.copy()
+        groups.append(group)
+    heights = [0.0] * len(names)
+    for group in groups:
+        for place, number in enumerate(group):
+            heights[number] = lowest(group) + _APART * place
+    return heights
 
 
 def _end(line: "Line2D") -> tuple[float, float] | None:
@@ -199,14 +230,14 @@ def _svg(figure: "Figure") -> str:
             elif max(map(abs, axis.get_view_interval())) >= 1000 and isinstance(axis.get_major_formatter(), Scalar):
                 axis.set_major_formatter(lambda value, _: f"{value:,g}")
     # Text stays text, so that the page's own font sets it, and paths keep one decimal.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "book"}):
-        # The dots an inch are those of photographs and maps inside it: two for each CSS pixel.
-        figure.savefig(buffer, format="svg", transparent=True, dpi=2 * _PIXELS, metadata={"Date": None})
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "book"}), _own_pixels(figure):
+        figure.savefig(buffer, format="svg", transparent=True, dpi=_DENSITY * _PIXELS, metadata={"Date": None})
     text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", buffer.getvalue(), flags=re.DOTALL)
     body = text[text.index(">", text.index("<svg")) + 1 : text.rindex("</svg>")]
     body = re.sub(r'(?:; )?font-family: [^;"]*|; stroke-linejoin: miter', "", body)
     body = re.sub(r' transform="rotate\(-0 [^"]*"', "", body)
     body = re.sub(r"data:image/png;base64,([^\"]*)", _lighter, body)
+    body = re.sub(r'width="(\d+)" height="(\d+)" transform="matrix\(([^)]*)\)" style="[^"]*"', _placed, body)
     # Places on the page need one decimal; what is written on it stays as it is.
     places = r'(?<= )(d|x|y|transform|clip-path)="[^"]*"'
     body = re.sub(places, lambda found: re.sub(r"-?\d+\.\d\d+", _rounded, found[0]), body)
@@ -216,9 +247,43 @@ def _svg(figure: "Figure") -> str:
     return f'{opening(width, height)}<g fill="currentColor">{body}</g></svg>'
 
 
+@contextmanager
+def _own_pixels(figure: "Figure") -> Iterator[None]:
+    """Images with fewer pixels than their place has dots go into the file so, and the browser enlarges them."""
+    from matplotlib.image import AxesImage
+
+    figure.draw_without_rendering()
+    dots = _DENSITY * _PIXELS / figure.dpi
+    asked = {}
+    for image in (image for axes in figure.axes for image in axes.images if type(image) is AxesImage):
+        rows, columns = image.get_size()
+        place = image.get_window_extent()
+        few = rows * columns <= abs(place.width * place.height) * dots**2
+        if few and image.get_interpolation() in ("auto", "antialiased", "nearest"):
+            asked[image] = image.get_interpolation()
+            image.set_interpolation("none")
+    yield
+    for image, interpolation in asked.items():
+        image.set_interpolation(interpolation)
+
+
+def _placed(image: re.Match[str]) -> str:
+    """An image by its place; squares that the eye can count have sharp edges, the pixels of a photograph do not.
+
+    Matplotlib gives the size of a pixel, and that, rounded, would move the far edge.
+    """
+    columns, rows = int(image[1]), int(image[2])
+    across, _, _, down, x, y = map(float, image[3].split())
+    text = f'width="{columns * across:.1f}" height="{rows * abs(down):.1f}" preserveAspectRatio="none"'
+    text += f' transform="translate({x:.1f} {y:.1f}){" scale(1 -1)" if down < 0 else ""}"'
+    return text + (' style="image-rendering: pixelated"' if min(across, abs(down)) > _SQUARE else "")
+
+
 def _lean(svg: str) -> str:
     """The same drawing in fewer bytes: nothing that shows nothing, and once what neighbors share."""
     svg = re.sub(r'<path d="[^"]*" style="fill: none"/>', "", svg)  # the outline of a panel, without a line
+    svg = re.sub(r'<path d="M [\d.-]+ [\d.-]+ " [^>]*/>', "", svg)  # a line of one place
+    svg = re.sub(r"(?<=[\"; ])(?:font-size: 13px|text-anchor: start)(?:; )?", "", svg)  # the picture's own
     # A mark says itself how its line looks, and what is not filled otherwise has the page's ink.
     svg = re.sub(r'(<use [^>]*) style="fill: currentColor; stroke: currentColor[^"]*"/>', r"\1/>", svg)
     svg = re.sub(r'(<text style="[^"]*); fill: currentColor"', r'\1"', svg)
@@ -232,8 +297,43 @@ def _lean(svg: str) -> str:
         return tag[0] if opened[-1] else ""
 
     svg = re.sub(r"</?g\b[^>]*>", unwrapped, svg).replace("<defs></defs>", "")
+    svg = _ruled(svg)
     svg = re.sub(r'(?:<(?:path d|use href)=[^>]* style="[^"]*"/>){2,}', _shared, svg)
     return re.sub(r'(?<= d=")[^"]*', lambda path: _steps(path[0]), svg)
+
+
+def _ruled(svg: str) -> str:
+    """The ticks of an axis as one path, and the pale lines across a panel as another."""
+    line = r'd="(M [\d.-]+ [\d.-]+ L [\d.-]+ [\d.-]+ )"( [^>]*)/>'
+    ticks = {
+        name: (float(x), float(y), look)
+        for name, x, y, look in re.findall(r'<path id="([^"]+)" d="M 0 0 L ([\d.-]+) ([\d.-]+) "( [^>]*)/>', svg)
+    }
+
+    def one(run: re.Match[str]) -> str:
+        lines: dict[str, str] = {}
+
+        def taken(shape: re.Match[str]) -> str:
+            path, look, name, *at = shape.groups()
+            if name in ticks:
+                across, up, look = ticks[name]
+                x, y = map(float, at)
+                path = f"M {x} {y} L {x + across:.1f} {y + up:.1f} "
+            elif name:
+                return shape[0]
+            lines[look] = lines.get(look, "") + path
+            return ""
+
+        rest = re.sub(rf'<path {line}|<use href="#([^"]+)" x="([^"]+)" y="([^"]+)"/>', taken, run[0])
+        return "".join(f'<path d="{path}"{look}/>' for look, path in lines.items()) + rest
+
+    rule = line.replace("[^>]*", "[^>]*stroke: currentColor[^>]*")
+    among = rf'(?:<text\b.*?</text>|<defs><path [^>]*/></defs>|<use href="[^"]+" x="[^"]+" y="[^"]+"/>|<path {rule})+'
+    svg = re.sub(among, one, svg)
+    for name in ticks:
+        if f'href="#{name}"' not in svg:
+            svg = re.sub(rf'<path id="{name}" [^>]*/>', "", svg)
+    return svg.replace("<defs></defs>", "")
 
 
 def _shared(shapes: re.Match[str]) -> str:
@@ -271,6 +371,9 @@ def _steps(path: str) -> str:
     >>> _steps("M 10 20.5 L 11 20 L 11.5 30 z M 0 0 Q 1 1 2 0")
     'M10 20.5l1-.5.5 10zM0 0q1 1 2 0'
     """
+    if re.fullmatch(r"M[^MLCQz]*(L[^MLCQz]*)+", path):
+        places = [(float(x), float(y)) for x, y in re.findall(r"([\d.-]+) ([\d.-]+)", path)]
+        path = "M" + "L".join(f" {x} {y} " for x, y in _seen(places))
     text, before = "", ""
     at = start = (0, 0)
     for letter, places in re.findall(r"([MLCQz])([^MLCQz]*)", path):
@@ -292,23 +395,57 @@ def _steps(path: str) -> str:
     return text
 
 
+def _seen(places: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The places without which a line would look different (Douglas and Peucker, 1973).
+
+    >>> _seen([(0, 0), (5, 0.1), (10, 0), (20, 5)])
+    [(0, 0), (10, 0), (20, 5)]
+    """
+    kept = {0, len(places) - 1}
+    open_ = [(0, len(places) - 1)]
+    while open_:
+        first, last = open_.pop()
+        away = {n: _distance(places[n], places[first], places[last]) for n in range(first + 1, last)}
+        farthest = max(away, key=away.__getitem__, default=first)
+        if away and away[farthest] > _UNSEEN:
+            kept.add(farthest)
+            open_ += [(first, farthest), (farthest, last)]
+    return [places[n] for n in sorted(kept)]
+
+
+def _distance(place: tuple[float, float], start: tuple[float, float], end: tuple[float, float]) -> float:
+    """From a place to the nearest one between two others."""
+    (x, y), (across, up) = (place[0] - start[0], place[1] - start[1]), (end[0] - start[0], end[1] - start[1])
+    length = across**2 + up**2
+    part = min(max((x * across + y * up) / length, 0), 1) if length else 0
+    return hypot(x - part * across, y - part * up)
+
+
 def _tenths(number: int) -> str:
     whole, part = divmod(abs(number), 10)
     return ("-" if number < 0 else "") + (f"{whole or ''}.{part}" if part else str(whole))
 
 
 def _lighter(png: re.Match[str]) -> str:
-    """A photograph as WebP, a tenth of a PNG; what has few colors stays exact."""
+    """A photograph as WebP, as good as its bytes allow; what has few colors stays exact."""
     from PIL import Image
 
     data = base64.b64decode(re.sub(r"\s", "", png[1]))
     image = Image.open(io.BytesIO(data)).convert("RGBA")
-    exact, close = io.BytesIO(), io.BytesIO()
-    image.save(exact, "webp", lossless=True)
-    image.save(close, "webp", quality=85)
-    few = image.getcolors(256) is not None
-    best = exact if few or exact.tell() <= close.tell() else close
-    return f"data:image/webp;base64,{base64.b64encode(best.getvalue()).decode()}"
+    best = _webp(image, lossless=True)
+    if image.getcolors(256) is None:
+        for quality in range(85, 35, -5):
+            close = _webp(image, quality)
+            if len(close) <= _PHOTOGRAPH:
+                break
+        best = min(best, close, key=len)
+    return f"data:image/webp;base64,{base64.b64encode(best).decode()}"
+
+
+def _webp(image: Any, quality: int = 80, lossless: bool = False) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "webp", quality=quality, lossless=lossless, method=6)
+    return file.getvalue()
 
 
 def _rounded(number: re.Match[str]) -> str:

@@ -113,9 +113,14 @@ canvas { image-rendering: pixelated; }
 
     arrive() {
       this.opening ??= RE.engine(["drawing", "weights", "inside"]).then(async (net) => {
+        // In pieces, with time for a frame between them: a slow phone still scrolls.
         this.data = net.digits();
-        this.insides = { residual: await net.Inside.open("residual", this.data) };
+        await pause();
+        const residual = await net.Inside.open("residual", this.data);
+        do await pause(); while (!residual.advance(net.INTACT));
+        this.insides = { residual };
         this.buildBlocks();
+        await pause();
         if (!this.counts) this.take(this.state.digit);
       }).catch((error) => (this.failed = error.message)).finally(() => this.later());
     }
@@ -354,14 +359,18 @@ canvas { image-rendering: pixelated; }
       this.measure();
     }
 
-    /** What is not known yet is measured one by one, with time for a frame in between. */
+    /** What is not known yet is measured batch by batch, with time for a frame in between. */
     measure() {
       clearTimeout(this.measuring);
       if (!this.missing.length) return;
       const { inside } = this;
+      const [{ changes, tell }] = this.missing;
       this.measuring = setTimeout(() => {
-        inside.accuracy(this.missing[0]);
-        this.later();
+        if (inside.advance(changes)) {
+          tell();
+          this.missing.shift();
+        }
+        this.measure();
       });
     }
 
@@ -386,13 +395,14 @@ canvas { image-rendering: pixelated; }
       set(result, { class: changed ? "result changed" : "result" });
       if (!changed) {
         const off = { ...RE.net.INTACT, branch: { [name]: 0 } };
-        const fits = !plain || this.inside.fits(name);
-        if (fits && !this.inside.knows(off)) {
-          this.missing.push(off);
-          return say(result, "…");
+        const { inside } = this;
+        const tell = () => say(result, `${plain ? "Taken out" : "Branch off"}, alone: ${inside.accuracy(off).toFixed(1)} % of the test digits.`);
+        if (plain && !inside.fits(name)) say(result, "It changes the shape, so nothing fits in its place.");
+        else if (inside.knows(off)) tell();
+        else {
+          say(result, "…");
+          this.missing.push({ changes: off, tell });
         }
-        say(result, plain && !this.inside.fits(name) ? "It changes the shape, so nothing fits in its place."
-          : `${plain ? "Taken out" : "Branch off"}, alone: ${this.inside.accuracy(off).toFixed(1)} % of the test digits.`);
       } else {
         say(result, `This change alone: ${this.inside.accuracy(mine).toFixed(1)} % of the test digits; untouched ${intact.toFixed(1)} %.`);
       }
@@ -473,6 +483,8 @@ canvas { image-rendering: pixelated; }
     }
   }
 
+  /** Until the browser has drawn what there is. */
+  const pause = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
   const pick = (from, name) => (name in from ? { [name]: from[name] } : {});
 
   RE.define("live-resnet", LiveResnet);

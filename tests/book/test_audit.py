@@ -87,10 +87,12 @@ def visited(tmp_path, chromium, monkeypatch):
         (tmp_path / "html/page.html").write_text(
             f"""<!DOCTYPE html><html lang="en" data-theme="light"><head><title>A page</title></head><body>
             <article>{body}</article>
-            <script>for (const [tag, does] of [["a-figure", "this.ariaPressed = 'true'"], ["deaf-figure", ""]])
+            <script>for (const [tag, does] of [["a-figure", "this.ariaPressed = 'true'"], ["deaf-figure", ""],
+              ["file-figure", null]])
               customElements.define(tag, class extends HTMLElement {{
                 connectedCallback() {{
-                  this.attachShadow({{ mode: "open" }}).innerHTML = `<button onclick="${{does}}">Press</button>`;
+                  this.attachShadow({{ mode: "open" }}).innerHTML =
+                    does === null ? "<input type=file>" : `<button onclick="${{does}}">Press</button>`;
                 }}
               }});</script></body></html>""",
             encoding="utf-8",
@@ -111,6 +113,7 @@ def visited(tmp_path, chromium, monkeypatch):
     [
         ("<a-figure></a-figure>", []),
         ("<deaf-figure></deaf-figure>", ["<deaf-figure> does not follow the keyboard"]),
+        ("<file-figure></file-figure>", []),
         ("<no-figure>words</no-figure>", ["<no-figure> is not defined (390 light)"]),
         ("<script>console.warn('careful')</script>", ["warn: careful (390 light)"]),
         ("<script>Promise.reject('lost')</script>", ["lost (390 light)"]),

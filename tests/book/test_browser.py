@@ -26,6 +26,13 @@ CROWDED = """() => [...document.querySelectorAll("article svg")].flatMap((svg) =
     Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > Math.min(a.height, b.height) / 2,
   ).map(([other]) => `${other} | ${one}`));
 })"""
+# How far what stood on the page was pushed, as shares of the window: above 0.1 a reader loses the line.
+PUSHED = """() => new Promise((done) => {
+  let pushed = 0;
+  new PerformanceObserver((list) => list.getEntries().forEach(({ value }) => (pushed += value)))
+    .observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => done(pushed), 100);
+})"""
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +85,7 @@ def test_page_fits_is_silent_and_accessible(browser, path, width, mode):
         assert visit.errors == []
         violations = Axe().run(visit.page).response["violations"]
         assert [(rule["id"], node["html"][:160]) for rule in violations for node in rule["nodes"]] == []
+        assert visit.page.evaluate(PUSHED) < 0.1
 
 
 @pytest.mark.parametrize("path", PAGES)

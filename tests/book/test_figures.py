@@ -1,5 +1,6 @@
 """Every figure can be downloaded, as a file that shows the same without the page."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -50,3 +51,15 @@ def test_a_finger_finds_the_button_in_the_corner(chromium):
             assert min(box["width"], box["height"]) >= 44
             assert button.evaluate("e => getComputedStyle(e).opacity") == "1"
     context.close()
+
+
+def test_a_plot_of_the_book_weighs_at_most_20_kilobytes():
+    """Each arrangement for itself: curves, maps and photographs."""
+    weights = {}
+    for page in sorted(HTML.glob("book/*.html")):
+        for number, plot in enumerate(
+            re.findall(r'<svg [^>]*><g fill="currentColor">.*?</svg>', page.read_text("utf-8"), re.DOTALL)
+        ):
+            weights[page.stem, number] = len(plot.encode())
+    assert len(weights) > 30
+    assert not {plot: weight for plot, weight in weights.items() if weight > 20_000}

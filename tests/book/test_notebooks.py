@@ -1,10 +1,12 @@
 """The notebooks: what each piece of markup becomes, and whether the committed ones follow their sources."""
 
 import ast
+import builtins
 import json
 import os
 import shutil
 import subprocess
+import symtable
 import sysconfig
 import venv
 from pathlib import Path
@@ -417,3 +419,26 @@ def test_committed_notebook_is_valid_and_clean(path):
             assert "```{" not in cell.source
             assert "{cite" not in cell.source
     assert json.loads(path.read_text(encoding="utf-8"))["nbformat"] == 4
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_no_cell_needs_what_only_a_hidden_cell_of_the_page_makes(path):
+    known = {*dir(builtins), "get_ipython"}
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            read, made = names(symtable.symtable(cell.source, path.name, "exec"))
+            assert read <= known | made, cell.source
+            known |= made
+
+
+def names(table):
+    """The names that the code of a cell reads, and those that it makes, of those that all cells share."""
+    shared = [symbol for symbol in table.get_symbols() if table.get_type() == "module" or symbol.is_global()]
+    read = {symbol.get_name() for symbol in shared if symbol.is_referenced()}
+    made = {
+        symbol.get_name() for symbol in shared if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()
+    }
+    for inner in table.get_children():
+        found = names(inner)
+        read, made = read | found[0], made | found[1]
+    return read, made

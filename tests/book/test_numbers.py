@@ -1,5 +1,6 @@
 """Every number in prose is computed on its page, guarded by an assertion there, or cited."""
 
+import html
 import re
 from pathlib import Path
 
@@ -54,3 +55,14 @@ def test_this_test_finds_a_number_that_nobody_guards():
     guard = "\n```{code-cell} python\nassert (11_689_512, 3.66, 28.54)\n```\n"
     assert unguarded(page + guard) == []
     assert unguarded(page.replace("errors.", "errors {cite}`he2015deep`.")) == []
+
+
+def test_what_cells_print_is_written_as_the_page_writes_numbers():
+    """0.0000005, not 5e-07. Only a learning rate that no run survives is too long for that."""
+    printed = []
+    for page in sorted((ROOT / "_build/html/book").glob("*.html")):
+        for output in re.findall(r'<div class="output [^>]*>.*?</div>', page.read_text("utf-8"), re.DOTALL):
+            text = html.unescape(re.sub(r"<[^>]*>", "", output))
+            printed += [(page.stem, number) for number in re.findall(r"\b\d[\d.]*e[+-]\d+", text)]
+    assert [one for one in printed if one[0] != "13_training"] == []
+    assert printed, "the output of cells was not found"

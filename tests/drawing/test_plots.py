@@ -48,7 +48,8 @@ def test_type_is_13_pixels_on_a_desk_and_on_a_phone():
     assert size_of(picture.svg)[0] == 680
     assert size_of(picture.narrow)[0] == PHONE
     for svg in (picture.svg, picture.narrow):
-        assert set(re.findall(r"font-size: ([\d.]+px)", svg)) == {"13px"}
+        assert re.search(r'^<svg [^>]* font-size="13"', svg)
+        assert "font-size: " not in svg, "every word has the type of the picture"
         assert "font-family" not in svg.partition(">")[2], "the page's own font sets it"
 
 
@@ -84,6 +85,29 @@ def test_each_line_is_named_at_its_end_and_no_name_covers_another(ends):
     assert all(below - above > 14.8 for above, below in itertools.pairwise(named))
     # A line that ends higher has its name higher.
     assert sorted(range(len(ends)), key=lambda n: (-found[f"line {n}"], n))[-1] == len(ends) - 1
+
+
+@pytest.mark.parametrize(
+    ("ends", "shifts"),
+    [
+        ((20, 50, 50), (0, -7.5, 7.5)),  # who stands alone does not move when others do
+        ((0, 3, 50, 99, 100), (-6, 6, 0, -7, 7)),
+        ((0, 16, 17, 18), (-9.75, -10.75, 3.25, 17.25)),
+    ],
+)
+def test_only_names_that_meet_move_and_as_little_as_can_be(ends, shifts):
+    places = plots._apart([(float(end), 0.0, 40.0) for end in ends])
+    moved = [place - end for place, end in zip(places, ends, strict=True)]
+    assert all(b - a >= 14.99 for a, b in itertools.pairwise(places))
+    assert moved == pytest.approx(shifts)
+
+
+def test_names_of_lines_that_end_far_from_each_other_need_no_room():
+    figure, axes = plots.panels()
+    axes.plot([0, 1], [50, 50], label="short")
+    axes.plot([0, 50], [50, 50], label="long")
+    plots.picture(figure, "Lines.")
+    assert [name.xyann for name in axes.texts] == [pytest.approx((7, 0))] * 2
 
 
 def test_a_line_that_breaks_off_is_named_where_it_ends():
@@ -130,6 +154,33 @@ def test_a_plot_weighs_at_most_20_kilobytes_and_is_the_same_every_time():
     svg = plots.picture(plots.draw(HISTORY), "A run.").svg
     assert len(svg.encode()) < 20_000
     assert svg == plots.picture(plots.draw(HISTORY), "A run.").svg
+
+
+def test_ticks_and_the_lines_across_are_a_path_each():
+    figure, axes = plots.panels()
+    axes.plot([1, 2, 3], [0.01, 1, 90])
+    axes.set(yscale="log", ylim=(0.01, 100))
+    svg = plots.picture(figure, "A line.").svg
+    assert "<use" not in svg
+    ticks = [path for path in re.findall(r' d="([^"]*)"', svg) if path.count("l-2 0") > 20]
+    assert len(ticks) == 1  # nine between each two powers of ten, and where they stand
+    heights = [float(y) for y in re.findall(r"M[\d.]+ ([\d.]+)l-2 0", ticks[0])]
+    axis = axes.transData.transform([(1, value * 10**power) for power in range(-2, 2) for value in range(2, 10)])
+    assert sorted(heights) == pytest.approx(sorted(280 - axis[:, 1] / figure.dpi * 72), abs=0.06)
+    (across,) = re.findall(r' d="([^"]*)" clip-path="[^"]*" style="[^"]*stroke-opacity', svg)
+    assert across.count("M") == 5
+
+
+def test_a_line_goes_where_it_went_within_a_quarter_of_a_pixel():
+    rng = np.random.default_rng(0)
+    straight = np.linspace(0, 1, 100)
+    assert plots._seen([(float(x), float(x)) for x in straight]) == [(0, 0), (1, 1)]
+    rough = [(float(x) * 300, float(y)) for x, y in zip(straight, rng.normal(0, 1, 100).cumsum(), strict=True)]
+    kept = plots._seen(rough)
+    assert 20 < len(kept) < 100
+    x, y = np.array(rough).T
+    steepest = np.hypot(1, np.abs(np.diff(y) / np.diff(x)).max())  # what lies straight up is not the nearest
+    assert 0.1 < np.abs(np.interp(x, *np.array(kept).T) - y).max() < 0.25 * steepest
 
 
 def test_a_grid_of_small_squares_says_once_what_they_share():
@@ -395,24 +446,44 @@ def shown_images(svg: str) -> list[Image.Image]:
     return [Image.open(io.BytesIO(base64.b64decode(one))).convert("RGB") for one in found]
 
 
-def test_a_map_of_few_colors_stays_exact_and_a_photograph_gets_close():
-    """Both with two dots for each pixel of the page."""
-    few = np.zeros((4, 4, 3))
-    few[::2, 1::2] = (1, 0, 0)
-    many = np.random.default_rng(0).random((32, 32, 3)).repeat(8, 0).repeat(8, 1)
-    for image, error in ((few, 0), (many, 12)):
+def test_a_map_goes_into_the_page_pixel_by_pixel_and_fills_its_panel():
+    """Both of 32 squares a side: few colors, which stay exact, and more than a palette holds."""
+    few = np.random.default_rng(0).random((32, 32, 3)).round()
+    for image, error in ((few, 0), (photograph(32), 12)):
         figure, axes = plots.panels(width=300, height=200)
-        axes.imshow(image, interpolation="nearest")
+        axes.imshow(image)
         axes.set_axis_off()
         picture = plots.picture(figure, "An image.")
         (found,) = shown_images(picture.svg)
-        box = axes.get_window_extent().transformed(figure.dpi_scale_trans.inverted())  # in inches
-        assert found.size == pytest.approx((box.width * 144, box.height * 144), abs=3)
-        at = [(number * 2 + 1) / (2 * len(image)) for number in range(len(image))]
-        pixels = np.array(
-            [[found.getpixel((int(x * found.width), int(y * found.height))) for x in at] for y in at[::-1]]
-        )  # upside down, as matplotlib writes it
-        assert np.abs(pixels / 255 - image).mean() * 255 <= error
+        assert np.abs(np.asarray(found) - image * 255).mean() <= error
+        size = r'width="([\d.]+)" height="([\d.]+)" preserveAspectRatio="none"'
+        place = re.search(size + r' transform="translate\(([\d.]+) ([\d.]+)\)', picture.svg)
+        width, height, x, y = map(float, place.groups())
+        box = axes.get_window_extent().transformed(figure.dpi_scale_trans.inverted())
+        assert (width, height, x) == pytest.approx((box.width * 72, box.height * 72, box.x0 * 72), abs=0.06)
+        assert y == pytest.approx(200 - box.y1 * 72, abs=0.06)
+        assert "image-rendering: pixelated" in picture.svg
+        assert axes.images[0].get_interpolation() in ("auto", "antialiased"), "the figure is as it was"
+
+
+def photograph(side: int) -> np.ndarray:
+    """Waves of light with fine grain, as a camera sees them."""
+    at = np.linspace(0, 9, side)
+    waves = np.stack([np.sin(at[:, None] * (k + 1) + at * k) for k in range(3)], -1) / 4 + 0.5
+    return (waves + np.random.default_rng(0).normal(0, 0.02, (side, side, 3))).clip(0, 1)
+
+
+@pytest.mark.parametrize(("side", "pixels"), [(224, 224), (600, 388)])
+def test_a_photograph_is_light_close_and_smooth(side, pixels):
+    """It has its own pixels, or two for each of the page where it has more of them."""
+    figure, axes = plots.panels(width=200, height=200)
+    axes.imshow(photograph(side))
+    axes.set_axis_off()
+    svg = plots.picture(figure, "A photograph.").svg
+    (found,) = shown_images(svg)
+    assert found.size == pytest.approx((pixels, pixels), abs=3)
+    assert len(svg) < 12_000
+    assert "pixelated" not in svg
 
 
 def test_panels_of_two_grids_stay_where_they_are_on_a_phone():

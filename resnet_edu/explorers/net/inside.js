@@ -55,9 +55,17 @@ ResnetEdu.net.part("inside", function (net) {
     constructor(data, one, many) {
       Object.assign(this, { data, one, many, plain: one.program.shortcut === null });
       this.cache = new Map();
-      this.noise = Float64Array.from({ length: 64 + data.test.images.length }, () => 0);
-      const draw = net.random(14);
-      for (let i = 0; i < this.noise.length; i++) this.noise[i] = draw.normal();
+      this.parts = new Map();
+      this.noisy = new Map([[0, data.test.images]]);
+    }
+
+    /** One normal number for each cell of one image and of the test set; drawn when first asked for. */
+    get noise() {
+      if (!this.drawn) {
+        const draw = net.random(14);
+        this.drawn = Float64Array.from({ length: 64 + this.data.test.images.length }, () => draw.normal());
+      }
+      return this.drawn;
     }
 
     get blocks() {
@@ -108,7 +116,7 @@ ResnetEdu.net.part("inside", function (net) {
 
     /** Counts 0 to 16 of one image as the network reads them. */
     normalize(counts, noise = 0) {
-      return Float64Array.from(counts, (c, i) => (c / 16 - this.data.mean) / this.data.deviation + noise * this.noise[i]);
+      return Float64Array.from(counts, (c, i) => (c / 16 - this.data.mean) / this.data.deviation + (noise && noise * this.noise[i]));
     }
 
     /** One image under these changes: {shares, maps: [{name, identity, residual, output}]}. */
@@ -141,27 +149,41 @@ ResnetEdu.net.part("inside", function (net) {
       return this.cache.has(JSON.stringify(changes));
     }
 
+    /** Measure one more batch of the test set under these changes; true once all of it is. */
+    advance(changes) {
+      const key = JSON.stringify(changes);
+      if (this.cache.has(key)) return true;
+      const { many: network } = this;
+      const { labels } = this.data.test;
+      const part = this.parts.get(key) ?? { from: 0, right: 0 };
+      const indices = Int32Array.from({ length: Math.min(network.batch, labels.length - part.from) }, (_, i) => part.from + i);
+      this.change(network, changes);
+      network.load(this.test(changes.noise), indices);
+      network.forward(false);
+      indices.forEach((index, n) => {
+        const scores = this.scores(network, n);
+        if (scores.indexOf(Math.max(...scores)) === labels[index]) part.right++;
+      });
+      part.from += indices.length;
+      if (part.from < labels.length) {
+        this.parts.set(key, part);
+        return false;
+      }
+      this.parts.delete(key);
+      this.cache.set(key, (100 * part.right) / labels.length);
+      return true;
+    }
+
+    /** The images of the test set with this much noise on them. */
+    test(noise) {
+      if (!this.noisy.has(noise)) this.noisy.set(noise, this.data.test.images.map((value, i) => value + noise * this.noise[64 + i]));
+      return this.noisy.get(noise);
+    }
+
     /** Percent right on the test set under these changes. */
     accuracy(changes = INTACT) {
-      const key = JSON.stringify(changes);
-      if (!this.cache.has(key)) {
-        const { many: network, data } = this;
-        const { images, labels } = data.test;
-        this.change(network, changes);
-        const seen = changes.noise ? images.map((value, i) => value + changes.noise * this.noise[64 + i]) : images;
-        let right = 0;
-        for (let from = 0; from < labels.length; from += network.batch) {
-          const indices = Int32Array.from({ length: Math.min(network.batch, labels.length - from) }, (_, i) => from + i);
-          network.load(seen, indices);
-          network.forward(false);
-          indices.forEach((index, n) => {
-            const scores = this.scores(network, n);
-            if (scores.indexOf(Math.max(...scores)) === labels[index]) right++;
-          });
-        }
-        this.cache.set(key, (100 * right) / labels.length);
-      }
-      return this.cache.get(key);
+      while (!this.advance(changes));
+      return this.cache.get(JSON.stringify(changes));
     }
 
     /** For each of the 64 cells: the score of the class when this cell is covered, minus the score as it is. */
