@@ -226,6 +226,8 @@ ROW = (6, 8)  # one row of features for each position
             ),
             ROW,
         ),
+        # Both halves of a product of weights, which was made once.
+        (Net(lambda s, x: sum(x @ half for half in (s.w @ s.w).chunk(2, 1)), w=nn.Parameter(torch.ones(8, 8))), ROW),
         # Layers on whole numbers.
         (
             Net(
