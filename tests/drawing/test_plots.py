@@ -494,3 +494,76 @@ def test_panels_of_two_grids_stay_where_they_are_on_a_phone():
         figure.add_subplot(grid[place]).set_title(f"panel {place}")
     found = heights(plots.picture(figure, "Two panels.").narrow)
     assert found["panel 0"] == found["panel 1"]
+
+
+@pytest.mark.parametrize(
+    ("place", "start", "end", "distance"),
+    [
+        ((1, 3), (0, 0), (4, 0), 3),
+        ((7, 4), (0, 0), (4, 0), 5),  # beyond the end
+        ((-3, 4), (0, 0), (4, 0), 5),  # before the start
+        ((3, 4), (0, 0), (0, 0), 5),  # a line of one place
+        ((2, 4), (1, 1), (4, 4), 2**0.5),
+        ((4, 2), (4, 4), (1, 1), 2**0.5),
+        ((11, 7), (10, 2), (10, 8), 1),
+        ((1, 1), (0, 0), (0, 0.5), 1.25**0.5),
+    ],
+)
+def test_how_far_a_place_is_from_a_line(place, start, end, distance):
+    assert plots._distance(place, start, end) == pytest.approx(distance)
+
+
+def test_a_place_that_nobody_would_miss_is_left_out_up_to_a_quarter_of_a_pixel():
+    for off, kept in ((0.25, 2), (0.26, 3)):
+        assert len(plots._seen([(0, 0), (5, off), (10, 0)])) == kept
+    saw = [(0.0, 0.0), (1.0, 5.0), (2.0, 0.0), (3.0, 5.0), (4.0, 0.0)]
+    assert plots._seen(saw) == saw
+    assert plots._seen(saw[:1]) == saw[:1]
+    assert plots._seen(saw[:2]) == saw[:2]
+    assert plots._steps("M 0 0 L 5 0.2 L 10 0 ") == "M0 0l10 0"
+
+
+@pytest.mark.parametrize(
+    ("matrix", "placed"),
+    [
+        ("1.5 0 0 1.5 10 20", 'width="6.0" height="3.0" {} transform="translate(10.0 20.0)"'),
+        ("1.6 0 0 1.5 10 20", 'width="6.4" height="3.0" {} transform="translate(10.0 20.0)"'),
+        ("1.6 0 0 2 10 20", 'width="6.4" height="4.0" {} transform="translate(10.0 20.0)" {}'),
+        ("1.6 0 0 -2 10 20", 'width="6.4" height="4.0" {} transform="translate(10.0 20.0) scale(1 -1)" {}'),
+        ("1.6 0 0 -1 10 20", 'width="6.4" height="2.0" {} transform="translate(10.0 20.0) scale(1 -1)"'),
+    ],
+)
+def test_an_image_keeps_its_place_and_squares_that_can_be_counted_are_sharp(matrix, placed):
+    image = re.match(r"(\d+) (\d+) (.*)", f"4 2 {matrix}")
+    assert plots._placed(image) == placed.format('preserveAspectRatio="none"', 'style="image-rendering: pixelated"')
+
+
+def test_names_beside_each_other_need_no_room_and_names_that_touch_do():
+    assert plots._apart([(0, 0, 9), (0, 10, 19)]) == [0, 0]
+    assert plots._apart([(0, 10, 19), (0, 0, 9)]) == [0, 0]
+    assert plots._apart([(0, 0, 9), (0, 9, 18)]) == [-7.5, 7.5]
+    assert plots._apart([(0, 9, 18), (0, 0, 9)]) == [-7.5, 7.5]
+    assert plots._apart([(0, 0, 9), (15, 0, 9)]) == [0, 15]
+    assert plots._apart([]) == []
+    # Two that moved apart push a third one, which asks for a place between them.
+    assert plots._apart([(0, 0, 9), (0, 0, 9), (20, 0, 9)]) == pytest.approx([-25 / 3, 20 / 3, 65 / 3])
+
+
+def test_few_colors_stay_exact_however_many_bytes_and_a_photograph_is_as_good_as_its_bytes_allow():
+    def page(image: np.ndarray) -> tuple[int, np.ndarray]:
+        file = io.BytesIO()
+        Image.fromarray((image * 255).astype(np.uint8)).save(file, "png")
+        png = re.match("(.*)", base64.b64encode(file.getvalue()).decode())
+        webp = base64.b64decode(plots._lighter(png).removeprefix("data:image/webp;base64,"))
+        return len(webp), np.asarray(Image.open(io.BytesIO(webp)).convert("RGB")) / 255
+
+    noise = np.random.default_rng(0).integers(0, 2, (256, 256, 3)).astype(float)
+    size, found = page(noise)  # eight colors
+    assert size > plots._PHOTOGRAPH
+    assert (found == noise).all()
+    sizes = []
+    for side in (64, 224):
+        size, found = page(photograph(side))
+        sizes.append(size)
+        assert 0 < np.abs(found - photograph(side)).mean() < 0.03
+    assert sizes[0] < sizes[1] <= plots._PHOTOGRAPH
