@@ -311,8 +311,8 @@ def tests_of(fault: Fault, known: dict[str, list[Note]]) -> list[Note]:
     def can_notice(note: Note) -> bool:
         if fault.function:
             return fault.function in note.calls
-        # A default is seen without a call, in a signature.
-        return own in note.name or any(name.startswith(f"{file}:") for name in note.calls)
+        # A default is seen without a call, in a signature, and a constant by its name.
+        return own in note.name or not note.calls or any(name.startswith(f"{file}:") for name in note.calls)
 
     found = [note for name in files_of(fault.room) for note in known[name] if can_notice(note)]
     return sorted(found, key=lambda note: (note.seconds, note.name))

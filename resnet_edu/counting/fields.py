@@ -70,11 +70,10 @@ def windows(view: View, shape: Sequence[int], taps: Sequence[tuple[float, float]
     """
     field, count = view.field, len(taps)
     before, moved = view.dims[:-count], view.dims[-count:]
-    dims = [_plain(size) for size in shape[:-count]]
+    dims = [dim if _size(dim) == size else _plain(size) for dim, size in zip(before, shape, strict=False)]
     if mixes:
         field = _across(field, before[-1:])  # without a batch, the channels stand first
-    else:
-        dims = list(before) if [_size(dim) for dim in before] == list(shape[:-count]) else dims
+        dims[-1] = _plain(shape[-count - 1])
     for dim, size, (reach, stride) in zip(moved, shape[-count:], taps, strict=True):
         jump, span = (dim[0].jump, dim[0].span) if len(dim) == 1 else (_NOTHING, _span(dim))
         if any(jump):
@@ -118,8 +117,8 @@ def product(left: View, right: View | None, shape: Sequence[int]) -> View:
     field = _across(left.field, left.dims[-1:])
     if right is None:
         return View(field, (*left.dims[:-1], _plain(shape[-1])))
-    field = _most(field, _across(right.field, right.dims[-2:-1]))
-    return View(field, (*left.dims[:-1], right.dims[-1]))
+    both = _widest([field, _across(right.field, right.dims[-2:-1])])
+    return View(both, (*left.dims[:-1], right.dims[-1]))
 
 
 def together(views: Sequence[View], shape: Sequence[int]) -> View:
@@ -129,16 +128,14 @@ def together(views: Sequence[View], shape: Sequence[int]) -> View:
     >>> together([windows(image, (1, 3, 8, 8), [(3, 1), (3, 1)]), image], (1, 3, 8, 8)).side
     3
     """
-    field = views[0].field
-    if len(views) == 1 and len(views[0].dims) == len(shape):
-        return views[0] if _sizes(views[0]) == shape else resized(views[0], shape)
-    for view in views[1:]:
-        field = _most(field, view.field)
+    first, *others = views
+    if not others and len(first.dims) == len(shape):
+        return resized(first, shape)
     dims = []
     for back in range(len(shape), 0, -1):
         own = [view.dims[-back] for view in views if back <= len(view.dims) and _size(view.dims[-back]) == shape[-back]]
         dims.append(max(own, key=_span) if own else _plain(shape[-back]))
-    return View(field, tuple(dims))
+    return View(_widest(view.field for view in views), tuple(dims))
 
 
 def joined(views: Sequence[View], shape: Sequence[int], along: int) -> View:
@@ -150,10 +147,7 @@ def joined(views: Sequence[View], shape: Sequence[int], along: int) -> View:
     """
     dims = [max(own, key=_span) for own in zip(*(view.dims for view in views), strict=True)]
     dims[along] = (Factor(shape[along], _NOTHING, _span(dims[along])),)
-    field = views[0].field
-    for view in views[1:]:
-        field = _most(field, view.field)
-    return View(field, tuple(dims))
+    return View(_widest(view.field for view in views), tuple(dims))
 
 
 def stacked(views: Sequence[View], shape: Sequence[int], along: int) -> View:
@@ -228,6 +222,22 @@ def restrided(view: View, shape: Sequence[int], strides: Sequence[int], old_stri
     return View(view.field, tuple(dims))
 
 
+def picked(view: View, shape: Sequence[int], over: Iterable[int]) -> View:
+    """Cells by their numbers along these dimensions, in any order: two neighbors may come from anywhere along them.
+
+    >>> windows(picked(image_view((1, 3, 8, 6)), (1, 3, 5, 6), [2]), (1, 3, 3, 6), [(3, 1), (1, 1)]).field
+    (8, 1)
+    """
+    if len(shape) != len(view.dims):
+        return unknown([view], shape)
+    gone = set(over)
+    dims = (
+        (Factor(size, _NOTHING, _span(dim)),) if place in gone else _resized(dim, size)
+        for place, (dim, size) in enumerate(zip(view.dims, shape, strict=True))
+    )
+    return View(view.field, tuple(dims))
+
+
 def resized(view: View, shape: Sequence[int]) -> View:
     """The same distances in a tensor of other sizes: padded, or cropped.
 
@@ -243,10 +253,7 @@ def unknown(views: Sequence[View], shape: Sequence[int]) -> View:
     >>> unknown([image_view((1, 3, 8, 6))], (1, 10)).field
     (8, 6)
     """
-    field = mixed(views[0]).field
-    for view in views[1:]:
-        field = _most(field, mixed(view).field)
-    return plain_view(field, shape)
+    return plain_view(_widest(mixed(view).field for view in views), shape)
 
 
 def plain_view(field: Pair, shape: Sequence[int]) -> View:
@@ -289,10 +296,6 @@ def _size(dim: Dim) -> int:
     return dim[0].size if len(dim) == 1 else math.prod(factor.size for factor in dim)
 
 
-def _sizes(view: View) -> tuple[int, ...]:
-    return tuple(dim[0].size if len(dim) == 1 else _size(dim) for dim in view.dims)
-
-
 def _span(dim: Dim) -> Pair:
     if len(dim) == 1:
         return dim[0].span
@@ -303,8 +306,9 @@ def _add(a: Pair, b: Pair) -> Pair:
     return (a[0] + b[0], a[1] + b[1])
 
 
-def _most(a: Pair, b: Pair) -> Pair:
-    return (max(a[0], b[0]), max(a[1], b[1]))
+def _widest(fields: Iterable[Pair]) -> Pair:
+    heights, widths = zip(*fields, strict=True)
+    return max(heights), max(widths)
 
 
 def _times(a: Pair, n: float) -> Pair:

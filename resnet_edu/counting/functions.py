@@ -254,15 +254,26 @@ class Call:
 
     def _look(self, view: View, output: Tensor) -> View:
         source = self.seen[0]
-        try:
-            is_same = output.untyped_storage().data_ptr() == source.untyped_storage().data_ptr()
-        except RuntimeError:  # a sparse or a fake tensor has no storage
-            is_same = False
-        if is_same and output.dim() and self.name != "unfold":
+        if self.name == "getitem" and self._picked() is not None:
+            return _picked_view(self, view, tuple(output.shape))
+        if output.layout == torch.strided and output.dim() and self.name != "unfold":
             return fields.restrided(view, tuple(output.shape), output.stride(), source.stride())
-        if output.dim() == source.dim():
-            return fields.resized(view, tuple(output.shape))
         return fields.unknown([view], tuple(output.shape))
+
+    def _picked(self) -> list[int] | None:
+        """The dimensions along which cells are taken by their numbers or by a mask; None where x[…] takes slices."""
+        count = self.seen[0].dim()
+        if self.name != "getitem":
+            place = 2 if self.name == "take_along_dim" else 1
+            dim = self.argument(place, "dim")
+            return list(range(count)) if dim is None else [dim % count]
+        index = list(self.args[1]) if isinstance(self.args[1], tuple) else [self.args[1]]
+        lists = [place for place, own in enumerate(index) if isinstance(own, list) or getattr(own, "ndim", 0) > 0]
+        if not lists:
+            return None
+        if len(lists) == 1 and all(isinstance(own, slice) for place, own in enumerate(index) if place not in lists):
+            return lists
+        return list(range(count))
 
     def _reduced(self, shape: Shape) -> list[int] | None:
         before = tuple(self.seen[0].shape)
@@ -385,7 +396,7 @@ def _matrix_view(call: Call, view: View, shape: Shape) -> View:
     pair = [value for value in call.args if isinstance(value, Tensor)][-2:]
     known = dict(zip(map(id, call.seen), call.views, strict=False))
     left, right = (known.get(id(value)) for value in pair)
-    if left is None or any(value.dim() < 2 for value in pair) or len(shape) != pair[0].dim():
+    if left is None or len(shape) != pair[0].dim():
         return fields.unknown(call.views, shape)
     return fields.product(left, right, shape)
 
@@ -400,11 +411,10 @@ def _attention_view(call: Call, view: View, shape: Shape) -> View:
 
 
 def _resize_view(call: Call, view: View, shape: Shape) -> View:
-    count = len(shape) - 2
     mode = call.argument(3, "mode", "nearest")
     reach = {"nearest": 1, "nearest-exact": 1, "bicubic": 4}.get(mode, 2)
     sides = zip(call.seen[0].shape[2:], shape[2:], strict=True)
-    return fields.windows(view, shape, [(reach if old != new else 1, old / new) for old, new in sides][:count])
+    return fields.windows(view, shape, [(reach if old != new else 1, old / new) for old, new in sides])
 
 
 def _join_view(call: Call, view: View, shape: Shape) -> View:
@@ -419,6 +429,10 @@ def _stack_view(call: Call, view: View, shape: Shape) -> View:
     if not isinstance(along, int) or any(len(view.dims) != len(shape) - 1 for view in call.views):
         return fields.unknown(call.views, shape)
     return fields.stacked(call.views, shape, along % len(shape))
+
+
+def _picked_view(call: Call, view: View, shape: Shape) -> View:
+    return fields.picked(view, shape, call._picked() or ())
 
 
 def _ordered_view(call: Call, view: View, shape: Shape) -> View:
@@ -453,6 +467,7 @@ _SEEN: dict[str, Callable[[Call, View, Shape], View]] = {
     **dict.fromkeys(("cat", "concat", "concatenate"), _join_view),
     "stack": _stack_view,
     **dict.fromkeys(("cumsum", "sort", "argsort", "topk"), _ordered_view),
+    **dict.fromkeys(("index_select", "gather", "take_along_dim"), _picked_view),
     **dict.fromkeys(("pixel_shuffle", "pixel_unshuffle"), _shuffle_view),
     **dict.fromkeys(("setitem", "copy"), _assigned_view),
     "pad": _padded_view,

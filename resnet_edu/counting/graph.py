@@ -107,7 +107,7 @@ def shortcuts(steps: Sequence[Step]) -> list[Shortcut]:
     readers = Counter(source for row in reads for source in row)
     found: dict[int, Shortcut] = {}
     for place, step in enumerate(steps):
-        if step.operation != "add" or len(reads[place]) < 2 or len(set(reads[place])) < len(reads[place]):
+        if step.operation != "add" or len(set(reads[place])) < len(reads[place]):
             continue
         fork = above[place]
         terms, sums = _terms(steps, reads, above, readers, place)
@@ -224,7 +224,7 @@ def depth(steps: Sequence[Step]) -> int:
     """
     longest: list[int] = []
     for step, reads in zip(steps, sources(steps), strict=True):
-        below = max((longest[place] for place in reads if place >= 0), default=0)
+        below = max((longest[place] for place in reads if place != IMAGE), default=0)
         longest.append(below + is_layer(step))
     return max(longest, default=0)
 
@@ -255,8 +255,8 @@ def _terms(
     """What is summed here, and the sums on the way that are read for nothing else and fork where this one does."""
     terms, sums = list(reads[place]), []
     for term in terms:
-        more = (*terms, *reads[term]) if term >= 0 and steps[term].operation == "add" else ()
-        is_part = readers[term] == 1 and above[term] == above[place] and len(reads[term]) > 1
+        more = (*terms, *reads[term]) if term != IMAGE and steps[term].operation == "add" else ()
+        is_part = readers[term] == 1 and above[term] == above[place]
         if more and is_part and len(set(more)) == len(more):
             sums.append(term)
             terms += reads[term]
@@ -308,7 +308,7 @@ def _blocks(steps: Sequence[Step]) -> list[Block]:
     for shortcut in shortcuts(steps):
         inside = [other for other in outer if other.sum > shortcut.fork]
         # A way around several blocks in a row, as in super-resolution, is no block.
-        if len(inside) < 2 or len(_in_a_row(steps, shortcut, inside)) < 2:
+        if len(_in_a_row(steps, shortcut, inside)) < 2:
             outer[len(outer) - len(inside) :] = [shortcut]
     found: list[Block] = []
     for number, shortcut in enumerate(outer):
@@ -325,6 +325,8 @@ def _blocks(steps: Sequence[Step]) -> list[Block]:
 
 def _in_a_row(steps: Sequence[Step], shortcut: Shortcut, inside: Sequence[Shortcut]) -> list[Shortcut]:
     """Those of the shortcuts inside of another one whose sums everything passes that does not go around."""
+    if not inside:
+        return []
     reads = sources(steps)
     above = _dominators(reads)
     passed = set()
@@ -369,12 +371,13 @@ def _named_blocks(steps: Sequence[Step], part: Part) -> Iterator[Block]:
 
 
 def _summed(steps: Sequence[Step], groups: Sequence[tuple[str, int, int]]) -> list[Step]:
-    owner = [number for number, (_, start, stop) in enumerate(groups) for _ in range(start, stop)]
+    owner = {place: number for number, (_, start, stop) in enumerate(groups) for place in range(start, stop)}
+    owner[IMAGE] = IMAGE
     reads = sources(steps)
     rows = []
     for number, (name, start, stop) in enumerate(groups):
         members = steps[start:stop]
-        outside = {number - (owner[place] if place >= 0 else IMAGE) for n in range(start, stop) for place in reads[n]}
+        outside = {number - owner[place] for row in range(start, stop) for place in reads[row]}
         rows.append(
             Step(
                 name,

@@ -328,8 +328,8 @@ class _Watch(TorchFunctionMode):
             for tensor in made:
                 _put(tensor, _Mark(self.run, source.row, source.view))
             return output
-        if plain == "getitem" and made[0].numel() == seen[0].numel():
-            _put(made[0], _Mark(self.run, source.row, call.seen_by(made[0])))
+        if plain == "getitem" and output.numel() == seen[0].numel():
+            _put(output, _Mark(self.run, source.row, call.seen_by(output)))
             return output
         view = call.seen_by(made[0])
         row = self.add(call, [mark.row for mark in marks], owed, made[0], cost, matrix, view)
@@ -453,8 +453,8 @@ def _arguments(model: nn.Module, x: Tensor) -> tuple[tuple[Tensor, ...], dict[st
         )
     if not parameters:
         raise TypeError(f"{name}.forward takes no input, so no image can go through it")
-    if needed and needed[0].kind is inspect.Parameter.KEYWORD_ONLY:
-        return (), {needed[0].name: x}
+    if [p.kind for p in needed] == [inspect.Parameter.KEYWORD_ONLY]:
+        return (), {p.name: x for p in needed}
     return (x,), {}
 
 

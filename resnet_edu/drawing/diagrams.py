@@ -114,7 +114,7 @@ def layer(model: Model = "resnet34", number: int = 1, image: Shape | int = (3, 2
     canvas = _Canvas(steps)
     for place in sorted({place for row in range(part.start, part.stop) for place in canvas.reads[row]}):
         if place < part.start:
-            shape = steps[place].output if place >= 0 else steps[0].input
+            shape = steps[place].output if place != graph.IMAGE else steps[0].input
             canvas.at[place] = canvas.graph.node(shape_text(shape), look="text")
     canvas.part(part, "main", fold=False)
     canvas.end(part.stop - 1, shape_text(rows[-1].output), "main", labelled=False)
@@ -352,7 +352,7 @@ def _network(steps: Sequence[Step], parts: Sequence[Part], columns: bool) -> "_C
             group = part.role
             text = f"from {before.name}\n{shape_text(steps[part.start].input)}"
             canvas.forget(first, canvas.graph.node(text, look="text", group=group))
-        elif layers and part is layers[0] and first >= 0:
+        elif layers and part is layers[0] and first != graph.IMAGE:
             start = canvas.graph.node(shape_text(steps[part.start].input), look="text", group=group)
             canvas.graph.edge(canvas.at[first], start)
             canvas.forget(first, start)

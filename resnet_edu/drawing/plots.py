@@ -55,7 +55,7 @@ def panels(rows: int = 1, columns: int = 1, *, width: float = 0, height: float =
     from matplotlib.figure import Figure
 
     plain: Any = {
-        "font.size": 13, "axes.titlesize": 13, "axes.labelsize": 13, "xtick.labelsize": 13, "ytick.labelsize": 13,
+        "axes.titlesize": 13, "axes.labelsize": 13, "xtick.labelsize": 13, "ytick.labelsize": 13,
         "axes.spines.top": False, "axes.spines.right": False, "axes.facecolor": "none", "axes.xmargin": 0.02,
         "axes.grid": True, "axes.grid.axis": "y", "axes.axisbelow": True, "axes.linewidth": 1, "axes.edgecolor": _RULE,
         "grid.color": _RULE, "grid.alpha": 0.3, "grid.linewidth": 1,

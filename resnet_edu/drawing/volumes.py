@@ -65,14 +65,16 @@ class _Scale(NamedTuple):
 
     def box(self, shape: Shape) -> tuple[float, float, float, float]:
         """Length, height, and how far the box goes back to the right and up, in the picture's units."""
-        channels, height, width = _volume(shape)
-        back = max(width * self.pixel, _THINNEST)
+        channels, height, _ = _volume(shape)
         return (
             max(channels * self.pixel / self.channels, _THINNEST),
             max(height * self.pixel, _THINNEST),
-            back * _BACK[0],
-            back * _BACK[1],
+            *_moved_back(self.depth(shape)),
         )
+
+    def depth(self, shape: Shape) -> float:
+        """From the front to the back, before it is drawn at an angle."""
+        return max(_volume(shape)[2] * self.pixel, _THINNEST)
 
     def group(self, group: _Group) -> tuple[float, float]:
         """Width and height of the group's boxes."""
@@ -292,7 +294,7 @@ def _kernels(steps: Sequence[Step]) -> list[_Kernel]:
             continue
         source = sources[number][0] if sources[number] else graph.IMAGE
         outside = "image" if layer_of(step.room) == "stem" else step.room
-        before = steps[source].room if source >= 0 else outside
+        before = steps[source].room if source != graph.IMAGE else outside
         found.append(_Kernel(step, *window, (before, step.room), ()))
     return found
 
@@ -360,8 +362,9 @@ def _panel(kernel: _Kernel, scale: _Scale) -> _Part:
         box = scale.box(window)
         # Nothing sticks out: what is drawn thicker than it is moves in.
         down = max(min(at[0] * scale.pixel, height - box[1]), 0)
-        back = max(min(at[1] * scale.pixel, (right - box[2]) / _BACK[0]), 0)
-        parts.append(_box(box, start + back * _BACK[0], front + down - back * _BACK[1], mark, 0.9))
+        back = max(min(at[1] * scale.pixel, scale.depth(shapes[number]) - scale.depth(window)), 0)
+        to_right, to_top = _moved_back(back)
+        parts.append(_box(box, start + to_right, front + down - to_top, mark, 0.9))
         parts.append(_text(x + columns[number] / 2, top + tall + _LINE, labels[number], "middle"))
         x += columns[number]
         if number == 0:
@@ -472,6 +475,11 @@ def _arrow(x: float, y: float, to_x: float, to_y: float) -> str:
     )
 
 
+def _moved_back(depth: float) -> tuple[float, float]:
+    """How far right and how far up what lies so far back is drawn."""
+    return depth * _BACK[0], depth * _BACK[1]
+
+
 def _step(length: float) -> float:
     return 5.0 + length * 0.15
 
@@ -481,7 +489,7 @@ def _volume(shape: Shape) -> tuple[int, int, int]:
         return shape[1], shape[0], 1
     # A vector is a map of a single pixel; of a film, one image is drawn.
     channels, *sides = shape or (1,)
-    height, width = (*sides, 1, 1)[:2] if len(sides) < 2 else sides[-2:]
+    height, width = sides[-2:] if sides else (1, 1)
     return channels, height, width
 
 

@@ -1,5 +1,6 @@
 """Receptive fields through functions, against the pixels that have a gradient."""
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -81,7 +82,7 @@ def test_any_chain_sees_the_pixels_with_a_gradient(functions):
     assert trace(model.float(), (1, 100, 100))[-1].receptive_field == seen
 
 
-@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact", "bilinear", "bicubic"])
 @pytest.mark.parametrize("scale", [2, 3])
 @pytest.mark.parametrize("kernels", [(), (3,), (3, 3), (5,)])
 def test_after_an_upsampling_a_cell_sees_at_most_what_is_said(mode, scale, kernels):
@@ -89,7 +90,7 @@ def test_after_an_upsampling_a_cell_sees_at_most_what_is_said(mode, scale, kerne
     model = Chain(convolution(3), larger, *map(convolution, kernels))
     seen = widest(model, 60)
     said = trace(model.float(), (1, 60, 60))[-1].receptive_field
-    assert seen <= said <= seen + (0 if mode == "nearest" else 1)
+    assert seen <= said <= seen + (0 if mode.startswith("nearest") else 1)
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(2, 2), (3, 2), (4, 2), (3, 1), (5, 3)])
@@ -213,7 +214,7 @@ def test_a_product_has_the_rows_of_the_left_and_the_columns_of_the_right():
 
 
 def test_what_is_computed_from_one_tensor_has_its_new_size():
-    assert fields.together([IMAGE], (1, 3, 8, 6)) is IMAGE
+    assert fields.together([IMAGE], (1, 3, 8, 6)) == IMAGE
     padded = fields.together([IMAGE], (1, 3, 10, 6))
     assert [factor.size for (factor,) in padded.dims] == [1, 3, 10, 6]
     assert padded.dims[2][0].span == (9, 0)
@@ -227,6 +228,20 @@ def test_what_is_computed_from_one_tensor_has_its_new_size():
 def test_more_cells_than_there_are_may_see_everything():
     assert fields.reshaped(IMAGE, (1, 3, 96)) == fields.unknown([IMAGE], (1, 3, 96))
     assert fields.reshaped(IMAGE, (1, 3, 5, 9)) == fields.unknown([IMAGE], (1, 3, 5, 9))
+
+
+def test_the_same_look_at_memory_sees_the_same_also_where_two_dimensions_share_their_steps():
+    for view, strides in ((IMAGE, (144, 48, 6, 1)), (IMAGE, (9, 3, 1, 1)), (TOKENS, (144, 48, 1))):
+        sizes = tuple(fields._size(dim) for dim in view.dims)
+        assert fields.restrided(view, sizes, strides, strides).dims == view.dims
+
+
+def test_what_lies_in_the_batch_stays_there_through_a_convolution():
+    """As where a map is cut into windows, which are images of a batch: put together again, rows are rows."""
+    rows = fields.restrided(IMAGE, (8, 3, 1, 6), (6, 48, 144, 1), (144, 48, 6, 1))  # each row an image
+    along = fields.windows(rows, (8, 3, 1, 6), [(1, 1), (3, 1)], mixes=True)
+    back = fields.restrided(along, (1, 3, 8, 6), (144, 6, 18, 1), (18, 6, 6, 1))
+    assert fields.windows(back, (1, 3, 6, 4), [(3, 1), (3, 1)], mixes=True).field == (3, 5)
 
 
 def test_another_look_at_memory_stays_inside_of_a_dimension():
@@ -270,3 +285,135 @@ def test_a_convolution_mixes_channels_and_leaves_the_batch_alone():
 def test_what_nobody_knows_sees_along_every_dimension_the_only_one_of_a_vector_too():
     assert trace(Chain(ahead(lambda x: torch.fft.fft(x[0, 0, 0]))), (1, 9, 12))[-1].receptive_field == 12
     assert trace(Chain(ahead(lambda x: torch.fft.fft(x.flatten()))), (1, 9, 12))[-1].receptive_field == 12
+
+
+# Views against the pixels themselves: each cell carries the first and the last row and column that it has read.
+
+
+class Pixels:
+    """A view, and beside it the box of pixels behind each cell, computed without views."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        rows, columns = torch.arange(shape[-2])[:, None].expand(shape), torch.arange(shape[-1]).expand(shape)
+        self.view = fields.image_view(shape)
+        self.first, self.last = torch.stack([rows, columns]), torch.stack([rows, columns])
+        self.is_exact = self.is_far_exact = True
+        """Whether the field, and the distances along the dimensions, are not only upper bounds."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.first.shape[1:])
+
+    def then(
+        self,
+        view: Callable[..., fields.View],
+        change: Callable[..., torch.Tensor],
+        is_exact: bool = True,
+        is_far_exact: bool = True,
+    ) -> None:
+        first = torch.stack([change(axis, torch.amin) for axis in self.first])
+        last = torch.stack([change(axis, torch.amax) for axis in self.last])
+        self.view, self.first, self.last = view(self.view, tuple(first.shape[1:])), first, last
+        self.is_exact = self.is_far_exact and is_exact
+        self.is_far_exact = self.is_exact and is_far_exact
+
+    def check(self) -> None:
+        assert tuple(fields._size(dim) for dim in self.view.dims) == self.shape
+        for axis in range(2):
+            seen, said = int((self.last[axis] - self.first[axis]).max()) + 1, self.view.field[axis]
+            assert said == seen if self.is_exact else said >= seen
+            for place, dim in enumerate(self.view.dims):
+                reach = int((self.first[axis].amax(place) - self.first[axis].amin(place)).max())
+                span = fields._span(dim)[axis]
+                assert span == reach if self.is_far_exact else span >= reach
+                if self.is_far_exact and len(dim) == 1 and any(dim[0].jump):
+                    assert (self.first[axis].diff(dim=place) == dim[0].jump[axis]).all()
+
+
+def is_even(*dims: fields.Dim) -> bool:
+    return all((len(dim) == 1 and any(dim[0].jump)) or fields._span(dim) == (0, 0) for dim in dims)
+
+
+def one_more(cells: Pixels, choice: random.Random) -> str:
+    """One operation, chosen at random, through the view and through the pixels; its name, if it can be done."""
+    count, dims = len(cells.shape), cells.view.dims
+    dim = choice.randrange(count)
+    kind = choice.choice(
+        ["windows", "mix", "mean", "permute", "every", "crop", "merge", "split", "both", "join", "stack"]
+    )
+    if kind == "windows" and count > 2:
+        length = choice.choice([1, 2])
+        taps = [(choice.randint(1, min(3, size)), choice.randint(1, 2)) for size in cells.shape[-length:]]
+        mixes = choice.random() < 0.5
+
+        def slide(x: torch.Tensor, most: Callable[..., torch.Tensor]) -> torch.Tensor:
+            for place, (reach, stride) in enumerate(taps, start=-length):
+                x = most(x.unfold(place, reach, stride), -1)
+            return most(x, -length - 1, keepdim=True).expand_as(x) if mixes else x
+
+        cells.then(lambda view, shape: fields.windows(view, shape, taps, mixes), slide, is_even(*dims[-length:]))
+    elif kind == "mix":
+        cells.then(
+            lambda view, shape: fields.mixed(view, [dim]),
+            lambda x, most: most(x, dim, keepdim=True).expand_as(x),
+            is_far_exact=False,  # all cells along it see the same
+        )
+    elif kind == "mean" and count > 1:
+        keep = choice.random() < 0.5
+        over = choice.choice([dim, dim - count])
+        cells.then(lambda view, shape: fields.reduced(view, shape, [over]), lambda x, most: most(x, dim, keepdim=keep))
+    elif kind in ("permute", "every", "crop"):
+        order = choice.sample(range(count), count)
+        looks: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+            "permute": lambda x: x.permute(order),
+            "every": lambda x: x.transpose(0, dim)[::2].transpose(0, dim),
+            "crop": lambda x: x.narrow(dim, 0, max(1, x.shape[dim] - 2)),
+        }
+        before = torch.empty(cells.shape)
+        after = looks[kind](before)
+        cells.then(
+            lambda view, shape: fields.restrided(view, shape, after.stride(), before.stride()),
+            lambda x, most: looks[kind](x),
+            is_far_exact=kind == "permute" or is_even(dims[dim]),
+        )
+    elif kind == "merge" and dim + 1 < count:
+        # A vector has no place any more: each of its numbers stands for all.
+        cells.then(
+            fields.reshaped,
+            lambda x, most: x.flatten(dim, dim + 1) if count != 3 else most(x).expand_as(x.flatten(dim, dim + 1)),
+        )
+    elif kind == "split" and cells.shape[dim] % 2 == 0 and cells.shape[dim] > 2 < count and len(dims[dim]) == 1:
+        cells.then(fields.reshaped, lambda x, most: x.unflatten(dim, (x.shape[dim] // 2, 2)), is_even(dims[dim]))
+    elif kind == "both":
+        wide = fields.mixed(cells.view, [dim])
+        cells.then(
+            lambda view, shape: fields.together([view, wide], shape),
+            lambda x, most: most(torch.stack([x, most(x, dim, keepdim=True).expand_as(x)]), 0),
+            is_far_exact=False,
+        )
+    elif kind == "join":
+        cells.then(lambda view, shape: fields.joined([view, view], shape, dim), lambda x, most: torch.cat([x, x], dim))
+    elif kind == "stack":
+        cells.then(
+            lambda view, shape: fields.stacked([view, view], shape, dim), lambda x, most: torch.stack([x, x], dim)
+        )
+    else:
+        return ""
+    return kind
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_a_view_says_what_the_pixels_behind_each_cell_say(seed: int) -> None:
+    choice = random.Random(seed)
+    cells = Pixels(choice.choice([(2, 3, 12, 10), (3, 8, 6), (1, 4, 12, 8)]))
+    done: list[str] = []
+    while len(done) < 4 and cells.first.numel() < 20000:
+        done += filter(None, [one_more(cells, choice)])
+        cells.check()
+
+
+def test_cells_picked_by_a_table_of_numbers_may_come_from_anywhere():
+    assert fields.picked(IMAGE, (1, 3, 2, 4, 6), [2]) == fields.unknown([IMAGE], (1, 3, 2, 4, 6))
+    shorter = fields.picked(IMAGE, (1, 3, 5, 4), [2])
+    assert shorter.dims[2] == (fields.Factor(5, (0, 0), (7, 0)),)
+    assert shorter.dims[3] == (fields.Factor(4, (0, 1), (0, 3)),)

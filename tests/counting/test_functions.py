@@ -174,7 +174,121 @@ def test_a_join_leaves_the_other_dimensions_alone(join: Callable[..., Any], fiel
     assert trace(Net(lambda s, x: F.conv2d(join(x), s.w), w=weight), (1, 9, 12))[-1].receptive_field == field
 
 
+ORDER = torch.tensor([8, 0, 5, 2, 7, 1, 3, 6, 4])
+
+
+@pytest.mark.parametrize(
+    ("take", "field"),
+    [
+        (lambda x: x[:, :, ORDER], 9),
+        (lambda x: x[:, :, ORDER.tolist()], 9),
+        (lambda x: x[:, :, ORDER.numpy()], 9),
+        (lambda x: x[:, :, ORDER > 2], 9),
+        (lambda x: x[..., ORDER], 12),
+        (lambda x: x[:, :, ORDER, 2:], 9),
+        (lambda x: x[:, :, ORDER[:, None], ORDER], 12),
+        (lambda x: x[:, :, :, ORDER], 12),
+        (lambda x: x[ORDER[1:2]], 3),
+        (lambda x: x[:, ORDER[1:2]], 3),  # channels in another order
+        (lambda x: x[:, ORDER[1]][None], 3),  # a single number is no list
+        (lambda x: x[:, :, 2:, 1:], 3),
+        (lambda x: x[None][0], 3),
+        (lambda x: x.index_select(2, ORDER), 9),
+        (lambda x: x.index_select(-2, ORDER), 9),
+        (lambda x: torch.index_select(x, dim=3, index=ORDER), 12),
+        (lambda x: x.gather(2, ORDER[None, None, :, None].expand(1, 1, 9, 12)), 9),
+        (lambda x: x.gather(3, ORDER.expand(1, 1, 9, 9)), 12),
+        (lambda x: torch.take_along_dim(x, ORDER[None, None, :, None], 2), 9),
+        (lambda x: torch.take_along_dim(x, ORDER[None, None, :, None], dim=2), 9),
+        (lambda x: x.unfold(2, 2, 1)[..., 0], 12),  # windows: nobody knows where they lie
+        (lambda x: x.to_sparse().transpose(2, 3).to_dense(), 12),
+    ],
+)
+def test_neighbors_that_are_taken_by_their_numbers_may_come_from_anywhere(take: Callable[..., Any], field: int) -> None:
+    """Along the dimension whose numbers they are, and along no other."""
+    net = Net(lambda s, x: F.conv2d(take(x), s.w), w=nn.Parameter(torch.ones(1, 1, 3, 3)))
+    assert trace(net, (1, 9, 12))[-1].receptive_field == field
+
+
+def test_numbers_tell_the_same_where_no_tensor_has_memory() -> None:
+    for take, field in ((lambda x: x[:, :, ORDER], 9), (lambda x: x[:, :, 1:-1], 3)):
+        net = Net(lambda s, x, take=take: F.conv2d(take(x), s.w), w=nn.Parameter(torch.ones(1, 1, 3, 3, device="meta")))
+        assert trace(net, (1, 9, 12))[-1].receptive_field == field
+
+
+def test_a_vector_times_a_matrix_sees_the_vector_and_the_columns() -> None:
+    """Windows of 3 × 3 in the left, a column of 9 in the right."""
+    weight = nn.Parameter(torch.ones(1, 1, 3, 3))
+    row = Net(lambda s, x: F.conv2d(x, s.w, padding=1)[0, 0, :, 0] @ x[0, 0], w=weight)
+    assert trace(row, (1, 9, 7))[-1].receptive_field == 9 + 2
+    pairs = Net(lambda s, x: F.conv1d((x[0, 0, 0] @ x[0, 0].T)[None], s.k), k=nn.Parameter(torch.ones(1, 1, 2)))
+    assert trace(pairs, (1, 9, 5))[-1].receptive_field == 5  # a row of 5, and two rows one below the other
+
+
+def test_after_an_adaptive_pooling_its_cells_are_as_far_apart_as_its_windows() -> None:
+    weight = nn.Parameter(torch.ones(1, 1, 2, 2))
+    for side, field in ((6, 2 + 2), (4, 3 + 3), (3, 4 + 4), (2, 6 + 6)):
+        net = Net(lambda s, x, side=side: F.conv2d(F.adaptive_avg_pool2d(x, side), s.w), w=weight)
+        assert trace(net, (1, 12, 12))[-1].receptive_field == field
+    # A single cell has no neighbor: beside it lies the padding.
+    net = Net(lambda s, x: F.conv2d(F.adaptive_avg_pool2d(x, 1), s.w, padding=1), w=weight)
+    assert trace(net, (1, 12, 12))[-1].receptive_field <= 12 + 1
+
+
+def test_windows_of_tokens_put_together_again_are_a_map() -> None:
+    """As in Swin: attention in windows of 4 sees 4, also in the map of 16 that they make."""
+
+    def forward(s: Net, x: torch.Tensor) -> torch.Tensor:
+        cut = x.view(1, 3, 4, 4, 4, 4).permute(0, 2, 4, 3, 5, 1).reshape(16, 16, 3)
+        seen = F.scaled_dot_product_attention(cut, cut, cut)
+        return 2 * seen.view(1, 4, 4, 4, 4, 3).permute(0, 5, 1, 3, 2, 4).reshape(1, 3, 16, 16)
+
+    assert trace(Net(forward), (3, 16, 16))[-1].receptive_field == 4
+
+
+@pytest.mark.parametrize(("kernel", "field"), [(1, 1), (2, 2), (3, 2), (5, 3)])
+def test_a_pixel_shuffle_puts_half_pixels_beside_each_other(kernel: int, field: int) -> None:
+    """Four channels of one pixel, side by side: five of them reach over three pixels."""
+    net = Net(lambda s, x: F.conv2d(F.pixel_shuffle(x, 2), s.w), w=nn.Parameter(torch.ones(1, 1, kernel, kernel)))
+    assert trace(net, (4, 9, 9))[-1].receptive_field == field
+    back = Net(lambda s, x: F.conv2d(F.pixel_unshuffle(x, 2), s.w), w=nn.Parameter(torch.ones(1, 4, kernel, kernel)))
+    assert trace(back, (1, 18, 18))[-1].receptive_field == 2 * kernel
+
+
 def test_behind_a_join_along_the_width_a_window_may_see_all_columns() -> None:
     weight = nn.Parameter(torch.ones(1, 1, 1, 3))
     steps = trace(Net(lambda s, x: F.conv2d(torch.cat([x, x], 3), s.w), w=weight), (1, 9, 12))
     assert steps[-1].receptive_field == 12
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("kind", "word", "field"),
+    [
+        ("conv{}d", "conv {}/2", 3 + 2),
+        ("conv_transpose{}d", "transposed conv {}/2", 3),  # two pixels, and half a one to the next cell
+        ("max_pool{}d", "max-pool {}/2", 3 + 2),
+        ("max_pool{}d_with_indices", "max-pool {}/2", 3 + 2),
+        ("avg_pool{}d", "average pool {}/2", 3 + 2),
+        ("lp_pool{}d", "power pool {}/2", 3 + 2),
+        ("adaptive_avg_pool{}d", "average pool", 3 + 3),
+        ("adaptive_max_pool{}d", "", 3 + 3),
+    ],
+)
+def test_windows_over_one_two_and_three_sides(kind: str, word: str, field: int, count: int) -> None:
+    """Each has its word, its window is counted in pixels, and so is the way to the next one."""
+    name, weight = kind.format(count), torch.ones(1, 1, *[3] * count)
+    rest = {"conv": (weight, None, 2), "lp": (2.0, 3, 2), "adaptive": (4,)}.get(
+        name.partition("_")[0].rstrip("123d"), (3, 2)
+    )
+
+    def forward(s: Net, x: torch.Tensor) -> torch.Tensor:
+        made = getattr(F, name)(x, *rest)
+        return getattr(F, f"avg_pool{count}d")(made[0] if isinstance(made, tuple) else made, 2, 1)
+
+    first, then = trace(Net(forward), (1, *[12] * count))
+    assert first.operation == word.format("×".join("3" * count)) or not word
+    assert then.receptive_field == field
+    if name.startswith("conv"):
+        adds = {True: 3**count * 12**count, False: 3**count * 5**count}["transpose" in name]
+        assert first.multiply_adds == adds

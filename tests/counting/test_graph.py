@@ -449,6 +449,25 @@ def test_a_way_around_two_blocks_beside_each_other_is_one_block() -> None:
     assert {"1.body.0", "1.body.2"} <= {room for rooms in inside for room in rooms}
 
 
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_blocks_that_begin_with_an_activation_or_end_in_a_scaled_sum_do_not_overlap(blocks: int) -> None:
+    """A block ends behind its sum, learned or not, and takes nothing that lies behind the next fork."""
+
+    class First(nn.Module):
+        def __init__(self, is_scaled: bool) -> None:
+            super().__init__()
+            self.a, self.scale, self.is_scaled = conv(), nn.Parameter(torch.ones(4, 1, 1)), is_scaled
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.a(torch.relu(x))
+            return torch.addcmul(x, self.scale, y) if self.is_scaled else x + y
+
+    for is_scaled in (False, True):
+        steps = trace(nn.Sequential(conv(), *(First(is_scaled) for _ in range(blocks)), nn.Flatten()), (4, 8, 8))
+        found = [block for part in graph.parts(steps) for block in part.blocks]
+        assert [(block.start, block.stop) for block in found] == [(3 * n + 1, 3 * n + 4) for n in range(blocks)]
+
+
 def test_a_block_whose_sum_reads_a_block_and_the_image_ends_at_the_image() -> None:
     assert rooms_of_blocks(Around(block(), block(), conv())) == [["body.0", "body.1"]]
 

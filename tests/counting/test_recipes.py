@@ -136,3 +136,7 @@ def test_what_only_looks_like_a_number_is_refused(field, value):
 def test_the_nearest_depths_are_told(depth: int, nearest: str) -> None:
     with pytest.raises(ValueError, match=rf"{depth} is not of that form; the nearest: {re.escape(nearest)}$"):
         cifar_recipe(depth)
+
+
+def test_a_recipe_of_no_words_is_resnet_18() -> None:
+    assert Recipe() == recipe("resnet18")

@@ -226,6 +226,8 @@ ROW = (6, 8)  # one row of features for each position
             ),
             ROW,
         ),
+        # Both halves of a product of weights, which was made once.
+        (Net(lambda s, x: sum(x @ half for half in (s.w @ s.w).chunk(2, 1)), w=nn.Parameter(torch.ones(8, 8))), ROW),
         # Layers on whole numbers.
         (
             Net(
@@ -315,6 +317,32 @@ def test_what_nobody_can_count_is_not_counted_in_its_row_and_in_the_total():
     assert [row[4] for row in table.rows] == ["384", "not counted", "96"]
     assert table.total[4] == "more than 480"
     assert table.remarks == ["the multiply-adds of Product are not counted"]
+
+
+def test_whole_numbers_that_tell_where_something_is_leave_no_row_and_layers_on_whole_numbers_do():
+    for where in (lambda x: x.argmax(1), lambda x: x > 0, lambda x: x.sort(2).indices):
+        model = Net(lambda s, x, where=where: where(s.a(x)), a=nn.Conv2d(3, 4, 1))
+        assert [step.room for step in trace(model, (3, 4, 4))][:1] == ["a"]
+        assert len([step for step in trace(model, (3, 4, 4)) if step.operation != "sort"]) == 1
+    filters = Net(lambda s, x: F.conv2d((4 * s.a(x)).int(), s.w), a=nn.Conv2d(3, 4, 1))
+    filters.register_buffer("w", torch.ones(2, 4, 1, 1, dtype=torch.int32))
+    assert [step.operation for step in trace(filters, (3, 4, 4))] == ["conv 1×1", "× constant", "conv 1×1"]
+
+
+def test_the_same_cells_in_another_order_leave_no_row_also_where_the_image_says_the_order():
+    model = Net(lambda s, x: s.a(x[:, :, x[0, 0, :, 0].argsort()]), a=nn.Conv2d(3, 4, 1))
+    assert [step.room for step in trace(model, (3, 5, 4))][-1] == "a"
+    assert [step.operation for step in trace(model, (3, 5, 4))].count("slice") == 1  # of the image, to see the order
+
+
+def test_a_module_that_names_its_operation_is_one_row_also_by_itself():
+    class Halve(nn.Module):
+        operation = "halve"
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.relu(0.5 * x) + 1
+
+    assert [step.operation for step in trace(Halve(), (3, 4, 4))] == ["halve"]
 
 
 def test_a_trip_through_numpy_is_noticed():
@@ -415,9 +443,16 @@ def test_wrapped_models_are_unwrapped_and_stay_wrapped():
 
 
 def test_a_part_that_is_compiled_is_seen_through():
+    asked: list[Any] = []
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        asked.append(graph)
+        return graph.forward
+
     model = resnet18()
-    model.layer2 = torch.compile(model.layer2)
+    model.layer2 = torch.compile(model.layer2, backend=backend)
     assert trace(model, SMALL) == arithmetic.steps("resnet18", SMALL)
+    assert not asked, "watching it compiled it"
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")

@@ -4,6 +4,7 @@ import re
 import shutil
 import xml.etree.ElementTree as ElementTree
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -561,3 +562,69 @@ def test_blocks_without_a_shortcut_are_alike_only_if_they_give_the_same_shape() 
 def test_what_a_network_without_layers_has_is_told(model: nn.Module, parts: str) -> None:
     with pytest.raises(ValueError, match=f"has no layers, because .* no room is called layer1: {parts}$"):
         diagrams.layer(model, 1, (3, 8, 8))
+
+
+def test_a_map_that_meets_itself_is_no_meeting_of_two_ways() -> None:
+    """Each column of it times each other one."""
+    model = nn.Sequential(Conv(3, 4), Lambda(lambda x: x[..., None] * x[..., None, :]))
+    assert arrows(diagrams.network(model, image=(3, 8, 8)))[1:] == [
+        "conv 3×3, 4 → multiply (4×8×8)", "multiply → output (4×8×8×8)"
+    ]  # fmt: skip
+
+
+class Lambda(nn.Module):
+    def __init__(self, forward: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.does = forward
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.does(x)
+
+
+def test_a_shortcuts_line_is_nearly_twice_as_thick_as_an_arrow() -> None:
+    svg = diagrams.block("basic", 64, 128, 2).svg
+    for kind, path in re.findall(r'<g class="re-edge( re-\w+)?">\s*<path ([^>]*)>', svg):
+        thick = float((re.search(r'stroke-width="([\d.]+)"', path) or [0, 1])[1])
+        assert thick == (pytest.approx(1.8, abs=0.3) if kind else 1)
+
+
+# The lane of a shortcut beside what stands there
+
+LABEL = '<g id="edge1" class="edge"><text text-anchor="middle" x="{}" y="{}" font-size="12">&#160;{}&#160;</text></g>'
+BOX = '<g id="node1" class="node"><path d="M{0},{1}C{0},{2} 200,{2} 200,{1}"/></g>'
+WAY = '<g id="edge2" class="edge re-identity"><path d="M10,{1}C{0},{1} 10,{1} {0},{1} {0},{2} {0},{2} 10,{2}"/></g>'
+
+
+@pytest.mark.parametrize(
+    ("beside", "lane"),
+    [
+        ([], 55),
+        ([LABEL.format(50, 24, "12345")], 76.5),  # 2 + 5·4.1 to each side of the middle, and 4 apart
+        ([LABEL.format(30, 24, "12345")], 56.5),
+        ([LABEL.format(28, 24, "12345")], 55),  # 4 apart already
+        ([LABEL.format(77, 24, "12345")], 103.5),
+        ([LABEL.format(78, 24, "12345")], 55),  # right of the lane
+        ([LABEL.format(50, 43, "12345")], 76.5),
+        ([LABEL.format(50, 44, "12345")], 55),  # its middle, 4 above its foot, is below the line's end
+        ([LABEL.format(50, 5, "12345")], 76.5),
+        ([LABEL.format(50, 4, "12345")], 55),
+        ([LABEL.format(50, 24, "12345"), LABEL.format(51, 9, "123")], 76.5),
+        ([LABEL.format(50, 24, "12345"), BOX.format(80, 10, 30)], 74),  # 6 from a box
+        ([LABEL.format(50, 24, "12345"), BOX.format(58, 10, 30)], 55),  # no room
+        ([LABEL.format(50, 24, "12345"), BOX.format(55, 10, 30)], 76.5),  # a box that the lane is in already
+        ([LABEL.format(50, 24, "12345"), BOX.format(80, 39, 70)], 74),
+        ([LABEL.format(50, 24, "12345"), BOX.format(80, 40, 70)], 76.5),  # below the line
+        ([LABEL.format(50, 24, "12345"), BOX.format(80, -20, 1)], 74),
+        ([LABEL.format(50, 24, "12345"), BOX.format(80, -20, 0)], 76.5),
+        ([LABEL.format(50, 24, "12345"), WAY.format(82, 30, 10)], 73),  # 3 left of dot's curve, 6 from the line
+        ([LABEL.format(50, 24, "12345"), WAY.format(59.5, 10, 30)], 55),
+        ([LABEL.format(50, 24, "12345"), WAY.format(59, 10, 30)], 76.5),  # its own line
+        ([LABEL.format(50, 24, "12345"), WAY.format(82, 39, 70)], 73),
+        ([LABEL.format(50, 24, "12345"), WAY.format(82, 40, 70)], 76.5),
+        ([LABEL.format(50, 24, "12345"), WAY.format(82, 1, -20)], 73),
+        ([LABEL.format(50, 24, "12345"), WAY.format(82, 0, -20)], 76.5),
+        ([BOX.format(58, 10, 30)], 55),
+    ],
+)
+def test_a_line_keeps_off_labels_boxes_and_other_lines(beside: list[str], lane: float) -> None:
+    assert diagrams._Around("".join(beside)).clear(55, 0, 40) == pytest.approx(lane)

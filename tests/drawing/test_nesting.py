@@ -84,6 +84,7 @@ def test_boxes_lie_evenly_in_each_other_with_two_lines_of_text_at_the_top_of_eac
     ("layers", "told"),
     [
         ((1, 1), ["2 layers", "layer1, 1 block ", "layer1.0, "]),
+        ((1, 2), ["2 layers", "layer2, 2 blocks ", "layer2.1, "]),
         ((1, 3, 2), ["3 layers", "layer2, 3 blocks ", "layer2.1, "]),
     ],
 )

@@ -199,6 +199,20 @@ def test_a_grid_of_small_squares_says_once_what_they_share():
     assert len(squares) == 400
 
 
+@pytest.mark.parametrize("name", palette.LIGHT)
+def test_every_color_of_the_palette_follows_the_page_as_a_line_and_as_a_fill(name: str):
+    from matplotlib.patches import Rectangle
+
+    figure, axes = plots.panels(width=300)
+    color = palette.LIGHT[name]
+    axes.add_patch(Rectangle((0, 0), 1, 1, facecolor=color.fill, edgecolor=color.line))
+    svg = plots.picture(figure, "A square.").svg
+    colors = {paint for paint in re.findall(r"(?:fill|stroke): ([^;\"]+)", svg) if paint != "none"}
+    assert palette.line(name) in colors
+    assert color.fill == color.line or palette.fill(name) in colors
+    assert not [paint for paint in colors if paint.startswith("#")]
+
+
 def test_a_line_keeps_its_places_in_fewer_bytes():
     figure, axes = plots.panels(width=300)
     heights = [(n * n * 37) % 101 for n in range(200)]
@@ -211,6 +225,50 @@ def test_a_line_keeps_its_places_in_fewer_bytes():
     places = axes.transData.transform(list(zip(range(200), heights, strict=True)))
     assert across[:200] == pytest.approx(list(places[:, 0] / figure.dpi * 72), abs=0.06)
     assert [280 - y for y in up[:200]] == pytest.approx(list(places[:, 1] / figure.dpi * 72), abs=0.06)
+
+
+def read(path: str) -> list[tuple[str, int, int]]:
+    """Each place of a path in tenths, as SVG 1.1 reads it: a number ends where it cannot go on."""
+    found: list[tuple[str, int, int]] = []
+    at = start = (0, 0)
+    for letter, places in re.findall(r"([A-Za-z])([^A-Za-z]*)", path):
+        numbers = [round(float(number) * 10) for number in re.findall(r"-?(?:\d+(?:\.\d*)?|\.\d+)", places)]
+        if letter in "zZ":
+            at = start
+            found.append(("z", *at))
+        length = {"c": 6, "q": 4}.get(letter.lower(), 2)
+        for first in range(0, len(numbers), length):
+            x, y = (0, 0) if letter.isupper() else at
+            own = numbers[first : first + length]
+            found += [(letter.lower(), a + x, b + y) for a, b in zip(own[::2], own[1::2], strict=True)]
+            at = found[-1][1:]
+            start = at if letter == "M" else start
+    return found
+
+
+def reads_the_same(path: str, other: str) -> bool:
+    try:
+        return read(path) == read(other)
+    except ValueError:
+        return False
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_path_by_its_steps_is_the_same_path_without_a_space_too_many(seed: int):
+    dice = np.random.default_rng(seed)
+
+    def places(letter: str) -> str:
+        count = {"z": 0, "C": 6, "Q": 4}.get(letter, 2)
+        at = dice.choice([-30, -10, -5, 0, 1, 5, 10, 120], count) + 10 * dice.integers(2, size=count)
+        return f"{letter} {' '.join(f'{number / 10:g}' for number in at)} "
+
+    letters = "".join("M" + "".join(dice.choice(list("LLLCQ"), 8)) + "z" * (number % 2) + "LL" for number in range(3))
+    path = "".join(map(places, letters))
+    lean = plots._steps(path)
+    assert read(lean) == read(path)
+    spaces = [place for place, letter in enumerate(lean) if letter == " "]
+    assert not any(reads_the_same(lean[:place] + lean[place + 1 :], lean) for place in spaces)
+    assert "0." not in re.sub(r"\d0\.", "", lean)
 
 
 def test_shapes_that_let_the_page_through_are_not_put_together():
@@ -295,7 +353,7 @@ def test_a_panel_has_two_spines_pale_lines_across_and_type_of_one_size():
     assert {(line.get_visible(), line.get_alpha(), line.get_linewidth()) for line in across} == {(True, 0.3, 1)}
     assert not any(line.get_visible() for line in up)
     assert axes.get_axisbelow() is True
-    written = [axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels()]
+    written = [axes.title, axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels()]
     assert {one.get_fontsize() for one in written} == {13}
 
 
@@ -374,6 +432,8 @@ def test_thousands_have_their_comma():
     axes.plot([0, 2000], [0, 0.5])
     axes.set(xticks=[0, 1000, 2000], yticks=[0, 0.5])
     assert {"1,000", "2,000", "0.5"} <= set(words(plots.picture(figure, "A line.").svg))
+    axes.set(xlim=(0, 1000))
+    assert "1,000" in words(plots.picture(figure, "A line.").svg)
 
 
 def test_a_line_that_leaves_the_plot_is_named_all_the_same():
@@ -434,3 +494,76 @@ def test_panels_of_two_grids_stay_where_they_are_on_a_phone():
         figure.add_subplot(grid[place]).set_title(f"panel {place}")
     found = heights(plots.picture(figure, "Two panels.").narrow)
     assert found["panel 0"] == found["panel 1"]
+
+
+@pytest.mark.parametrize(
+    ("place", "start", "end", "distance"),
+    [
+        ((1, 3), (0, 0), (4, 0), 3),
+        ((7, 4), (0, 0), (4, 0), 5),  # beyond the end
+        ((-3, 4), (0, 0), (4, 0), 5),  # before the start
+        ((3, 4), (0, 0), (0, 0), 5),  # a line of one place
+        ((2, 4), (1, 1), (4, 4), 2**0.5),
+        ((4, 2), (4, 4), (1, 1), 2**0.5),
+        ((11, 7), (10, 2), (10, 8), 1),
+        ((1, 1), (0, 0), (0, 0.5), 1.25**0.5),
+    ],
+)
+def test_how_far_a_place_is_from_a_line(place, start, end, distance):
+    assert plots._distance(place, start, end) == pytest.approx(distance)
+
+
+def test_a_place_that_nobody_would_miss_is_left_out_up_to_a_quarter_of_a_pixel():
+    for off, kept in ((0.25, 2), (0.26, 3)):
+        assert len(plots._seen([(0, 0), (5, off), (10, 0)])) == kept
+    saw = [(0.0, 0.0), (1.0, 5.0), (2.0, 0.0), (3.0, 5.0), (4.0, 0.0)]
+    assert plots._seen(saw) == saw
+    assert plots._seen(saw[:1]) == saw[:1]
+    assert plots._seen(saw[:2]) == saw[:2]
+    assert plots._steps("M 0 0 L 5 0.2 L 10 0 ") == "M0 0l10 0"
+
+
+@pytest.mark.parametrize(
+    ("matrix", "placed"),
+    [
+        ("1.5 0 0 1.5 10 20", 'width="6.0" height="3.0" {} transform="translate(10.0 20.0)"'),
+        ("1.6 0 0 1.5 10 20", 'width="6.4" height="3.0" {} transform="translate(10.0 20.0)"'),
+        ("1.6 0 0 2 10 20", 'width="6.4" height="4.0" {} transform="translate(10.0 20.0)" {}'),
+        ("1.6 0 0 -2 10 20", 'width="6.4" height="4.0" {} transform="translate(10.0 20.0) scale(1 -1)" {}'),
+        ("1.6 0 0 -1 10 20", 'width="6.4" height="2.0" {} transform="translate(10.0 20.0) scale(1 -1)"'),
+    ],
+)
+def test_an_image_keeps_its_place_and_squares_that_can_be_counted_are_sharp(matrix, placed):
+    image = re.match(r"(\d+) (\d+) (.*)", f"4 2 {matrix}")
+    assert plots._placed(image) == placed.format('preserveAspectRatio="none"', 'style="image-rendering: pixelated"')
+
+
+def test_names_beside_each_other_need_no_room_and_names_that_touch_do():
+    assert plots._apart([(0, 0, 9), (0, 10, 19)]) == [0, 0]
+    assert plots._apart([(0, 10, 19), (0, 0, 9)]) == [0, 0]
+    assert plots._apart([(0, 0, 9), (0, 9, 18)]) == [-7.5, 7.5]
+    assert plots._apart([(0, 9, 18), (0, 0, 9)]) == [-7.5, 7.5]
+    assert plots._apart([(0, 0, 9), (15, 0, 9)]) == [0, 15]
+    assert plots._apart([]) == []
+    # Two that moved apart push a third one, which asks for a place between them.
+    assert plots._apart([(0, 0, 9), (0, 0, 9), (20, 0, 9)]) == pytest.approx([-25 / 3, 20 / 3, 65 / 3])
+
+
+def test_few_colors_stay_exact_however_many_bytes_and_a_photograph_is_as_good_as_its_bytes_allow():
+    def page(image: np.ndarray) -> tuple[int, np.ndarray]:
+        file = io.BytesIO()
+        Image.fromarray((image * 255).astype(np.uint8)).save(file, "png")
+        png = re.match("(.*)", base64.b64encode(file.getvalue()).decode())
+        webp = base64.b64decode(plots._lighter(png).removeprefix("data:image/webp;base64,"))
+        return len(webp), np.asarray(Image.open(io.BytesIO(webp)).convert("RGB")) / 255
+
+    noise = np.random.default_rng(0).integers(0, 2, (256, 256, 3)).astype(float)
+    size, found = page(noise)  # eight colors
+    assert size > plots._PHOTOGRAPH
+    assert (found == noise).all()
+    sizes = []
+    for side in (64, 224):
+        size, found = page(photograph(side))
+        sizes.append(size)
+        assert 0 < np.abs(found - photograph(side)).mean() < 0.03
+    assert sizes[0] < sizes[1] <= plots._PHOTOGRAPH

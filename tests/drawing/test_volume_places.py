@@ -374,6 +374,8 @@ def test_without_a_word_an_image_is_imagenets_and_a_picture_shows_layers() -> No
     assert str(tables.paper()) == str(
         tables.paper(("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"), image)
     )
+    deep = nn.Sequential(nn.Sequential(nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 1)))))
+    assert str(tables.torchinfo(deep, (3, 8, 8))) == str(tables.torchinfo(deep, (3, 8, 8), 3))
     names = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
     assert str(tables.compare()) == str(tables.compare(names, image))
 
@@ -465,6 +467,8 @@ def test_a_window_and_its_number_lie_at_their_place(
         pixel = most / max(*read[1:], *made[1:], 7)
         (arrow,) = (one for one in panel if isinstance(one, Arrow))
         assert arrow.y == arrow.to_y
+        wide = max(map_read.length + map_read.right, LETTER * len("×".join(map(str, read))))
+        assert arrow.x == near(MARGIN + wide + 3)
         for whole, solid, start, length, (height, width), at in (
             (map_read, window, map_read.x, map_read.length, kernel, (rows * stride, columns * stride)),
             (map_made, number, channel.x, channel.length, (1, 1), (rows, columns)),

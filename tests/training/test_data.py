@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 from torchvision import datasets
 
-from resnet_edu.training import data, downloads
+from resnet_edu.training import data, downloads, locks
 from resnet_edu.training.downloads import fetch
 from resnet_edu.training.synthetic_images import draw
 
@@ -347,9 +347,11 @@ def test_tiny_pictures_are_enlarged(tmp_path: Path, shape: tuple[int, int]) -> N
     [
         Image.fromarray(np.full((8, 8), 40_000, np.int32)),
         Image.fromarray(np.full((8, 8), 37.5, np.float32)),
+        Image.fromarray(np.full((8, 8), 1.01, np.float32)),
+        Image.fromarray(np.full((8, 8), -0.01, np.float32)),
         Image.fromarray(np.full((8, 8), np.nan, np.float32)),
     ],
-    ids=["32 bits", "floats beyond 1", "not a number"],
+    ids=["32 bits", "floats far beyond 1", "floats beyond 1", "floats below 0", "not a number"],
 )
 def test_numbers_without_a_white_are_left_out_by_name(tmp_path: Path, picture: Image.Image) -> None:
     for name in ("a", "b"):
@@ -750,3 +752,17 @@ def test_no_split_of_shapes_is_a_split_of_another_seed() -> None:
         for split in (split.train, split.test)
     ]
     assert all(not torch.equal(one, other) for n, one in enumerate(splits) for other in splits[n + 1 :])
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 0, 1, 1.5])
+def test_a_share_to_test_on_lies_between_0_and_1(tmp_path: Path, fraction: float) -> None:
+    with pytest.raises(ValueError, match=f"test_fraction must lie between 0 and 1, got {fraction}"):
+        data.folder(tmp_path, test_fraction=fraction)
+
+
+def test_a_lock_in_a_folder_that_is_missing_makes_it(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "file"
+    for _ in range(2):
+        with locks.alone(path):
+            assert [found.name for found in path.parent.iterdir()] == ["file.lock"]
+    assert not list(path.parent.iterdir())

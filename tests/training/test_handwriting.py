@@ -159,3 +159,40 @@ def test_the_command_trains_both_from_its_options_and_writes_them_where_it_is_to
     handwriting.main(["--out", str(tmp_path)])
     assert asked[2:] == [(60, 0, False), (60, 0, True)]
     assert "residual" in capsys.readouterr().out
+
+
+def test_one_seed_redraws_the_same_in_every_version() -> None:
+    """The shipped network was taught by these; a pixel here and there may fall to the other side of an outline."""
+    counts, _ = handwriting.digits_by_writer()
+    pixels = handwriting.bitmaps(counts[:60])
+    place = torch.arange(1024.0).view(32, 32)
+    whole = [145397, 163025, 185553, 135894, 150198, 176225, 177957, 123274, 191889, 157930]
+    assert (pixels[:10, 0] * place).sum((1, 2)).tolist() == pytest.approx(whole, rel=2e-3)
+    torch.manual_seed(0)
+    drawn = handwriting.redrawn(handwriting.signed_distances(pixels))[:20, 0]
+    ink = [275, 269, 375, 267, 309, 286, 237, 282, 423, 364, 263, 312, 193, 238, 329, 349, 335, 285, 173, 248]
+    cells = [
+        8610, 8829, 12616, 8924, 10775, 9625, 8402, 7810, 14419, 10689, 8001, 9878, 6867, 7204, 10822, 9738, 13016,
+        8799, 5011, 8722,
+    ]  # fmt: skip
+    assert drawn.sum((1, 2)).tolist() == pytest.approx(ink, abs=3)
+    assert (drawn * torch.arange(64.0).view(8, 8)).sum((1, 2)).tolist() == pytest.approx(cells, abs=130)
+
+
+def test_it_is_trained_as_the_shipped_one_was(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ten epochs of a hundred digits, of which one batch of 64 is used: how far each part has gone from its start."""
+    monkeypatch.setattr(handwriting, "CUT", 100)
+    model = handwriting.train_handwriting(10, 0)
+    torch.manual_seed(0)
+    start = network()
+    gone = [
+        (a - b).norm().item() for (name, a), b in zip(model.named_parameters(), start.parameters(), strict=True)
+        if name in ("conv1.weight", "fc.weight", "fc.bias", "bn1.weight")
+    ]  # fmt: skip
+    assert gone == pytest.approx([0.38238, 0.07139, 0.7043, 0.06313], rel=0.01)
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert told.startswith("epoch 10: loss ")
+    assert not model.training

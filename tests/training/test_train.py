@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import pairwise
 from multiprocessing import get_context
@@ -34,7 +35,7 @@ from torch.nn.modules.module import register_module_forward_hook
 
 from resnet_edu.drawing import plots
 from resnet_edu.training import __main__ as command
-from resnet_edu.training import checkpoints
+from resnet_edu.training import checkpoints, locks
 from resnet_edu.training import loop as room
 from resnet_edu.training.augmentation import pad_crop_flip
 from resnet_edu.training.checkpoints import CheckpointError
@@ -847,9 +848,43 @@ def test_a_checkpoint_with_code_in_it_is_refused_and_not_run(tmp_path: Path) -> 
 
     good = {name: kind() for name, kind in checkpoints.PARTS.items()}
     torch.save(good | {"config": Trap()}, tmp_path / "checkpoint.pt")
-    with pytest.raises(CheckpointError):
+    with pytest.raises(CheckpointError, match="UnpicklingError: Weights only load failed"):  # of many lines the first
         checkpoints.load(tmp_path / "checkpoint.pt")
     assert not (tmp_path / "it ran").exists()
+
+
+def test_a_file_that_cannot_be_read_without_a_word_is_unreadable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save({}, tmp_path / "checkpoint.pt")
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise EOFError
+
+    monkeypatch.setattr(torch, "load", fails)
+    with pytest.raises(CheckpointError, match=r"\(EOFError: unreadable\)"):
+        checkpoints.load(tmp_path / "checkpoint.pt")
+
+
+@pytest.mark.parametrize(
+    ("number", "is_held"),
+    [(errno.EWOULDBLOCK, True), (errno.EACCES, True), (errno.ENOLCK, False), (errno.EINVAL, False)],
+)
+def test_where_no_lock_is_kept_nothing_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, is_held: bool
+) -> None:
+    """As on some disks in the network; an answer that another process holds it is another thing."""
+
+    def flock(handle: int, how: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(locks.fcntl, "flock", flock)
+    refused = pytest.raises(ValueError, match="another run is writing into") if is_held else nullcontext()
+    with refused, locks.one_run(str(tmp_path / "out")):
+        assert (tmp_path / "out").is_dir()
+    monkeypatch.setattr(locks, "fcntl", None)  # Windows
+    with locks.one_run(str(tmp_path / "other")), locks.alone(tmp_path / "file"):
+        assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.mark.parametrize(
