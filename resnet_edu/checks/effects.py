@@ -95,6 +95,7 @@ class Scene:
     """What a learner's function left behind in one scene, and what the reference leaves behind there."""
 
     functions: frozenset[str] = frozenset()
+    is_long = False
 
     def __init__(self, effect: Effect, theirs: Any, place: str) -> None:
         self.effect, self.place = effect, place

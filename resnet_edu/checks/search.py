@@ -31,6 +31,10 @@ class Trial(Protocol):
         """The names of torch's functions that were called."""
 
     @property
+    def is_long(self) -> bool:
+        """Whether it is a whole network, which has half as much time again."""
+
+    @property
     def place(self) -> str:
         """Where it is, in a sentence: "in `Stem()`"."""
 
@@ -145,7 +149,8 @@ class Search:
 
     def out_of_time(self) -> bool:
         """Whether no new round begins."""
-        return time.process_time() - self.start > SECONDS
+        is_long = any(trial.is_long for trial in self.trials)
+        return time.process_time() - self.start > SECONDS * (1.5 if is_long else 1)
 
     def find(self, order: Sequence[int], wrong: Sequence[int], most: int = 3) -> "Found":
         """The mistakes that explain the cases, and failing that the candidates that come nearest.

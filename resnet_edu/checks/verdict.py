@@ -19,6 +19,8 @@ _randn, _manual_seed = torch.randn, torch.manual_seed
 
 #: How many numbers the results of candidates may hold that are remembered.
 NUMBERS = 60_000_000
+#: With more steps than this it is a whole network.
+LONG = 30
 
 
 @dataclass
@@ -34,6 +36,7 @@ class Trial:
     def __post_init__(self) -> None:
         self.call, self.place = self.case.call, f"in `{self.case.call}`"
         self.trouble, self.functions = self.seen.trouble, self.seen.functions()
+        self.is_long = len(self.seen.steps) > LONG
 
     @property
     def shows(self) -> str:
