@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 import warnings
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +25,7 @@ from torchvision import datasets
 
 from resnet_edu.training import data, downloads, locks
 from resnet_edu.training.downloads import fetch
+from resnet_edu.training.pictures import shown
 from resnet_edu.training.synthetic_images import draw
 
 
@@ -43,6 +45,7 @@ def test_digits_are_scikit_learns_and_split_without_overlap() -> None:
     ours = torch.cat([loaded.train.images, loaded.test.images]).flatten(1)
     theirs = torch.from_numpy(source.images * 255 / 16).round().to(torch.uint8).flatten(1)
     assert sorted(map(bytes, ours.numpy())) == sorted(map(bytes, theirs.numpy()))
+    assert (len(loaded.train), len(loaded.test)) == (1437, 360)
     labels = torch.cat([loaded.train.labels, loaded.test.labels])
     assert labels.bincount().tolist() == np.bincount(source.target).tolist()
 
@@ -94,6 +97,16 @@ def test_a_seed_draws_the_same_shapes_in_every_version(difficulty: float) -> Non
     found = (images, images * place, images * place[:, None])
     for known, values in zip(SHAPES[difficulty], found, strict=True):
         assert values.mean((1, 2, 3)).tolist() == pytest.approx(known, abs=0.3)
+
+
+def test_many_shapes_are_drawn_in_portions_of_256() -> None:
+    """How many are drawn at a time decides which random numbers an image gets."""
+    loaded, generator = data.shapes(260, 10, size=8, difficulty=1), torch.Generator().manual_seed(0)
+    labels = torch.randperm(260, generator=generator) % 10
+    portions = [draw(labels[first:last], 8, 1, generator) for first, last in ((0, 256), (256, 260))]
+    assert torch.equal(loaded.train.labels, labels)
+    assert torch.equal(loaded.train.images, torch.cat(portions))
+    torch.testing.assert_close(loaded.std, (loaded.train.images / 255).std((0, 2, 3)), rtol=1e-3, atol=0)
 
 
 def test_noise_stops_at_black_and_white() -> None:
@@ -329,6 +342,19 @@ def test_a_ramp_from_black_to_white_is_one_in_every_kind_of_file(
     torch.testing.assert_close(shown, torch.from_numpy(255 * RAMP).float().expand(3, 32, 32), atol=1.5, rtol=0)
 
 
+@pytest.mark.parametrize(
+    ("pixels", "byte"),
+    [
+        *((np.array([[value]], np.uint16), byte) for value, byte in ((0, 0), (65535, 255), (65407, 255), (65406, 254))),
+        *((np.array([[value]], np.float32), byte) for value, byte in ((0, 0), (1, 255), (0.997, 254), (0.999, 255))),
+        *((np.array([[value]], np.uint8), value) for value in (0, 1, 254, 255)),
+    ],
+)
+def test_a_pixel_is_rounded_to_the_nearest_byte(pixels: np.ndarray, byte: int) -> None:
+    """65,407 of 65,535 are 254.502 of 255, and 65,406 are 254.498; 0.997 are 254.2, 0.999 are 254.7."""
+    assert shown(Image.fromarray(pixels)).getpixel((0, 0)) == (byte, byte, byte)
+
+
 def test_what_is_transparent_is_white_whatever_color_hides_below(tmp_path: Path) -> None:
     pixels = np.zeros((32, 32, 4), np.uint8)
     pixels[:, 16:, 3] = 255  # black on the right, nothing on the left
@@ -418,9 +444,10 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
 def test_with_val_and_test_the_test_is_tested_on_and_the_other_is_named(tmp_path: Path) -> None:
     for name, count in (("train", 3), ("val", 2), ("test", 1)):
         _class_tree(tmp_path / name, count)
-    with pytest.warns(UserWarning, match="val in .* is left out; test is tested on"):
+    with pytest.warns(UserWarning, match="val in .* is left out; test is tested on") as caught:
         loaded = data.folder(tmp_path, size=8)
     assert (len(loaded.train), len(loaded.test)) == (6, 2)
+    assert caught[0].filename == __file__  # where it was called, not in the package
 
 
 @pytest.mark.parametrize(
@@ -460,6 +487,21 @@ def test_a_fingerprint_tells_every_change_and_survives_the_way_to_a_device() -> 
         ):
             other = replace(loaded, **{part: changed}).fingerprint()
             assert {key for key in same if same[key] != other[key]} == {"checksum"}
+
+
+def test_a_fingerprint_is_the_same_in_every_version() -> None:
+    """It lies in checkpoints, with which a later version may want to go on."""
+    images, labels = torch.arange(18, dtype=torch.uint8).view(2, 1, 3, 3), torch.tensor([1, 258])
+    split = data.Split(images, labels)
+    told = data.ImageData("own", split, split, ("a", "b"), torch.zeros(1), torch.ones(1)).fingerprint()
+    content = bytes(range(18)) + (1).to_bytes(8, "little") + (258).to_bytes(8, "little")
+    assert told == {
+        "training images": 2,
+        "test images": 2,
+        "shape": [1, 3, 3],
+        "classes": ["a", "b"],
+        "checksum": f"{zlib.crc32(2 * content):08x}",
+    }
 
 
 def test_images_of_every_type_are_scaled_by_their_type() -> None:
@@ -672,11 +714,13 @@ def test_the_bar_of_a_resumed_download_counts_what_was_there(
     fetch(_address(server), tmp_path / "file", hashlib.md5(server.content).hexdigest(), progress=progress)
     told = capsys.readouterr().err
     assert ("100%" in told) == progress
+    assert ("1.00k/1.00k" in told) == progress
     assert bool(told) == progress
 
 
 def test_nobody_there_is_said_in_one_sentence(tmp_path: Path, tiny_cifar: bytes) -> None:
-    with pytest.raises(ConnectionError, match=r"CIFAR10 is not in .*127\.0\.0\.1:1/none.*digits and shapes"):
+    told = r"CIFAR10 is not in .*127\.0\.0\.1:1/none broke off 3 times .* 0 bytes wait in .*\.part.*digits and shapes"
+    with pytest.raises(ConnectionError, match=told):
         data.cifar10(root=tmp_path, url="http://127.0.0.1:1/none", progress=False)
 
 
@@ -700,6 +744,22 @@ def test_a_missing_page_is_not_asked_for_again(tmp_path: Path, server: _Server) 
     with pytest.raises(ConnectionError, match="answered 404"):
         fetch(_address(server), tmp_path / "file", "0" * 32, progress=False)
     assert len(server.asked) == 1
+
+
+def test_a_checksum_is_taken_also_where_md5_is_forbidden_for_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on machines of some authorities."""
+    real = hashlib.md5
+
+    def md5(content: bytes = b"", *, usedforsecurity: bool = True) -> object:
+        if usedforsecurity:
+            raise ValueError("disabled for FIPS")
+        return real(content, usedforsecurity=False)
+
+    (tmp_path / "file").write_bytes(b"56")
+    monkeypatch.setattr(hashlib, "md5", md5)
+    assert downloads.md5_of(tmp_path / "file") == "9f61408e3afb633e50cdf1b20de6f466"
 
 
 def _fetch_it(address: str, path: str, md5: str) -> None:

@@ -1,10 +1,12 @@
 """The experiments: the claims of the book hold in a small version, and every seed is in the table."""
 
+import inspect
 import io
 import json
 import math
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from multiprocessing import get_context
@@ -202,6 +204,103 @@ def test_a_trained_residual_net_survives_the_loss_of_a_block_better_than_a_plain
     table = removal(20, (0,), setting=replace(QUICK, epochs=3), workers=1, progress=False)
     lost = {net: [row["test_error"] for row in table.where(net=net) if row["removed"]] for net in ("plain", "residual")}
     assert sum(lost["plain"]) / len(lost["plain"]) > sum(lost["residual"]) / len(lost["residual"]) + 10
+
+
+class Jobs:
+    """Takes the place of the processes: notes what they would do, and answers in another order."""
+
+    def __init__(self, answer: Callable[..., Any]) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+        self.answer = answer
+
+    def __call__(self, work: Any, jobs: Sequence[Any], workers: int, progress: bool | None) -> list[Any]:
+        self.asked = [(work, workers, progress), *jobs]
+        return [self.answer(*job) for job in reversed(jobs)]
+
+
+def test_degradation_asks_for_every_net_the_deep_ones_first_and_sorts_what_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    jobs = Jobs(lambda net, depth, config, held: {"net": net, "depth": depth, "seed": config.seed})
+    monkeypatch.setattr(experiments, "_in_processes", jobs)
+    table = degradation((8, 20, 14), (5, 3, 4), nets=("residual", "early ReLU", "plain"), held=True, workers=7)
+    about, *asked = jobs.asked
+    assert about == (experiments._train_one, 7, None)
+    assert asked == [
+        (net, depth, replace(experiments.MANY, model=f"{name}{depth}", seed=seed), True)
+        for depth in (20, 14, 8)
+        for seed in (5, 3, 4)
+        for net, name in (("residual", "cifar"), ("early ReLU", "cifar"), ("plain", "cifar_plain"))
+    ]
+    assert [tuple(row.values()) for row in table] == [
+        (net, depth, seed) for net in ("residual", "early ReLU", "plain") for depth in (8, 14, 20) for seed in (3, 4, 5)
+    ]
+    assert table.caption == "Errors in %"
+
+
+def test_removal_asks_for_both_nets_of_every_seed_and_keeps_the_blocks_in_their_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    blocks = (None, "layer2.0", "layer1.1")
+    jobs = Jobs(lambda net, depth, config: [{"net": net, "seed": config.seed, "removed": block} for block in blocks])
+    monkeypatch.setattr(experiments, "_in_processes", jobs)
+    table = removal(14, (5, 3, 4), workers=7, progress=False)
+    about, *asked = jobs.asked
+    assert about == (experiments._train_and_remove, 7, False)
+    assert asked == [
+        (net, 14, replace(QUICK, model=f"{name}14", seed=seed))
+        for seed in (5, 3, 4)
+        for net, name in (("plain", "cifar_plain"), ("residual", "cifar"))
+    ]
+    assert [tuple(row.values()) for row in table] == [
+        (net, seed, block) for net in ("plain", "residual") for seed in (3, 4, 5) for block in blocks
+    ]
+    assert table.caption == "Test error in %, with one block taken out"
+
+
+def test_unless_something_else_is_said_the_experiments_are_those_of_the_book(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (QUICK.data, QUICK.widths, QUICK.epochs, QUICK.lr, QUICK.threads) == ("digits", (8, 16, 32), 15, 0.03, 1)
+    assert replace(QUICK, epochs=12, channels_last=True) == experiments.MANY
+    assert experiments.PAPER == {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97, 110: 6.43}
+    jobs = Jobs(lambda net, depth, config, held: {"net": net, "depth": depth, "seed": config.seed})
+    monkeypatch.setattr(experiments, "_in_processes", jobs)
+    assert len(degradation()) == 2 * 4 * 3
+    assert jobs.asked[0] == (experiments._train_one, 2, None)
+    assert {job[1] for job in jobs.asked[1:]} == {20, 32, 44, 56}
+    assert {(job[2].epochs, job[2].channels_last, job[3]) for job in jobs.asked[1:]} == {(12, True, False)}
+    assert {job[2].seed for job in jobs.asked[1:]} == {0, 1, 2}
+    jobs = Jobs(lambda net, depth, config: [{"net": net, "seed": config.seed, "depth": depth}])
+    monkeypatch.setattr(experiments, "_in_processes", jobs)
+    assert [tuple(row.values()) for row in removal()] == [
+        (net, n, 20) for net in ("plain", "residual") for n in range(3)
+    ]
+    assert jobs.asked[0] == (experiments._train_and_remove, 2, None)
+    assert {(job[2].epochs, job[2].channels_last) for job in jobs.asked[1:]} == {(15, False)}
+    taken = {name: choice.default for name, choice in inspect.signature(gradients).parameters.items()}
+    assert taken == {
+        "depths": (8, 20, 56, 110), "seeds": (0, 1, 2, 3, 4), "batch_norm": (True, False), "steps": 0, "width": 8,
+    }  # fmt: skip
+
+
+def test_one_row_of_gradients_for_each_convolution_of_each_net() -> None:
+    table = gradients((8,), (0, 4), width=2)
+    assert table.caption == "Gradients of the 3×3 convolutions"
+    assert [tuple(row.values())[:5] for row in table] == [
+        (net, normed, 8, seed, number)
+        for seed in (0, 4)
+        for net in ("plain", "residual")
+        for normed in (True, False)
+        for number in range(7)
+    ]
+    assert list(table.rows[0]) == ["net", "batch_norm", "depth", "seed", "convolution", "gradient", "weight", "slope"]
+    ends = first_over_last(table)
+    assert ends.caption == "Gradient of the first convolution over that of the last"
+    assert len(ends) == 8
+    for number, row in enumerate(ends):
+        of_one = table.rows[7 * number : 7 * number + 7]
+        assert row == {name: of_one[0][name] for name in ("net", "batch_norm", "depth", "seed")} | {
+            "ratio": of_one[0]["gradient"] / of_one[-1]["gradient"]
+        }
 
 
 def test_the_paper_stands_only_beside_rows_that_were_computed() -> None:

@@ -105,6 +105,9 @@ def test_a_flat_stroke_and_a_dot_become_something_that_is_not_a_division_by_zero
     dot = prepare([[(7, 7)]])
     assert np.isfinite(dot.strokes[0]).all()
     assert dot.bitmap.any()
+    rest = prepare([[(7, 7), (7, 7), (7, 7)]])  # a pen that rests
+    assert np.isfinite(rest.strokes[0]).all()
+    assert rest.bitmap.any()
     assert len(prepare([[(0, 0), (0, 9)], []]).strokes) == 1  # what holds no point is no line
 
 

@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from itertools import pairwise
 from multiprocessing import get_context
@@ -129,6 +129,17 @@ def test_it_takes_the_steps_of_a_loop_written_by_hand(augment: str) -> None:
             assert row["test_error"] == pytest.approx(error, abs=0.6)
     theirs = torch.cat([value.flatten().double() for value in model.state_dict().values()])
     torch.testing.assert_close(weights(run), theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_that_comes_in_eval_mode_is_trained_all_the_same() -> None:
+    data, config = part_of(digits()), replace(TINY, epochs=2, batch=32)
+    runs = [
+        train(config, data, progress=False, make=lambda config, data, mode=mode: make_model(config, data).train(mode))
+        for mode in (True, False)
+    ]
+    assert torch.equal(*map(weights, runs))
+    assert runs[1].model.bn1.num_batches_tracked == 4  # 2 epochs of 64 images by 32
+    assert all(module.training for module in runs[1].model.modules())
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another() -> None:
@@ -346,6 +357,27 @@ def test_the_first_signal_asks_to_stop_and_the_second_acts_as_always(number: sig
             assert heard == [number]
     finally:
         signal.signal(number, before)
+
+
+@pytest.mark.parametrize("ends", ["as it should", "with an error", "after a signal"])
+def test_after_the_run_each_signal_is_heard_by_whom_it_was_before(ends: str) -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    own = {signal.SIGINT: lambda *_: None, signal.SIGTERM: lambda *_: None}
+    before = {number: signal.signal(number, own[number]) for number in numbers}
+    try:
+        with suppress(KeyError), ctrl_c(True):
+            assert all(signal.getsignal(number) is not own[number] for number in numbers)
+            if ends == "after a signal":
+                signal.raise_signal(signal.SIGTERM)
+            if ends == "with an error":
+                raise KeyError
+        assert {number: signal.getsignal(number) for number in numbers} == own
+        with ctrl_c(False) as stop:
+            assert {number: signal.getsignal(number) for number in numbers} == own
+            assert not stop.is_set()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_a_run_in_another_thread_leaves_the_signals_alone(tmp_path: Path) -> None:
