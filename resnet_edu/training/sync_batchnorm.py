@@ -49,8 +49,10 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
         centered = x - (summed[:-1] / count)[:, None, None]
         variance = _SumOverProcesses.apply((centered**2).sum((0, 2, 3))) / count  # (C,)
         self._remember(summed[:-1].detach() / count, variance.detach() * count / (count - 1))
-        scale = self.weight / (variance + self.eps).sqrt()
-        return centered * scale[:, None, None] + self.bias[:, None, None]
+        deviation = (variance + self.eps).sqrt()
+        if not self.affine:
+            return centered / deviation[:, None, None]
+        return centered * (self.weight / deviation)[:, None, None] + self.bias[:, None, None]
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, unbiased: Tensor) -> None:

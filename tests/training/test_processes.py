@@ -194,8 +194,9 @@ def test_a_synchronized_batch_norm_is_the_ordinary_one_of_the_whole_batch(moment
 
 
 @pytest.mark.usefixtures("twins")
-def test_a_batch_norm_that_remembers_nothing_is_synchronized_too() -> None:
-    norm = synchronize_(nn.BatchNorm2d(2, track_running_stats=False))
+@pytest.mark.parametrize("missing", ["track_running_stats", "affine"])
+def test_a_batch_norm_that_remembers_or_learns_nothing_is_synchronized_too(missing: str) -> None:
+    norm = synchronize_(nn.BatchNorm2d(2, **{missing: False}))
     x = torch.randn(2, 2, 3, 3)
     torch.testing.assert_close(norm(x), F.batch_norm(torch.cat([x, x]), None, None, training=True)[:2])
 
