@@ -42,7 +42,7 @@ test: check book  ## lint, check types, build the book and test everything (ALL=
 	@mv _build/started _build/tested
 
 # Once all tests have passed, a change in prose asks only those that read prose: in tests/book, and in tests/ itself.
-UNTESTED = $(if $(ALL)$(shell find $(READ) -newer _build/tested -not -path '*/__pycache__*' 2>&1 | head -1),,tests/book tests/test_*.py)
+UNTESTED = $(if $(ALL)$(shell find $(READ) -type f -newer _build/tested -not -path '*/__pycache__/*' 2>&1 | head -1),,tests/book tests/test_*.py)
 READ = $(READY) Makefile pyproject.toml resnet_edu tests tools labs benchmarks book/web
 
 check: $(READY)  ## lint, spelling, types, and notebooks up to date
