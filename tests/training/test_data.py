@@ -233,7 +233,18 @@ def test_gray_and_transparent_pictures_get_three_channels_like_the_others(tmp_pa
             Image.new(mode, (20, 20)).save(tmp_path / name / f"{mode}.png")
     loaded = data.folder(tmp_path, size=8)
     assert (len(loaded.train) + len(loaded.test), loaded.shape) == (8, (3, 8, 8))
-    assert loaded.normalize(loaded.train.images).isfinite().all()  # one color only
+    assert loaded.normalize(loaded.train.images).isfinite().all()
+
+
+@pytest.mark.parametrize("gray", [0, 90, 255])
+def test_pictures_of_one_color_are_normalized_to_nothing(tmp_path: Path, gray: int) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            Image.new("L", (8, 8), gray).save(tmp_path / name / f"{number}.png")
+    loaded = data.folder(tmp_path, size=8)
+    assert loaded.std.tolist() == pytest.approx([1e-6] * 3)
+    assert loaded.normalize(loaded.train.images).abs().max() < 0.1
 
 
 def test_a_folder_with_its_own_split_keeps_it(tmp_path: Path) -> None:

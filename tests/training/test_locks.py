@@ -83,6 +83,11 @@ def test_a_lock_of_a_file_that_is_gone_is_left_and_the_new_one_taken(
     assert not lock.exists()
 
 
+def test_a_lock_that_somebody_cleans_away_meanwhile_is_no_error(tmp_path: Path) -> None:
+    with locks.alone(tmp_path / "file"):
+        (tmp_path / "file.lock").unlink()
+
+
 def test_every_user_may_wait_for_a_lock(tmp_path: Path) -> None:
     """A cache may be shared: who may not open the file that another user made could not wait for it."""
     before = os.umask(0)
