@@ -116,6 +116,6 @@ def test_what_a_shared_fixture_takes_counts_for_each_test_that_asks_for_it(
     known, imported = mutants.notes(["test_shared.py"])
     seconds = {note.name.rpartition("::")[2]: note.seconds for note in known["test_shared.py"]}
     assert not imported
-    assert seconds["test_first"] >= 0.4
-    assert seconds["test_second"] >= 0.6
+    assert seconds["test_first"] > 0.35  # the system counts in hundredths, and each of some differences loses one
+    assert seconds["test_second"] > 0.55
     assert seconds["test_third"] < seconds["test_first"]
