@@ -262,9 +262,11 @@ def _own_pixels(figure: "Figure") -> Iterator[None]:
         if few and image.get_interpolation() in ("auto", "antialiased", "nearest"):
             asked[image] = image.get_interpolation()
             image.set_interpolation("none")
-    yield
-    for image, interpolation in asked.items():
-        image.set_interpolation(interpolation)
+    try:
+        yield
+    finally:
+        for image, interpolation in asked.items():
+            image.set_interpolation(interpolation)
 
 
 def _placed(image: re.Match[str]) -> str:
