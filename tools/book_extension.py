@@ -402,7 +402,7 @@ def configure(app: Sphinx, config) -> None:
     """Settings that follow from the sources: what to execute again, which files to serve."""
     root = Path(app.srcdir)
     package = Path(find_spec("resnet_edu").origin).parent
-    sources = sorted(package.rglob("*.py"))
+    sources = sorted([*package.rglob("*.py"), *package.rglob("*.txt")])
     # Jupyter's cache knows a notebook by its cells and does not see that the package under it has changed.
     key = hashlib.sha256(f"{digest(*sources)} {version('torch')} {sys.version_info[:2]}".encode()).hexdigest()[:16]
     caches = Path(config.book_cache or Path(app.doctreedir).parent / "executed")

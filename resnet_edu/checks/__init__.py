@@ -22,27 +22,10 @@ from typing import TYPE_CHECKING, Any
 from resnet_edu.checks import sandbox
 from resnet_edu.checks.contracts import CONTRACTS, EXERCISES, judge
 from resnet_edu.checks.feedback import Feedback
+from resnet_edu.checks.sentences import said
 from resnet_edu.checks.table import mistakes_table
 
 __all__ = ["Feedback", "mistakes_table", *EXERCISES]
-
-_FAULTS: dict[str, tuple[str | None, str]] = {
-    "loop": (
-        "too-slow",
-        "Your code did not come back within {cpu:g} seconds of computing, on inputs of a few pixels. Look for a loop "
-        "whose condition never becomes false, a module that calls itself, or a network far larger than asked for.",
-    ),
-    "sleep": (
-        "too-slow",
-        "Your code did not come back. Look for something that waits: `sleep`, `input`, a download, a lock.",
-    ),
-    "memory": (
-        "too-much-memory",
-        "Your code asked for far more memory than this task can need. Look at the sizes of what you make.",
-    ),
-    "unfinished": (None, "The check itself could not finish ({detail}). Run it again; if it says so again, report it."),
-    "ended": ("process-ended", "Your code ended the Python process that ran it ({detail}). Take out what exits."),
-}
 
 
 def _check(check: str) -> Callable[[Callable[..., Any]], Feedback]:
@@ -51,9 +34,8 @@ def _check(check: str) -> Callable[[Callable[..., Any]], Feedback]:
     def checked(theirs: Callable[..., Any]) -> Feedback:
         name, outcome = CONTRACTS[check].name, sandbox.run(lambda: dict(judge(check, theirs)))
         if outcome.result is None:
-            mistake, message = _FAULTS[outcome.fault or "ended"]
-            message = message.format(cpu=sandbox.CPU_SECONDS, detail=outcome.detail)
-            return Feedback(name, False, message, (mistake,) if mistake else (), outcome.printed)
+            message, fault = said(outcome.fault or "process-ended", cpu=sandbox.CPU_SECONDS, detail=outcome.detail)
+            return Feedback(name, False, message, (fault,) if fault != "unfinished" else (), outcome.printed)
         found, note = outcome.result, f"\n{outcome.note}" if outcome.note else ""
         return Feedback(name, found["passed"], found["message"] + note, tuple(found["mistakes"]), outcome.printed)
 

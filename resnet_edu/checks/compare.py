@@ -11,7 +11,7 @@ from torch import Tensor
 
 _abs, _isfinite, _max, _sub, _to = torch.abs, torch.isfinite, torch.amax, torch.sub, torch.Tensor.to
 _all, _item, _detach = torch.all, torch.Tensor.item, torch.Tensor.detach
-_tolist = torch.Tensor.tolist
+_tolist, _zeros = torch.Tensor.tolist, torch.zeros
 
 #: Largest difference between two computations of the same numbers, relative to the largest of them.
 TOLERANCE = 1e-8
@@ -64,14 +64,11 @@ def all_same(a: Sequence[Tensor | None], b: Sequence[Tensor | None]) -> bool:
     >>> all_same([None, torch.ones(1)], [torch.zeros(3), torch.ones(1)])
     True
     """
-    return len(a) == len(b) and all(_same_or_zero(x, y) for x, y in zip(a, b, strict=True))
+    return len(a) == len(b) and all(same(_or_zeros(x, y), _or_zeros(y, x)) for x, y in zip(a, b, strict=True))
 
 
-def _same_or_zero(a: Tensor | None, b: Tensor | None) -> bool:
-    if a is None or b is None:
-        one = a if b is None else b
-        return one is None or difference(one, torch.zeros(one.shape)) <= TOLERANCE
-    return same(a, b)
+def _or_zeros(a: Tensor | None, b: Tensor | None) -> Tensor:
+    return a if a is not None else _zeros(() if b is None else b.shape)
 
 
 def finite(a: Tensor) -> bool:

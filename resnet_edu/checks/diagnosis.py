@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from resnet_edu.checks.naming import their_names
-from resnet_edu.checks.search import Candidate, Found, Search, Trial
-from resnet_edu.checks.source import Contract, Mistake
+from resnet_edu.checks.search import Candidate, Search, Trial
+from resnet_edu.checks.source import Contract, Edits, Mistake
+from resnet_edu.checks.words import their_names
 
 #: What JSON can carry: "passed", "message", "mistakes" (names).
 Verdict = dict[str, Any]
@@ -31,6 +31,7 @@ def listed(messages: Sequence[str]) -> str:
     1. No ReLU.
     2. No shortcut.
     """
+    messages = list(dict.fromkeys(messages))
     if len(messages) == 1:
         return messages[0]
     count = {2: "Two", 3: "Three"}.get(len(messages), "Several")
@@ -46,6 +47,8 @@ class Diagnosis:
     trials: Sequence[Trial]
     #: How many combinations of mistakes go on to the next round.
     leading: int = 12
+    #: How many things each of some mistakes must explain alone, for them to be told where more is wrong (0: never).
+    least: int = 2
 
     @cached_property
     def search(self) -> Search:
@@ -65,9 +68,9 @@ class Diagnosis:
 
     def verdict(self) -> Verdict:
         """What is wrong."""
-        found = self.search.find(self.order, self.wrong, self.most())
-        if found.whole:
-            return self.named(found.candidate.mistakes)
+        found = self.search.find(self.order, self.most())
+        if self.search.explains(found, self.order):
+            return self.named(found.mistakes)
         return self.partly(found) or self.unnamed(self.search.plain, self.order)
 
     def most(self) -> int:
@@ -78,47 +81,41 @@ class Diagnosis:
         """What can be seen in the first of these cases beyond a candidate that does not explain it."""
         raise NotImplementedError
 
-    def say(self, mistake: Mistake) -> str:
-        """A mistake in the learner's own names."""
-        return their_names(self.contract.signature, self.theirs)(mistake.message)
+    def say(self, message: str) -> str:
+        """A message in the learner's own names."""
+        return their_names(self.contract.signature, self.theirs)(message)
 
     def named(self, known: Sequence[Mistake]) -> Verdict:
         """These mistakes explain all."""
         known = sorted(known, key=self.contract.mistakes.index)
-        remarks = [self.say(mistake) for mistake in known if mistake.remark]
+        remarks = [self.say(mistake.message) for mistake in known if mistake.remark]
         rest = [mistake for mistake in known if not mistake.remark]
         if not rest:
             return passed("\n".join([self.contract.passed, *remarks]))
         more = "".join(f"\nNo mistake, but a word: {text}" for text in remarks)
         shows = self.trials[self.order[0]].shows
-        return failed(f"{listed([self.say(one) for one in rest])}\n{shows}{more}", *(one.name for one in rest))
+        return failed(f"{listed([self.say(one.message) for one in rest])}\n{shows}{more}", *(one.name for one in rest))
 
-    def partly(self, found: Found) -> Verdict | None:
+    def partly(self, candidate: Candidate) -> Verdict | None:
         """Some mistakes are certain, and something else is wrong."""
-        candidate, focus = found.candidate, self.order[0]
-        if not candidate.mistakes:
+        focus = self.order[0]
+        if not candidate.mistakes or not self.least:
             return None
         certain = self.search.run(candidate, focus).differs is None
         if not certain and not self._surely(candidate, focus):
             return None
         other = next((case for case in self.order if self.search.run(candidate, case).differs is not None), focus)
         rest = self.unnamed(candidate, [other])
-        more = "There is more, which I do not recognize. Mend that first, and check again."
-        if certain:
-            more = (
-                f"It shows {self.trials[focus].place}. Mend that first, and check again: {self.trials[other].place} it "
-                "is not right either, perhaps for another reason."
-            )
-        told = listed([self.say(mistake) for mistake in candidate.mistakes])
+        told = listed([self.say(mistake.message) for mistake in candidate.mistakes])
         names = [mistake.name for mistake in candidate.mistakes]
+        more = f"There is more, {self.trials[other].place}. Mend that first, and check again."
         return failed(f"{told}\n{more} {rest['message']}", *names, *rest["mistakes"])
 
     def _surely(self, candidate: Candidate, focus: int) -> bool:
         """Whether each of the mistakes explains several things that nothing else explains."""
-        mine = self.search.run(candidate, focus)
-        for leave in range(len(candidate.mistakes)):
-            edits = [edit for number, edit in enumerate(candidate.edits) if number != leave]
-            less = Candidate((), (*edits,), self.contract.source.edited(*edits))
-            if len(mine.found - self.search.run(less, focus).found) < 2:
-                return False
-        return True
+
+        def found(edits: tuple[Edits, ...]) -> set[Any]:
+            return self.search.run(Candidate((), edits, self.contract.source.edited(*edits)), focus).found
+
+        less = (candidate.edits[:number] + candidate.edits[number + 1 :] for number in range(len(candidate.edits)))
+        return all(len(found(candidate.edits) - found(edits)) >= self.least for edits in less)

@@ -4,24 +4,20 @@ Each call leaves something behind: a number, changed tensors, an error. It is he
 leaves behind, plain or with known mistakes.
 """
 
-import copy
 import math
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from resnet_edu.checks import compare, errors, words
 from resnet_edu.checks.candidate import Run
 from resnet_edu.checks.diagnosis import Diagnosis, Verdict, failed, listed, passed
 from resnet_edu.checks.learner import LearnerError, attempt
-from resnet_edu.checks.naming import their_names
-from resnet_edu.checks.search import Candidate, Found
-from resnet_edu.checks.source import Contract, Edits, Mistake, NotHereError, ways
+from resnet_edu.checks.search import Candidate
+from resnet_edu.checks.source import Contract, Mistake
+from resnet_edu.checks.watch import where
 
 #: What a call left behind, by name; an error is "the call". Names with a ! stand beside the comparison, and so does
 #: what a text says after a colon.
@@ -59,38 +55,6 @@ class Effect(Contract):
             return {"the call": what}, trouble
 
 
-def formula(
-    signature: str, cases: Sequence[tuple[Any, ...]], reference: str, known: tuple[str, ...], said: str
-) -> Effect:
-    """A contract of a function that maps numbers to a number; each case is a scene."""
-    name = signature.partition("(")[0]
-    calls = {f"in `{name}({', '.join(map(repr, case))})`": partial(copy.deepcopy, case) for case in cases}
-    advice = "Work this one out by hand, step by step, and compare with each line of your code."
-    return Effect(signature, (), reference, known, said, scenes=calls, outcome=_returned, advice=advice, enough=5)
-
-
-def _returned(function: Callable[..., Any], case: tuple[Any, ...]) -> Outcome:
-    """What a formula returned, and what became of a list that it was given and whose order counts."""
-    before = copy.deepcopy(case)
-    value = function(*case)
-    found: Outcome = {}
-    for old, new in zip(before, case, strict=True):
-        if isinstance(old, list) and old != old[::-1]:
-            found["the list"] = "as before" if old == new else "changed" if new else "emptied"
-    if value is None or value is Ellipsis:
-        return found | {"result": "nothing"}
-    if isinstance(value, str | bytes):
-        return {"result": "text"}
-    try:
-        return found | {"the value": operator.index(value)}  # NumPy's and torch's whole numbers too
-    except TypeError:
-        pass
-    try:
-        return found | {"the value": float(value)}
-    except Exception:
-        return {"result": f"{type(value).__name__}, expected one whole number"}
-
-
 class Scene:
     """What a learner's function left behind in one scene, and what the reference leaves behind there."""
 
@@ -101,15 +65,13 @@ class Scene:
         self.effect, self.place = effect, place
         self.got, self.trouble = effect.left_behind(theirs, place)
         self.right, _ = effect.left_behind(effect.made(), place)
-
-    @property
-    def shows(self) -> str:
-        """What differs first, in words."""
+        self.shows = f"It shows {place}."
         if self.trouble is not None and "the call" not in self.right:
             error = self.trouble.error
             python = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-            return f"It shows {self.place}. Python says: {python}{words.at(words.where(error))}"
-        return f"It shows {self.place}: {_apart(self.got, self.right)}."
+            self.shows += f" Python says: {python}{words.at(where(error))}"
+        elif _changed(self.got, self.right):
+            self.shows = f"It shows {place}: {_apart(self.got, self.right)}."
 
     def hold(self, make: Callable[..., Any], *_: Any) -> Run:
         """How a candidate fares: which of the things that it leaves behind are the learner's."""
@@ -121,14 +83,9 @@ class Scene:
 
 def judge_effect(effect: Effect, theirs: Any) -> Verdict:
     """The verdict on a learner's function."""
-    torch.manual_seed(0)
-    unfit = words.not_callable(theirs, effect.signature)
-    if unfit is not None:
-        return failed(unfit, "not-a-function")
+    # The scene that says most comes first.
     scenes = [Scene(effect, theirs, place) for place in effect.scenes]
-    # The one that says most comes first.
-    scenes.sort(key=lambda scene: -len(_changed(scene.got, scene.right)))
-    diagnosis = _Diagnosis(effect, theirs, scenes)
+    diagnosis = _Diagnosis(effect, theirs, sorted(scenes, key=lambda scene: -len(_changed(scene.got, scene.right))))
     return diagnosis.verdict() if diagnosis.wrong else passed(effect.passed)
 
 
@@ -138,56 +95,14 @@ class _Diagnosis(Diagnosis):
 
     contract: Effect
     trials: Sequence[Scene]
-    leading: int = 100  # a function is quickly run: any two mistakes are tried
+
+    def __post_init__(self) -> None:
+        # With one number for each call two mistakes may show nothing alone: any two are tried. And some fit by chance.
+        self.leading, self.least = (100, 0) if self.contract.enough > 1 else (12, 1)
 
     def most(self) -> int:
-        """None where nothing is written; one where each call stops with an error."""
-        wrong = [self.trials[case] for case in self.wrong]
-        if len(wrong) == len(self.trials) and all(scene.got.get("result") == "nothing" for scene in wrong):
-            return 0
-        return 1 if all("the call" in scene.got for scene in self.trials) else 3
-
-    def verdict(self) -> Verdict:
-        """What is wrong: mistakes that change different things are told without a search."""
-        known, rest = self._separate
-        return self.named(known) if known and not rest else super().verdict()
-
-    def partly(self, found: Found) -> Verdict | None:
-        """The mistakes that change different things, and something else."""
-        known, rest = self._separate
-        if not known or self.contract.enough > 1:  # with one number for each call, some may fit by chance
-            return None
-        (scene, key), told = rest[0], listed([self.say(mistake) for mistake in known])
-        more = f"There is more: {_apart(scene.got, scene.right, [key])}."
-        return failed(f"{told}\n{more}", *(mistake.name for mistake in known))
-
-    @cached_property
-    def _separate(self) -> tuple[list[Mistake], list[tuple[Scene, str]]]:
-        """Mistakes that change different things, each as it is in the learner's, and what they leave to explain."""
-        left = [(scene, key) for scene in self.trials for key in _changed(scene.got, scene.right)]
-        fitting = [(self._changes(way), mistake) for mistake, way in ways(self.contract.mistakes)]
-        known: list[Mistake] = []
-        while left:
-            changes, mistake = max(fitting, key=lambda one: len(one[0].intersection(left)))
-            if changes.isdisjoint(left):
-                break
-            left = [one for one in left if one not in changes]
-            known.append(mistake)
-        return known, left
-
-    def _changes(self, way: Edits) -> set[tuple[Scene, str]]:
-        """What a mistake alone changes, if all of that is as in the learner's."""
-        found = set()
-        for scene in self.trials:
-            try:
-                made, _ = self.contract.left_behind(self.contract.made(way), scene.place)
-            except NotHereError:
-                return set()
-            changed = _changed(made, scene.right)
-            if not set(changed).isdisjoint(_changed(made, scene.got)):
-                return set()
-            found |= {(scene, key) for key in changed}
-        return found
+        """One where no call brings anything that could be compared."""
+        return 1 if all("the call" in scene.got or scene.got.get("result") == "nothing" for scene in self.trials) else 3
 
     def unnamed(self, candidate: Candidate, order: Sequence[int]) -> Verdict:
         """The error, or what differs first."""
@@ -197,11 +112,9 @@ class _Diagnosis(Diagnosis):
         if scene.got.get("result") == "nothing":
             text = "It returned nothing. Write the missing part, and end with `return`."
             return failed(f"{text}\nIt shows {scene.place}.", "not-written")
-        advice = their_names(self.contract.signature, self.theirs)(self.contract.advice)
-        return failed(
-            f"I do not recognize this one. It is right in {right} of {every} calls. {scene.shows} {advice}",
-            *(["no-number"] if "result" in scene.got and self.contract.enough > 1 else []),
-        )
+        text = f"I do not recognize this one. It is right in {right} of {every} calls. {scene.shows}"
+        names = ["no-number"] if "result" in scene.got and self.contract.enough > 1 else []
+        return failed(f"{text} {self.say(self.contract.advice)}", *names)
 
     def _stopped(self, scene: Scene) -> Verdict:
         """An error that no known mistake explains, and what explains the calls that came back."""
@@ -210,21 +123,16 @@ class _Diagnosis(Diagnosis):
         value = scene.right.get("the value")
         text = f"{text}\nIt shows {scene.place}{'' if value is None else f', where {value} is right'}."
         rest = [other for other in self.trials if "the call" not in other.got or "the call" in other.right]
-        if len(rest) < self.contract.enough or not any(_changed(other.got, other.right) for other in rest):
-            return failed(text, *names)
-        beside = _Diagnosis(self.contract, self.theirs, rest)
-        found = beside.search.find(beside.order, beside.wrong)
-        known = found.candidate.mistakes if found.whole else ()
-        told = [*(self.say(mistake) for mistake in known), text]
+        beside, known = _Diagnosis(self.contract, self.theirs, rest), tuple[Mistake, ...]()
+        if len(rest) >= self.contract.enough and beside.wrong:
+            found = beside.search.find(beside.order)
+            known = found.mistakes if beside.search.explains(found, beside.order) else ()
+        told = [*(self.say(mistake.message) for mistake in known), text]
         return failed(listed(told), *(mistake.name for mistake in known), *names)
 
 
 def _changed(got: Outcome, right: Outcome) -> list[str]:
-    return [key for key in {**got, **right} if key[0] != "!" and not _has_same(got, right, key)]
-
-
-def _has_same(a: Outcome, b: Outcome, key: str) -> bool:
-    return (key in a) == (key in b) and (key not in a or same(a[key], b[key]))
+    return [key for key in {**got, **right} if key[0] != "!" and not same(got.get(key), right.get(key))]
 
 
 def same(a: Any, b: Any) -> bool:
@@ -238,61 +146,23 @@ def same(a: Any, b: Any) -> bool:
     return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9) if isinstance(a, float) else bool(a == b)
 
 
-def _apart(got: Outcome, right: Outcome, among: Sequence[str] = ()) -> str:
-    """The first thing that differs, of all or among some, in words."""
+def _apart(got: Outcome, right: Outcome) -> str:
+    """The first thing that differs, in words."""
     if "result" in got and "result" not in right:
         return f"it returned {got['result']}"
     if "the call" in right:
         return "it came back without an error, and one was expected"
     parts = [(not same(got[key], value), key[1:]) for key, value in right.items() if key[0] == "!" and key in got]
-    if len({is_wrong for is_wrong, _ in parts}) == 2 and not among:
+    if len({is_wrong for is_wrong, _ in parts}) == 2:
         return ", ".join(f"{name} is {'not' if is_wrong else 'right'}" for is_wrong, name in sorted(parts))
-    key = min(among or _changed(got, right), key=lambda key: key in right)  # what should not be there says most
+    key = min(_changed(got, right), key=lambda key: key in right)  # what should not be there says most
     mine, value = got.get(key), right.get(key)
-    if value is None:
-        return f"{key} is {mine}" if isinstance(mine, str) else f"{key} has changed, and should stay as it was"
-    if mine is None:
-        return f"{key} is as it was"
-    if isinstance(mine, Tensor) and isinstance(value, Tensor):
-        if mine.shape != value.shape:
-            return f"{key} has shape {words.shape(mine.shape)}, expected {words.shape(value.shape)}"
+    if isinstance(mine, Tensor) and isinstance(value, Tensor) and mine.shape == value.shape:
         return f"{key} is off by up to {compare.difference(mine, value):.2g} (relative)"
-    if key == "the value":
-        return f"you get {mine}, {value} is right"
     return f"{key} is {_brief(mine)}" + ("" if ":" in str(mine) else f", expected {_brief(value)}")
 
 
 def _brief(value: object) -> str:
-    return f"a tensor of shape {words.shape(value.shape)}" if isinstance(value, Tensor) else str(value)
-
-
-def randomized(module: nn.Module, seed: int) -> nn.Module:
-    """Random numbers in every weight and statistic."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, tensor in module.state_dict().items():
-            if tensor.is_floating_point():
-                numbers = torch.rand(tensor.shape, generator=generator, dtype=torch.float64)
-                tensor.copy_(0.5 + numbers if name.endswith("var") else 2 * numbers - 0.7)
-    return module
-
-
-def state_of(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of the state dict."""
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-
-
-def model_after(model: nn.Module, before: Mapping[str, Tensor], returned: Any) -> tuple[nn.Module, Outcome]:
-    """The model that was changed, given or returned, and beside it whether it is a copy and what can learn."""
-
-    def is_as_before(one: nn.Module) -> bool:
-        return all(compare.same(tensor, before[name]) for name, tensor in one.state_dict().items())
-
-    found: Outcome = {}
-    is_alike = isinstance(returned, nn.Module) and returned.state_dict().keys() == before.keys()
-    if is_alike and is_as_before(model) and not is_as_before(returned):
-        model, found = returned, {"the model": "as it was, and a copy of it returned"}
-    frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
-    learns = f"everything but {len(frozen)} parameters, the first of them `{frozen[0]}`" if frozen else "everything"
-    nothing = frozen and len(frozen) == len(list(model.parameters()))
-    return model, {**found, "what learns": "nothing" if nothing else learns}
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {words.shape(value.shape)}"
+    return "as it was" if value is None else str(value)

@@ -63,23 +63,18 @@ class Feedback:
         # Colored by a bar only: text and background are the page's own, in light and in dark mode.
         color = "var(--re-pass, #1a7f37)" if self.passed else "var(--re-fail, #bc4c00)"
         sign, verdict = self._verdict
-        parts = [
+        names = "".join(f" <code>{html.escape(name)}</code>" for name in self.mistakes)
+        paragraphs = [_inline(paragraph) for paragraph in self.message.split("\n") if paragraph.strip()]
+        message = "".join(f'<p style="margin: 0.4em 0">{paragraph}</p>' for paragraph in paragraphs)
+        printed = html.escape(self.printed)
+        if printed:
+            summary = "<details><summary>What your code printed</summary>"
+            printed = f'{summary}<pre style="white-space: pre-wrap">{printed}</pre></details>'
+        return (
             f'<div class="re-feedback" role="status" style="border-left: 0.35em solid {color}; padding: 0.3em 0 0.3em '
-            '0.9em; margin: 0.6em 0; max-width: 46em; line-height: 1.5">',
-            f"<div><strong>{sign} {html.escape(self.contract)}: {verdict}</strong>",
-            *(f" <code>{html.escape(name)}</code>" for name in self.mistakes),
-            "</div>",
-        ]
-        for paragraph in self.message.split("\n"):
-            if paragraph.strip():
-                parts.append(f'<p style="margin: 0.4em 0">{_inline(paragraph)}</p>')
-        if self.printed:
-            parts.append(
-                '<details><summary>What your code printed</summary><pre style="white-space: '
-                f'pre-wrap">{html.escape(self.printed)}</pre></details>'
-            )
-        parts.append("</div>")
-        return "".join(parts)
+            f'0.9em; margin: 0.6em 0; max-width: 46em; line-height: 1.5"><div><strong>{sign} '
+            f"{html.escape(self.contract)}: {verdict}</strong>{names}</div>{message}{printed}</div>"
+        )
 
 
 def _inline(text: str) -> str:

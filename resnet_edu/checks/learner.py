@@ -6,7 +6,7 @@ functions use weights; a parameter that no such function uses is *loose*, as in 
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from resnet_edu.checks import compare, sandbox
-from resnet_edu.checks.watch import Failed, Step, Unit, Watch
+from resnet_edu.checks.watch import Call, Step, Unit, Watch
 
 _randn, _rand, _grad, _sum = torch.randn, torch.rand, torch.autograd.grad, torch.sum
 _no_grad, _enable_grad, _stack = torch.no_grad, torch.enable_grad, torch.stack
@@ -24,22 +24,11 @@ _OTHER_NORMS = {"group_norm", "instance_norm", "layer_norm"}
 
 @dataclass
 class LearnerError(Exception):
-    """The learner's code failed: while doing what, with which error, and what it had done before."""
+    """The learner's code failed: while doing what, with which error, and in which call of a function of torch."""
 
     doing: str
     error: BaseException
-    watch: Watch | None = None
-
-    @property
-    def failed(self) -> Failed | None:
-        """The function of torch in which it failed."""
-        return None if self.watch is None else self.watch.failed
-
-    @property
-    def channels(self) -> set[int]:
-        """The numbers of channels of the maps that came up before."""
-        steps = [] if self.watch is None else self.watch.steps
-        return {shape[1] for step in steps for shape in (*step.given, step.made.shape) if len(shape) == 4}
+    failed: Call | None = None
 
 
 @dataclass
@@ -62,23 +51,34 @@ class Seen:
     """Everything that was seen of one module."""
 
     inputs: list[Tensor]
+    observed: list[tuple[str, Any]] = field(default_factory=list)  # what it did, as ``behavior`` tells it
     units: list[Unit] = field(default_factory=list)
     loose: list[Loose] = field(default_factory=list)
-    outputs: list[Any] = field(default_factory=list)
-    again: Any = None
-    after: Tensor | None = None  # the first input, once the module had it
-    trained: Any = None
-    trained_again: Any = None
-    probe: Tensor | None = None
-    gradients: list[Tensor | None] | None = None
     parameters: dict[str, Tensor] = field(default_factory=dict)
     buffers: list[Tensor] = field(default_factory=list)  # and statistics that are none: what a step of training moves
-    statistics: dict[int, Tensor] = field(default_factory=dict)  # the same after one step, by the tensor's id
-    trouble: LearnerError | None = None
-    spoiled: LearnerError | None = None  # a backward pass that found its numbers overwritten
     unregistered: list[Unit] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
-    prints: "Prints | None" = None
+    prints: "Prints" = field(default_factory=lambda: Prints([]))
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What it returned for each input."""
+        return [value for name, value in self.observed if name == "output"]
+
+    @property
+    def trouble(self) -> LearnerError | None:
+        """The error in which it ended."""
+        return dict(self.observed).get("trouble")
+
+    @property
+    def gradients(self) -> Any:
+        """Those of the first input and of the parameters, or an error that says that their numbers were overwritten."""
+        return dict(self.observed).get("gradients-differ")
+
+    @property
+    def spoiled(self) -> LearnerError | None:
+        """The error of a backward pass that found its numbers overwritten."""
+        return self.gradients if isinstance(self.gradients, LearnerError) else None
 
     def functions(self) -> frozenset[str]:
         """The names of torch's functions that were called."""
@@ -91,7 +91,7 @@ class Seen:
 
     def unused(self) -> list[str]:
         """The parameters that could learn and that nothing of the output depends on."""
-        if self.gradients is None:
+        if not isinstance(self.gradients, list):
             return []
         grads = zip(self.parameters.items(), self.gradients[1:], strict=True)
         return [name for (name, p), grad in grads if grad is None and p.requires_grad]
@@ -149,107 +149,101 @@ def unwrapped(module: nn.Module) -> nn.Module:
     return getattr(module, "_orig_mod", module)
 
 
-def observe(module: nn.Module, inputs: Sequence[Tensor], seed: int = 0) -> Seen:
-    """Watch the module on every input in eval mode, and on the first in training mode too."""
+def observe(module: nn.Module, inputs: Sequence[Tensor]) -> Seen:
+    """Watch a learner's module on every input, under weights that are random."""
     seen = Seen([x.clone() for x in inputs])
-    try:
-        _evaluate(module, seen, seed)
-        if all(isinstance(out, Tensor) for out in seen.outputs):
-            _train(module, seen, seed)
-    except LearnerError as trouble:
-        seen.trouble = trouble
-    if seen.prints is None:
-        seen.prints = Prints(seen.steps)
+    starts: dict[int, float | None] = {}
+
+    def call(doing: str, x: Tensor, again: bool = False) -> Any:
+        watch = Watch()
+        try:
+            with watch:
+                return attempt(doing, lambda: module(x))
+        except LearnerError as trouble:
+            trouble.failed = watch.failed
+            raise
+        finally:
+            if not seen.observed:
+                _sort_out(module, seen, watch, starts)
+
+    if any(is_lazy(p) for p in module.parameters()):
+        with suppress(LearnerError):  # it will come again
+            attempt("forward", lambda: module.eval()(seen.inputs[0].clone()))  # unwatched: it has no weights yet
+    if not any(is_lazy(p) for p in module.parameters()):
+        starts |= {id(t): _start(t) for t in (*module.parameters(), *module.buffers())}
+        randomize(module, starts)
+    for one in behavior(module, call, seen):
+        seen.observed.append(one)
     return seen
 
 
-def _forward(module: nn.Module, x: Tensor, watch: Watch) -> Any:
-    """One forward pass under watch."""
+def behavior(module: nn.Module, call: Callable[..., Any], seen: Seen) -> Iterator[tuple[str, Any]]:
+    """What a module does, the learner's or a candidate, each under the name of the mistake if it alone differs.
 
-    def call() -> Any:
-        with watch:
-            return module(x)
-
+    ``call(doing, x, again)`` runs it, on an input that it was given before if ``again``. The error in which it ends is
+    the last thing that it does.
+    """
     try:
-        return attempt("forward", call)
+        yield from _one_by_one(module, call, seen)
     except LearnerError as trouble:
-        trouble.watch = watch
-        raise
+        yield "trouble", trouble
 
 
-def _evaluate(module: nn.Module, seen: Seen, seed: int) -> None:
+def _one_by_one(module: nn.Module, call: Callable[..., Any], seen: Seen) -> Iterator[tuple[str, Any]]:
     module.eval()
-    first, *others = (x.clone() for x in seen.inputs)
-    with _no_grad():
-        if any(is_lazy(p) for p in module.parameters()):
-            attempt("forward", lambda: module(first.clone()))  # unwatched: it has no weights yet
-        starts = {id(t): _start(t) for t in (*module.parameters(), *module.buffers())}
-        randomize(module, starts, seed)
-        watch = Watch()
-        try:
-            out = _forward(module, first, watch)
-        finally:
-            seen.steps = watch.steps
-            _sort_out(module, seen, watch.units, starts)
-            seen.prints = Prints(seen.steps)
-        seen.outputs, seen.after = [out], first
-        for x in others:
-            seen.outputs.append(_forward(module, x, Watch()))
-        if isinstance(out, Tensor):
-            seen.again = _forward(module, seen.inputs[0].clone(), Watch())
+    for number, x in enumerate(seen.inputs):
+        given = x.clone()
+        with _no_grad():
+            out = call("forward", given)
+        yield "output", out
+        if not isinstance(out, Tensor):
+            return
+        if number == 0:
+            with _no_grad():
+                again = call("forward", x.clone(), again=True)
+            yield "state-between-calls", _is_same(out, again)
+            yield "input-overwritten", given
+    module.train()
+    named, x = dict(module.named_buffers()), seen.inputs[0]
+    with _enable_grad(), as_before(seen.buffers):
+        leaf = x.clone().requires_grad_()
+        out = call("train", leaf.clone())
+        # A batch norm by hand may set a new tensor under the old name.
+        now = {id(named[name]): t for name, t in module.named_buffers() if name in named}
+        statistics = {id(t): now.get(id(t), t).detach().clone() for t in seen.buffers}
+        slopes = _slopes(out, [leaf, *seen.parameters.values()])
+        with _no_grad():
+            again = call("train", x.clone(), again=True)
+    yield "random-in-training", _is_same(out, again)
+    yield "training-differs", ... if out is None else out
+    yield "statistics-differ", statistics
+    yield "gradients-differ", slopes
+
+
+def _is_same(out: Any, again: Any) -> bool:
+    return isinstance(out, Tensor) and isinstance(again, Tensor) and compare.same(out, again)
 
 
 def _start(tensor: Tensor) -> float | None:
     """The number that a tensor starts with, if it is one and the same everywhere."""
     if tensor.numel() == 0 or not tensor.is_floating_point():
         return None
-    first = float(tensor.flatten()[0])
+    first = float(tensor.detach().flatten()[0])
     return first if bool((tensor == first).all()) else None
 
 
-def _sort_out(module: nn.Module, seen: Seen, units: Sequence[Unit], starts: Mapping[int, float | None]) -> None:
+def _sort_out(module: nn.Module, seen: Seen, watch: Watch, starts: Mapping[int, float | None]) -> None:
     """What belongs to a layer, what is loose, and what no module knows."""
+    seen.steps, seen.prints, seen.parameters = watch.steps, Prints(watch.steps), dict(module.named_parameters())
     own = {id(t) for t in (*module.parameters(), *module.buffers())}
     # A view of a parameter is no layer of its own: the parameter is loose, and its numbers are reshaped.
-    seen.units = [u for u in units if not any(t._is_view() for t in u.tensors)]
-    seen.unregistered = [
-        u for u in seen.units if u.identity is not None and not u.derived and id(u.identity) not in own
-    ]
-    used = {id(t) for u in seen.units for t in u.tensors}
-    tensors: list[tuple[str, Tensor, bool]] = [(name, p, True) for name, p in module.named_parameters()]
+    seen.units = [u for u in watch.units.values() if not any(t._is_view() for t in u.weights.values())]
+    seen.unregistered = [u for u in seen.units if u.weight is not None and not u.derived and id(u.weight) not in own]
+    seen.buffers = [*module.buffers(), *(t for unit in seen.units for t in unit.statistics)]
+    used = {id(t) for u in seen.units for t in u.weights.values()}
+    tensors: list[tuple[str, Tensor, bool]] = [(name, p, True) for name, p in seen.parameters.items()]
     tensors += [(name, b, False) for name, b in module.named_buffers() if b.is_floating_point()]
     seen.loose = [Loose(name, t, starts.get(id(t)), learns) for name, t, learns in tensors if id(t) not in used]
-    seen.parameters = dict(module.named_parameters())
-
-
-def _train(module: nn.Module, seen: Seen, seed: int) -> None:
-    module.train()
-    named = dict(module.named_buffers())
-    seen.buffers = [*named.values(), *(t for unit in seen.units for t in (unit.mean, unit.var) if t is not None)]
-    with _enable_grad(), as_before(seen.buffers):
-        leaf = seen.inputs[0].clone().requires_grad_()
-        seen.trained = attempt("train", lambda: module(leaf.clone()))
-        # A batch norm by hand may set a new tensor under the old name.
-        now = {id(named[name]): t for name, t in module.named_buffers() if name in named}
-        seen.statistics = {id(t): now.get(id(t), t).detach().clone() for t in seen.buffers}
-        if not isinstance(seen.trained, Tensor):
-            seen.trained = seen.trained if seen.trained is not None else ...
-            return
-        if seen.trained.is_floating_point():
-            generator = torch.Generator().manual_seed(seed + 1)
-            seen.probe = _randn(seen.trained.shape, generator=generator, dtype=torch.float64).to(seen.trained.dtype)
-            leaves = [leaf, *seen.parameters.values()]
-            try:
-                seen.gradients = attempt("backward", lambda: gradients(seen.trained, seen.probe, leaves))
-            except LearnerError as error:
-                if "modified by an inplace operation" in str(error.error):
-                    seen.spoiled = error
-                # Autograd's threads for a GPU, once started, do not survive a fork. Then all but the
-                # gradients is compared: this is nobody's mistake.
-                elif "fork" not in str(error.error):
-                    raise
-        with _no_grad():
-            seen.trained_again = attempt("train", lambda: module(seen.inputs[0].clone()))
 
 
 @contextmanager
@@ -264,18 +258,31 @@ def as_before(buffers: Iterable[Tensor]) -> Iterator[None]:
                 tensor.copy_(numbers)
 
 
-def gradients(out: Tensor, probe: Tensor | None, leaves: Sequence[Tensor]) -> list[Tensor | None]:
-    """The gradients of the output, weighted by a fixed random probe, with respect to the leaves."""
+def _slopes(out: Any, leaves: Sequence[Tensor]) -> Any:
+    """The gradients of the output, weighted by fixed random numbers, with respect to the leaves."""
     wanted = [leaf for leaf in leaves if leaf.requires_grad]
-    if not out.requires_grad or probe is None or not wanted:
+    if not isinstance(out, Tensor) or not out.is_floating_point():
+        return None
+    if not out.requires_grad:
         return [None] * len(leaves)
-    found = iter(_grad(_sum(out * probe), wanted, allow_unused=True))
+    # In numbers that an output in single precision can take as they are.
+    probe = _randn(out.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float32).to(out.dtype)
+    try:
+        found = iter(attempt("backward", lambda: _grad(_sum(out * probe), wanted, allow_unused=True)))
+    except LearnerError as trouble:
+        if "modified by an inplace operation" in str(trouble.error):
+            return trouble
+        # Autograd's threads for a GPU, once started, do not survive a fork. Then all but the gradients is
+        # compared: this is nobody's mistake.
+        if "fork" in str(trouble.error):
+            return None
+        raise
     return [next(found) if leaf.requires_grad else None for leaf in leaves]
 
 
-def randomize(module: nn.Module, starts: Mapping[int, float | None], seed: int) -> None:
+def randomize(module: nn.Module, starts: Mapping[int, float | None]) -> None:
     """Random weights and random statistics in place, by shape and by the number that they start with."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
 
     def normal(t: Tensor, std: float) -> Tensor:
         return t.copy_(_randn(t.shape, generator=generator, dtype=torch.float64) * std)

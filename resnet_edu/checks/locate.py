@@ -1,30 +1,30 @@
 """Where no known mistake fits: where the learner's numbers first leave the reference's, and what can be seen there."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from resnet_edu.checks import compare
-from resnet_edu.checks.candidate import Made, NoWeightsError, Run
+from resnet_edu.checks.candidate import NoWeightsError, Run
 from resnet_edu.checks.learner import Seen
 from resnet_edu.checks.sentences import said
 from resnet_edu.checks.source import Source
-from resnet_edu.checks.watch import Step, Unit
 from resnet_edu.checks.words import at, code, shape, unequal
 
 Told = tuple[str, str]
 
+_POOLS = {"avg_pool2d", "max_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d"}
 _ACTIVATIONS = {
     "celu", "elu", "gelu", "glu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax", "logsigmoid",
     "mish", "prelu", "relu6", "rrelu", "selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "tanh",
 }  # fmt: skip
-_POOLS = {"avg_pool2d", "max_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d"}
-_DROPOUTS = {"dropout", "dropout1d", "dropout2d", "feature_dropout", "alpha_dropout"}
-#: A share of F(x) and one of the shortcut that are both this near to 1 are the plain sum.
-_NEAR = 1e-6
+#: Functions that have no business here, and what is said of them.
+_FOREIGN = dict.fromkeys(_POOLS, "pooling-inside") | dict.fromkeys(_ACTIVATIONS, "other-activation")
+_FOREIGN |= dict.fromkeys(("dropout", "dropout1d", "dropout2d", "feature_dropout", "alpha_dropout"), "dropout-inside")
+_FOREIGN |= {"interpolate": "interpolated"}
 _KINDS = {"conv": "convolution", "bn": "batch norm", "linear": "linear layer"}
 
 _lstsq, _stack = torch.linalg.lstsq, torch.stack
@@ -33,50 +33,34 @@ _lstsq, _stack = torch.linalg.lstsq, torch.stack
 def foreign(run: Run, seen: Seen) -> Told | None:
     """A function that has no business here. Evidence, not a diagnosis: something else may be wrong too."""
     ours = {made.function.strip("_") for made in run.made}
+    pools = run.error is not None or ours & {*_POOLS, "mean", "amax", "sum"}
     for step in seen.steps:
         function = step.function.strip("_")
-        if function in ours:
-            continue
-        values = {"function": f"`{function}`", "at": at(step.line)}
-        if function in _DROPOUTS:
-            return said("dropout-inside", **values)
-        if function in _ACTIVATIONS:
-            only = "the only activation of this network is ReLU" if "relu" in ours else "no activation belongs here"
-            if function == "hardtanh":
-                values["function"] = "ReLU6 or `hardtanh`"
-            return said("other-activation", instead=only, **values)
-        if function == "interpolate":
-            return said("interpolated", **values)
-        if run.error is None and function in _POOLS and not ours & {*_POOLS, "mean", "amax", "sum"}:
-            slices, strides = "option A skips pixels, `x[:, :, ::stride, ::stride]`", "here the stride of a convolution"
-            instead = f"{strides} shrinks the map" if "conv2d" in ours else slices
-            return said("pooling-inside", instead=instead, **values)
+        name = None if function in ours else _FOREIGN.get(function)
+        if name is not None and not (pools and name == "pooling-inside"):
+            function = "ReLU6 or `hardtanh`" if function == "hardtanh" else f"`{function}`"
+            return said(name, function=function, at=at(step.line))
     return None
 
 
 def extra(call: str, run: Run, seen: Seen) -> Told | None:
     """What to say of learnable numbers that the reference has no layer for."""
-    paired = [*run.pairing.values()]
-    taken = {id(t) for unit in paired for t in (*unit.tensors, *unit.settings.get("loose", ()))}
-    kinds = {unit.kind for unit in paired}
-    layers = [u for u in seen.units if id(u) not in {id(p) for p in paired} and u.kind not in kinds]
-    loose = [one for one in seen.loose if one.learns and id(one.tensor) not in taken]
-    unused = set(seen.unused())
-    names = code(one.name for one in loose if one.name not in unused)
+    paired = {id(unit) for unit in run.pairing.values()}
+    kinds = {unit.kind for unit in run.pairing.values()}
+    layers = [unit for unit in seen.units if id(unit) not in paired and unit.kind not in kinds]
+    taken = {id(t) for unit in run.pairing.values() for t in unit.weights.values()}
+    unused = seen.unused()
+    names = code(
+        one.name for one in seen.loose if one.learns and id(one.tensor) not in taken and one.name not in unused
+    )
     if isinstance(run.error, NoWeightsError) and (names or layers):
         return said("not-followed", call=call, names=names) if names else None
     if layers and run.error is None and seen.trouble is None:
-        return said("extra-layers", layers=_a_count(layers), kinds=_listed(kinds), at=at(layers[0].line))
+        counts = Counter(_KINDS[unit.kind] for unit in layers)
+        theirs = " and ".join(f"{count} {kind}{'s' * (count > 1)}" for kind, count in counts.items())
+        ours = " and ".join(f"{_KINDS[kind]}s" for kind in _KINDS if kind in kinds)
+        return said("extra-layers", layers=theirs, kinds=ours, at=at(layers[0].line))
     return said("extra-parameter", call=call, names=names) if names and run.differs is not None else None
-
-
-def _a_count(units: Sequence[Unit]) -> str:
-    counts = Counter(_KINDS[unit.kind] for unit in units)
-    return " and ".join(f"{count} {kind}{'s' * (count > 1)}" for kind, count in counts.items())
-
-
-def _listed(kinds: set[str]) -> str:
-    return " and ".join(f"{_KINDS[kind]}s" for kind in _KINDS if kind in kinds)
 
 
 def shares(run: Run, seen: Seen) -> Told | None:
@@ -93,7 +77,7 @@ def shares(run: Run, seen: Seen) -> Told | None:
             continue
         found = _lstsq(basis, step.made.flatten().to(basis.dtype)[:, None]).solution
         one, other = (float(share) for share in found.flatten())
-        plain = max(abs(one - 1), abs(other - 1)) <= _NEAR or min(abs(one), abs(other)) <= _NEAR
+        plain = max(abs(one - 1), abs(other - 1)) < 1e-6 or min(abs(one), abs(other)) < 1e-6
         if not plain and compare.same((basis @ found).view(size), step.made):
             return said("sum-weighted", one=one, other=other)
     return None
@@ -105,10 +89,8 @@ def first_difference(call: str, run: Run, source: Source, seen: Seen) -> tuple[s
     lines, name = ["I do not recognize this one, so here is what I can see."], tuple[str, ...]()
     right = run.outputs[0].shape if run.outputs and isinstance(run.outputs[0], Tensor) else None
     if right is not None and out.shape != right:
-        lines = [
-            f"`{call}` makes {shape(x.shape)} into {shape(out.shape)}; expected {shape(right)}: "
-            f"{unequal(tuple(out.shape), tuple(right))}.",
-        ]
+        apart = unequal(tuple(out.shape), tuple(right))
+        lines = [f"`{call}` makes {shape(x.shape)} into {shape(out.shape)}; expected {shape(right)}: {apart}."]
         name = ("wrong-shape",)
     lines += [other_settings(run, source), _counts(run, seen), walk(run, source, seen)]
     return ("\n".join(line for line in lines if line), *name)
@@ -149,38 +131,31 @@ def _counts(run: Run, seen: Seen) -> str:
 
 def walk(run: Run, source: Source, seen: Seen) -> str:
     """Go along the reference and look for each of its tensors among the learner's."""
-    if not seen.steps:
-        return "Next, print the shape and the mean of each tensor in `forward`, line by line, against your drawing."
-    last_words, last = "the input", -1
-    for made, words in _worded(run, source):
-        if made.found is None:
-            return (
-                f"{_so_far(last_words)} The first that I cannot find is {words}, of shape {shape(made.tensor.shape)}"
-                f"{_distance(made, seen, last)}. {_next(seen.steps, last)}"
-            )
-        last_words, last = words, max(last, made.found)
+    so_far, last = "Your numbers differ from the start.", -1
+    told = "Every tensor of the reference appears in your code, but what you return is another."
     if isinstance(run.error, NoWeightsError):
-        return f"{_so_far(last_words)} {instead(run, source, seen)} {_next(seen.steps, last)}".strip()
-    whole = "Every tensor of the reference appears in your code, but what you return is another."
-    return f"{whole} {_next(seen.steps, last)}".strip()
-
-
-def _worded(run: Run, source: Source) -> Iterator[tuple[Made, str]]:
+        told = instead(run.error, run, source, seen)
     for made in run.made:
         words = source.words(made.line, made.place)
+        if words and made.found is None:
+            told = f"The first that I cannot find is {words}, of shape {shape(made.tensor.shape)}."
+            break
         if words:
-            yield made, words
+            so_far, last = f"Up to {words} your numbers are right.", max(last, made.found or 0)
+    following = ""
+    if last + 1 < len(seen.steps):
+        step = seen.steps[last + 1]
+        function, made_shape = step.function.strip("_"), shape(step.made.shape)
+        following = f"Look at what your code does next, `{function}`, which makes {made_shape}.{at(step.line)}"
+    return f"{so_far} {told} {following}".strip()
 
 
-def instead(run: Run, source: Source, seen: Seen) -> str:
+def instead(error: NoWeightsError, run: Run, source: Source, seen: Seen) -> str:
     """The learner's layer that stands where one of the reference's should, if there is one with other weights."""
-    error = run.error
-    if not isinstance(error, NoWeightsError):
-        return ""
     words = source.words(error.line, error.place) or f"a {_KINDS[error.kind]}"
     paired = {id(unit) for unit in run.pairing.values()}
-    free = [u for u in seen.units if u.kind == error.kind and id(u) not in paired and u.identity is not None]
-    shown = tuple(free[0].identity.shape) if free and free[0].identity is not None else error.shape
+    free = [u for u in seen.units if u.kind == error.kind and id(u) not in paired and u.weight is not None]
+    shown = tuple(free[0].weight.shape) if free and free[0].weight is not None else error.shape
     if shown == error.shape:
         return f"I find nothing in your code that does the work of {words}."
     groups = free[0].settings.get("groups", 1)
@@ -197,26 +172,3 @@ def _takes(kind: str, weights: Sequence[int], s: str = "") -> str:
     if kind == "linear":
         return f"make{s} {weights[1]} features into {weights[0]}"
     return f"make{s} {weights[1]} channels into {weights[0]} with a {weights[2]}×{weights[3]} kernel"
-
-
-def _so_far(last: str) -> str:
-    return f"Up to {last} your numbers are right." if last != "the input" else "Your numbers differ from the start."
-
-
-def _distance(made: Made, seen: Seen, last: int) -> str:
-    """How far the nearest of the learner's tensors is that the same kind of operation made."""
-    name = made.function.strip("_")
-    near = [
-        compare.difference(step.made, made.tensor)
-        for step in seen.steps[last + 1 :]
-        if step.function.strip("_") == name and step.made.shape == made.tensor.shape
-    ]
-    return f"; the nearest of yours differs by {min(near):.2g} (relative)" if near else ""
-
-
-def _next(steps: Sequence[Step], last: int) -> str:
-    if last + 1 >= len(steps):
-        return ""
-    step = steps[last + 1]
-    name = step.function.strip("_")
-    return f"Look at what your code does next, `{name}`, which makes {shape(step.made.shape)}.{at(step.line)}"

@@ -59,10 +59,8 @@ class AlwaysTraining(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → the same shape."""
-        momentum = 0.1 if self.momentum is None else self.momentum
-        return F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, self.mode, momentum, self.eps
-        )
+        weights = (self.running_mean, self.running_var, self.weight, self.bias)
+        return F.batch_norm(x, *weights, self.mode, self.momentum or 0.1, self.eps)
 
 
 class AlwaysEval(AlwaysTraining):

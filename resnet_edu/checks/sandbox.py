@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
@@ -40,8 +41,8 @@ IN_PROCESS_NOTE = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came back: the work's result, or why there is none ("loop", "sleep", "memory", "ended",
-    or "unfinished" where the work itself raised an error)."""
+    """What came back: the work's result, or why there is none ("too-slow", "too-much-memory",
+    "process-ended", or "unfinished" where the work itself raised an error)."""
 
     result: dict[str, Any] | None
     fault: str | None = None
@@ -56,7 +57,7 @@ def run(work: Callable[[], dict[str, Any]]) -> Outcome:
     >>> run(lambda: {"sum": 1 + 2}).result
     {'sum': 3}
     >>> run(lambda: os._exit(3)).fault
-    'ended'
+    'process-ended'
     """
     return _forked(work) if hasattr(os, "fork") else _in_process(work)
 
@@ -82,21 +83,6 @@ def guard() -> Iterator[None]:
 _child = False  # True in the forked process only
 
 
-class _Bounded(io.StringIO):
-    """Keeps the first characters and counts the rest."""
-
-    total = 0
-
-    def write(self, text: str) -> int:
-        super().write(text[: max(0, PRINTED - self.tell())])
-        self.total += len(text)
-        return len(text)
-
-    def excerpt(self) -> str:
-        more = f"\n… ({self.total:,} characters in all)" if self.total > PRINTED else ""
-        return self.getvalue() + more
-
-
 def _forked(work: Callable[[], dict[str, Any]]) -> Outcome:
     fork = multiprocessing.get_context("fork")
     answers, write = fork.Pipe(duplex=False)
@@ -106,11 +92,11 @@ def _forked(work: Callable[[], dict[str, Any]]) -> Outcome:
         warnings.simplefilter("ignore", DeprecationWarning)
         child.start()
     write.close()
-    data, in_time = b"{}", False
     try:
-        in_time = answers.poll(LAST_SECONDS)
-        data = answers.recv_bytes() if in_time else data
-    except (EOFError, OSError):  # it ended without an answer
+        if not answers.poll(LAST_SECONDS):  # a learner's call is cut off long before
+            return Outcome(None, "unfinished", f"no answer within {LAST_SECONDS:g} seconds")
+        return Outcome(**json.loads(answers.recv_bytes()))
+    except (EOFError, OSError, ValueError, TypeError):  # it ended without an answer
         pass
     finally:
         answers.close()
@@ -118,15 +104,12 @@ def _forked(work: Callable[[], dict[str, Any]]) -> Outcome:
             os.killpg(child.pid or 0, signal.SIGKILL)  # and whatever the learner's code started
         child.kill()
         child.join()
-    with contextlib.suppress(ValueError, TypeError):
-        return Outcome(**json.loads(data))
-    if not in_time:  # a learner's call is cut off long before
-        return Outcome(None, "unfinished", f"no answer within {LAST_SECONDS:g} seconds")
     killed = -(child.exitcode or 0)
-    faults = {signal.SIGPROF: "loop", signal.SIGALRM: "sleep"}
-    if killed in faults:
-        return Outcome(None, faults[signal.Signals(killed)])
-    return Outcome(None, "ended", f"signal {signal.Signals(killed).name}" if killed > 0 else "it left the process")
+    if killed in (signal.SIGPROF, signal.SIGALRM):
+        return Outcome(None, "too-slow")
+    return Outcome(
+        None, "process-ended", f"signal {signal.Signals(killed).name}" if killed > 0 else "it left the process"
+    )
 
 
 def _be_child(work: Callable[[], dict[str, Any]], answers: Connection) -> None:
@@ -157,28 +140,24 @@ def _be_child(work: Callable[[], dict[str, Any]], answers: Connection) -> None:
 
 def _captured(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What the work brings or how it fails, as an Outcome's fields, while what it prints is kept."""
-    printed, result, fault, detail = _Bounded(), None, None, ""
-
-    def no_input(*_: object) -> str:
-        raise EOFError("a check cannot answer input()")
-
-    def uncompiled(model: Any = None, **_: Any) -> Any:
-        return (lambda one: one) if model is None else model
-
-    kept_input, kept_compile = builtins.input, torch.compile
-    builtins.input = no_input
-    torch.compile = uncompiled  # compiling takes seconds, and changes nothing of what is computed
-    try:
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            result = work()
-    except MemoryError:
-        fault = "memory"
-    except BaseException as error:
-        fault, detail = "unfinished", _words(error)
-    finally:
-        builtins.input, torch.compile = kept_input, kept_compile
-    return {"result": result, "fault": fault, "detail": detail, "printed": printed.excerpt()}
+    printed, result, fault, detail = io.StringIO(), None, None, ""
+    no_input = patch.object(builtins, "input", side_effect=EOFError("a check cannot answer input()"))
+    # Compiling takes seconds, and changes nothing of what is computed.
+    not_compiled = patch.object(
+        torch, "compile", lambda model=None, **_: model if model is not None else lambda one: one
+    )
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with no_input, not_compiled:
+                result = work()
+        except MemoryError:
+            fault = "too-much-memory"
+        except BaseException as error:
+            fault, detail = "unfinished", _words(error)
+    text = printed.getvalue()
+    more = f"\n… ({len(text):,} characters in all)" if len(text) > PRINTED else ""
+    return {"result": result, "fault": fault, "detail": detail, "printed": text[:PRINTED] + more}
 
 
 def _words(error: BaseException) -> str:

@@ -57,28 +57,12 @@ class Source:
         return self.lines[line - 1][2].format_map(place) if 0 < line <= len(self.lines) else ""
 
     def reached(self, edits: Edits) -> set[int]:
-        """The lines with words that edits change, themselves or by a name that they set on a line without.
+        """The lines with words that edits change.
 
-        >>> text = Source("kept = 1  #: keep\\n\\ny = f(x)  #: run | a call\\ny = y + kept  #: add | a sum")
-        >>> text.reached({"run": ""}), text.reached({"keep": "1 → 2"})
-        ({3}, {4})
+        >>> Source("kept = 1  #: keep\\n\\ny = f(x)  #: run | a call").reached({"run": "", "keep": "1 → 2"})
+        {3}
         """
-        names: set[str] = set()
-        found: set[int] = set()
-        below = False  # an `if` or a `for` reaches the next line
-        for number, (code, labels, words) in enumerate(self.lines, start=1):
-            here = [edits[label] for label in labels if label in edits]
-            hit = bool(here) or below or not names.isdisjoint(self._mentioned[number - 1])
-            if hit and words:
-                found.add(number)
-            elif hit:
-                names |= {name for text in (code, *here) for name in _set_names(text)}
-            below = hit and not words and code.lstrip().startswith(("if ", "for "))
-        return found
-
-    @cached_property
-    def _mentioned(self) -> list[set[str]]:
-        return [set(re.findall(r"\w+", code)) for code, _, _ in self.lines]
+        return {n for n, (_, labels, words) in enumerate(self.lines, start=1) if words and labels & edits.keys()}
 
     def edited(self, *edits: Edits) -> str:
         """The text after these edits, one after the other, with as many lines as before.
@@ -95,14 +79,6 @@ class Source:
                 for number in places:
                     lines[number] = after[number]
         return "\n".join(lines)
-
-
-def _set_names(code: str) -> set[str]:
-    """The names that a line gives a value, or appends to."""
-    lefts = [piece.partition(" = ")[0] for piece in code.split("; ") if " = " in piece]
-    return {name for left in (*lefts, *re.findall(r"(\w+)\.append\(", code)) for name in re.findall(r"\w+", left)} - {
-        "self"
-    }
 
 
 def _line(line: str, new: str) -> str:
@@ -126,11 +102,6 @@ class Mistake:
     remark: bool = False
     #: Tried only where the learner's code calls one of these functions of torch.
     calls: frozenset[str] = frozenset()
-
-
-def slip(name: str, message: str, *ways: Edits, calls: str = "", remark: bool = False, **edits: str) -> Mistake:
-    """A known mistake; several ``ways`` to make it, or one as keywords: ``label="edit"``."""
-    return Mistake(name, message, ways or (edits,), remark, frozenset(calls.split()))
 
 
 def known(text: str, **values: object) -> list[Mistake]:
@@ -195,8 +166,8 @@ class Contract:
     reference: str
     known: tuple[str | Mistake | Sequence[Mistake], ...]
     passed: str
-    #: Other right answers, as edits of the reference.
-    variants: tuple[Edits, ...] = ()
+    #: Other right answers: the label of the line where they show, and edits of the reference.
+    variants: tuple[tuple[str, Edits], ...] = ()
     #: A call that should raise ValueError; one that does not is worth a word, and no mistake.
     refused: Case | None = None
     #: What the reference may speak of beside torch, nn and F.

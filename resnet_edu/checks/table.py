@@ -1,9 +1,6 @@
 """A table of what the checks recognize, computed by making every known mistake and asking for its name."""
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_all_start_methods, get_context
 
 import torch
 
@@ -32,30 +29,14 @@ def mistakes_table(*only: str) -> Table:
     ─────────────┼──────────┼──────────
     all          │       31 │        31
     """
-    chosen = only or tuple(CONTRACTS)
-    first: dict[tuple[str, str], Edits] = {}
-    for check in chosen:
-        for name, way in known_mistakes(check):
-            first.setdefault((check, name), way)
-    called = _all_called([(check, name, way) for (check, name), way in first.items()])
-    rights = [[right for (one, _), right in zip(first, called, strict=True) if one == check] for check in chosen]
-    rows = [(check, str(len(right)), str(sum(right))) for check, right in zip(chosen, rights, strict=True)]
-    total = ("all", str(len(called)), str(sum(called)))
+    counts: list[tuple[str, int, int]] = []
+    with torch.random.fork_rng(devices=[]):
+        for check in only or CONTRACTS:
+            first: dict[str, Edits] = {}
+            for name, way in known_mistakes(check):
+                first.setdefault(name, way)
+            called = [judge(check, CONTRACTS[check].made(way))["mistakes"] == [name] for name, way in first.items()]
+            counts.append((check, len(called), sum(called)))
+    rows = [(check, str(known), str(called)) for check, known, called in counts]
+    total = ("all", str(sum(known for _, known, _ in counts)), str(sum(called for _, _, called in counts)))
     return Table("Known mistakes, made and checked", ["contract", "mistakes", "diagnosed"], rows, total)
-
-
-def _all_called(work: list[tuple[str, str, Edits]]) -> list[bool]:
-    """Whether each is called by its name; several at a time where the system can copy a process."""
-    workers = min(os.cpu_count() or 1, len(work) // 50)
-    if workers < 2 or "fork" not in get_all_start_methods():
-        with torch.random.fork_rng(devices=[]):
-            return [_called(item) for item in work]
-    # A copy of a process has none of its threads, so it must not wait for torch's.
-    with ProcessPoolExecutor(workers, get_context("fork"), torch.set_num_threads, (1,)) as pool:
-        return list(pool.map(_called, work, chunksize=10))
-
-
-def _called(item: tuple[str, str, Edits]) -> bool:
-    """These edits are ours, so they need no room apart."""
-    check, name, way = item
-    return judge(check, CONTRACTS[check].made(way))["mistakes"] == [name]

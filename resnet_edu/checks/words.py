@@ -1,21 +1,15 @@
 """The sentences that checks share: what was handed over, where in the learner's code, what differs in a call."""
 
+import inspect
 import linecache
 import re
-import sysconfig
-import traceback
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from resnet_edu.checks.sentences import said
 from resnet_edu.checks.watch import Place
-
-_ROOMS = (str(Path(__file__).parent.parent), str(Path(torch.__file__).parent))
-_PYTHON = sysconfig.get_paths()["stdlib"]
 
 
 def shape(of: Iterable[int]) -> str:
@@ -25,34 +19,21 @@ def shape(of: Iterable[int]) -> str:
 
 def not_callable(theirs: Any, signature: str) -> str | None:
     """What to say if the thing handed over cannot be called to build something, else None."""
-    name = signature.split("(")[0]
     if theirs is None or theirs is Ellipsis:
-        return f"There is nothing here yet. Write `{signature}` and hand over its name."
+        return said("nothing-here", signature=signature)[0]
     if isinstance(theirs, nn.Module):
-        return (
-            "You handed over one finished module. Hand over the class (or function) itself, without the brackets, so "
-            f"that the check can build it in several shapes: `{name}`, not `{name}(…)`."
-        )
+        return said("module-not-class", name=signature.partition("(")[0])[0]
     if isinstance(theirs, Tensor) or not callable(theirs):
-        return f"Expected a class or a function, called as `{signature}`, got {_a(theirs)}."
+        return said("not-callable", signature=signature, a_kind=_a(theirs))[0]
     return None
 
 
-def not_a_module(result: Any, call: str) -> tuple[str, ...]:
-    """What to say if a call that should build a module returned something else."""
+def returned(result: Any, call: str, otherwise: str) -> tuple[str, str]:
+    """What to say of a call that returned something else than asked for."""
     if result is None or result is Ellipsis:
-        return said("not-written", call=f"`{call}`")
-    if isinstance(result, Tensor):
-        return (f"`{call}` returned a tensor. It must return the module that will make the tensor.",)
-    name = "list-returned" if isinstance(result, list | tuple) else "no-module"
-    return said(name, call=call, kind=type(result).__name__, a_kind=_a(result))
-
-
-def not_a_tensor(result: Any, call: str) -> tuple[str, ...]:
-    """What to say if the forward pass returned something else than a tensor."""
-    if result is None or result is Ellipsis:
-        return said("not-written", call=f"The forward pass of `{call}`")
-    return said("no-tensor", call=call, a_kind=_a(result))
+        return said("not-written", call=call)
+    name = "list-returned" if isinstance(result, list | tuple) and otherwise == "no-module" else otherwise
+    return said(name, call=call, a_kind=_a(result))
 
 
 def code(names: Iterable[str]) -> str:
@@ -65,30 +46,13 @@ def _a(thing: Any) -> str:
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
-def letters(error: BaseException | None) -> str:
-    """What an error says, without its numbers."""
-    return re.sub(r"[^a-z]+", " ", str(error).lower())
-
-
-def at(place: Place | None) -> str:
+def at(place: Place | None = None) -> str:
     """A sentence that points at the line, if it is the learner's."""
     if place is None:
         return ""
     file, line = place
-    if file.startswith(_ROOMS):
-        return ""
     text = linecache.getline(file, line).strip()
     return f"\nLine {line}: `{text}`" if text else f"\nLine {line}."
-
-
-def where(error: BaseException) -> Place | None:
-    """The last line of the learner's own code that the error passed through."""
-    frames = [
-        (frame.filename, frame.lineno or 0)
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((*_ROOMS, _PYTHON, "<frozen")) and "site-packages" not in frame.filename
-    ]
-    return frames[-1] if frames else None
 
 
 def unequal(a: tuple[int, ...], b: tuple[int, ...]) -> str:
@@ -98,3 +62,24 @@ def unequal(a: tuple[int, ...], b: tuple[int, ...]) -> str:
     names = ("batch", "channels", "height", "width") if len(a) == 4 else tuple(f"dimension {i}" for i in range(len(a)))
     parts = [f"{name} {one} against {two}" for name, one, two in zip(names, a, b, strict=True) if one != two]
     return ", ".join(parts)
+
+
+def their_names(signature: str, theirs: Any) -> Callable[[str], str]:
+    """A translation of the code in a message, from a contract's names to those at the same places of the learner's.
+
+    >>> say = their_names("make_layer(block, in_channels, channels, blocks, stride)", lambda kind, start, width: None)
+    >>> say("Pass `channels * block.expansion` on, and give it `stride=2`: channels count.")
+    'Pass `width * kind.expansion` on, and give it `stride=2`: channels count.'
+    """
+    try:
+        parameters = inspect.signature(theirs).parameters.values()
+    except (TypeError, ValueError):  # not every callable has one
+        return lambda message: message
+    ours = [part.partition("=")[0].strip(" )") for part in signature.partition("(")[2].split(",")]
+    chosen = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    names = {our: their for our, their in zip(ours, chosen, strict=False) if our and our != their}
+    if not names:
+        return lambda message: message
+    # `stride=2` is a keyword of PyTorch's, whatever the learner's argument is called.
+    name = re.compile(rf"\b({'|'.join(names)})\b(?!=[^=])")
+    return lambda message: re.sub(r"`[^`]+`", lambda code: name.sub(lambda found: names[found[1]], code[0]), message)

@@ -210,6 +210,25 @@ def test_a_window_that_fits_no_map_is_told_without_torchs_words():
     assert "window" in feedback.message
 
 
+def test_convolutions_by_hand_may_be_registered_in_any_order():
+    class ByHand(Block):
+        def __init__(self, ins, outs, step=1):
+            super().__init__(ins, outs, step)
+            self.kernel2, self.kernel1 = self.second.weight, self.first.weight  # the later one comes first
+            self.first, self.second, self.step = None, None, step
+
+        def convolved(self, x, kernel, step):
+            patches = F.unfold(x, 3, padding=1, stride=step)
+            height, width = ((side - 1) // step + 1 for side in x.shape[2:])
+            return (kernel.flatten(1) @ patches).view(len(x), len(kernel), height, width)
+
+        def change(self, x):
+            x = F.relu(self.norm1(self.convolved(x, self.kernel1, self.step)))
+            return self.norm2(self.convolved(x, self.kernel2, 1))
+
+    assert checks.basic_block(ByHand).passed
+
+
 def test_weights_are_paired_by_the_numbers_that_they_were_given():
     contract = CONTRACTS["basic_block"]
     module = Block(6, 6).double()

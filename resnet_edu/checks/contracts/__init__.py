@@ -4,7 +4,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from resnet_edu.checks import effects, verdict
+from resnet_edu.checks import verdict
 from resnet_edu.checks.diagnosis import Verdict
 from resnet_edu.checks.source import Contract
 
@@ -37,7 +37,4 @@ CONTRACTS: dict[str, Contract] = {check: module.CONTRACT for check, module in EX
 
 def judge(check: str, theirs: Any) -> Verdict:
     """The verdict on code, in this process and without a guard: for what can be trusted."""
-    contract = CONTRACTS[check]
-    if isinstance(contract, effects.Effect):
-        return effects.judge_effect(contract, theirs)
-    return verdict.judge(contract, theirs)
+    return verdict.judge(CONTRACTS[check], theirs)

@@ -11,15 +11,16 @@ True
 """
 
 from resnet_edu.checks.contracts.shared import activations, addition, bias, norms
-from resnet_edu.checks.source import Case, Contract, Mistake, known, slip
+from resnet_edu.checks.source import Case, Contract, Mistake, known
 
 REFERENCE = """
 class BasicBlock(nn.Module):
     def __init__(self, in_channels, out_channels, stride=1):
         super().__init__()  #: start
-        self.conv1 = nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=False)  #: conv1 conv
+        first, later = stride, 1  #: strides
+        self.conv1 = nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=first, padding=1, bias=False)  #: conv1 conv
         self.bn1 = nn.BatchNorm2d(out_channels)  #: norm1 norm
-        self.conv2 = nn.Conv2d(out_channels, out_channels, kernel_size=3, stride=1, padding=1, bias=False)  #: conv2 conv
+        self.conv2 = nn.Conv2d(out_channels, out_channels, kernel_size=3, stride=later, padding=1, bias=False)  #: conv2 conv
         self.bn2 = nn.BatchNorm2d(out_channels)  #: norm2 norm
         self.stride, self.projected = stride, stride != 1 or in_channels != out_channels  #: when
         if self.projected:
@@ -77,22 +78,17 @@ NORM_TEXT = """
 batch-norm-after-addition: $norm: - | add: {}; out = self.$norm(out)
     The $last batch norm comes after the addition, so it rescales the shortcut too. Normalize F(x), then add the
     untouched shortcut.
-first-batch-norm-missing: bn1: -
-    There is no batch norm after the first convolution. Every convolution is followed by one.
-second-batch-norm-missing: bn2: -
-    There is no batch norm after the second convolution. Every convolution is followed by one.
+for number which: 1 first | 2 second
+$which-batch-norm-missing: bn$number: -
+    There is no batch norm after the $which convolution. Every convolution is followed by one.
 """
 NORMS = [
     *known(NORM_TEXT, norm="bn2", last="second"),
     *known(
         """
-batch-norms-missing: bn1: - | bn2: - | bnproj: -
-    There is no batch norm. Every convolution of the block is followed by one.
 for label which: norm1 first | norm2 second
 batch-norm-without-scale: $label: ) → , affine=False)
     The $which batch norm has no scale and shift to learn. Leave out `affine=False`.
-batch-norm-without-scale: norm1: ) → , affine=False) | norm2: ) → , affine=False)
-    The batch norms of the main path have no scale and shift to learn. Leave out `affine=False`.
 batch-norm-shared: bn2: bn2 → bn1
     One batch norm is used in several places. Each convolution's output has its own mean and variance, and needs
     a batch norm of its own.
@@ -102,25 +98,29 @@ batch-norm-shared: bnproj: projbn → bn2
 """
     ),
 ]
-STRIDES = known(
-    """
-stride-in-second-convolution: conv1: stride=stride → stride=1 | conv2: stride=1 → stride=stride
-    The stride sits in the second convolution. It belongs to the first, so that everything after it works on the
-    smaller map.
-stride-fixed: conv1: stride=stride → stride=2 | proj: stride=stride → stride=2
+STRIDE_TEXT = """
+stride-fixed: strides: stride, 1 → 2, 1 | proj: stride=stride → stride=2
 or: start: {}; stride = 2
     The stride is always 2, whatever the argument says. Pass `stride` on.
-stride-in-both-convolutions: conv2: stride=1 → stride=stride
+stride-in-both-convolutions: strides: stride, 1 → stride, stride
     Two convolutions have the stride, so the map shrinks twice while the shortcut shrinks once. Only one of them
     takes `stride`, the others keep 1.
-stride-ignored: conv1: stride=stride → stride=1 | proj: stride=stride → stride=1
+stride-ignored: strides: stride, 1 → 1, 1 | proj: stride=stride → stride=1
 or: start: {}; stride = 1
-    The stride is ignored: the map keeps its size. Pass `stride` to the first convolution, and to the projection
+    The stride is ignored: the map keeps its size. Pass `stride` to the $which convolution, and to the projection
     in the shortcut.
-stride-missing-in-main-path: conv1: stride=stride → stride=1
+stride-missing-in-main-path: strides: stride, 1 → 1, 1
     The shortcut shrinks the map but the convolutions do not, so the two ends of the addition differ. Pass
-    `stride` to the first convolution.
+    `stride` to the $which convolution.
 """
+STRIDES = known(
+    """
+stride-in-second-convolution: strides: stride, 1 → 1, stride
+    The stride sits in the second convolution. It belongs to the first, so that everything after it works on the
+    smaller map.
+"""
+    + STRIDE_TEXT,
+    which="first",
 )
 OF_RESIDUAL = """
 projection-of-residual: runproj: (way) → (out)
@@ -134,6 +134,9 @@ PROJECTIONS = (
 projection-without-batch-norm: bnproj: -
     The projection has no batch norm. Its 1×1 convolution is followed by one, like every other convolution of
     the network, so that both ends of the addition arrive at the same scale.
+shortcut-detached: bnproj: {}; way = way.detach()
+    The numbers are right, but no gradient reaches the projection, so it never learns. Take out `.detach()`,
+    `.data` or `torch.no_grad()` around it.
 projection-with-relu: bnproj: {}; way = F.relu(way)
     The projection ends in a ReLU. It is a 1×1 convolution and a batch norm, nothing else: add its output as it
     is, and apply the ReLU to the sum.
@@ -208,53 +211,36 @@ for label which: conv1 first | conv2 second
 padding-missing: $label: padding=1 → padding=0
     The $which convolution has no padding, so a 3×3 kernel takes two pixels from each side's length and the two
     ends of the addition cannot match. Give it `padding=1`: (H + 2·1 − 3)/1 + 1 = H.
-padding-missing: conv1: padding=1 → padding=0 | conv2: padding=1 → padding=0
-    The 3×3 convolutions have no padding, so each takes two pixels from the height and the width, and the two
-    ends of the addition cannot match. Give both `padding=1`: (H + 2·1 − 3)/1 + 1 = H.
 for label which size half: conv1 first 1 0 | conv1 first 5 2 | conv1 first 7 3 | conv2 second 1 0 | conv2 second 5 2
 | conv2 second 7 3
 wrong-kernel-size: $label: kernel_size=3 → kernel_size=$size ;; padding=1 → padding=$half
     The $which convolution has a $size×$size kernel, this block uses 3×3 there.
-for size half: 1 0 | 5 2 | 7 3
-wrong-kernel-size: conv1: kernel_size=3 → kernel_size=$size ;; padding=1 → padding=$half
-| conv2: kernel_size=3 → kernel_size=$size ;; padding=1 → padding=$half
-    The convolutions have $size×$size kernels, this block uses 3×3.
 convolution-shared: run2: conv2 → conv1
 or: run2: self.conv2(out) → F.conv2d(out, self.conv1.weight, padding=1)
     The same convolution is used twice, so both steps share one set of weights. Make two convolutions, and call
     each once.
-for mode: reflect | replicate | circular
-padding-not-zero: conv1: bias=False → bias=False, padding_mode='$mode'
-| conv2: bias=False → bias=False, padding_mode='$mode'
-or: conv1: bias=False → bias=False, padding_mode='$mode'
-or: conv2: bias=False → bias=False, padding_mode='$mode'
-    The border is not padded with zeros: `padding_mode` is set. Leave the default.
-dilated-convolution: conv1: padding=1 → padding=2, dilation=2 | conv2: padding=1 → padding=2, dilation=2
-    The 3×3 convolutions are dilated: their nine weights reach over 5×5 pixels. Leave out `dilation`.
+for label which mode: conv1 first reflect | conv1 first replicate | conv1 first circular | conv2 second reflect
+| conv2 second replicate | conv2 second circular
+padding-not-zero: $label: bias=False → bias=False, padding_mode='$mode'
+    The $which convolution does not pad the border with zeros: `padding_mode` is set. Leave the default.
 for label which: conv1 first | conv2 second
 dilated-convolution: $label: padding=1 → padding=2, dilation=2
     The $which convolution is dilated: its nine weights reach over 5×5 pixels. Leave out `dilation`.
-grouped-convolution: conv2: bias=False → bias=False, groups=out_channels
+grouped-convolution: conv2: bias=False → bias=False, groups=self.conv1.out_channels
     A 3×3 convolution is split into groups, each channel for itself. Leave out `groups`: every filter looks at
     all channels.
 second-convolution-missing: relu1: - | run2: - | bn2: -
     The second convolution with its batch norm is missing: this block has two.
 """
 )
-PREACTIVATED = slip(
-    "pre-activation-order",
-    "Batch norm and ReLU come before each convolution. That is the later pre-activation block (He "
-    "et al. 2016). Here the order is convolution, batch norm, ReLU, and the last ReLU follows the "
-    "addition.",
-    norm1="out_channels → in_channels",
-    run1="",
-    bn1="out = self.bn1(x)",
-    relu1="{}; first = out; out = self.conv1(out)",
-    run2="out = self.conv2(F.relu(self.bn2(out)))",
-    bn2="",
-    runproj="(way) → (first)",
-    bnproj="",
-    relu="",
+PREACTIVATED = known(
+    """
+pre-activation-order: norm1: out_channels → in_channels | run1: - | bn1: out = self.bn1(x)
+| relu1: {}; first = out; out = self.conv1(out) | run2: out = self.conv2(F.relu(self.bn2(out))) | bn2: -
+| runproj: (way) → (first) | bnproj: - | relu: -
+    Batch norm and ReLU come before each convolution. That is the later pre-activation block (He et al. 2016). Here
+    the order is convolution, batch norm, ReLU, and the last ReLU follows the addition.
+"""
 )
 ANYWHERE: tuple[Mistake, ...] = (bias(), *norms(), *activations("relu1", "relu"))
 
@@ -270,7 +256,7 @@ CONTRACT = Contract(
     tuple(maps("BasicBlock", *args) for args in ((6, 6), (6, 10, 2), (6, 10), (6, 6, 2))),
     REFERENCE,
     (
-        addition(),
+        addition("runproj", "bnproj", again="self.projbn(self.proj(x)) if self.projected else way"),
         INPUT_LOST,
         RELUS,
         NORMS,

@@ -111,35 +111,24 @@ or: sizes: {}; self.proj = nn.Conv2d(in_channels, out_channels, 1, stride) | ski
     channels with zeros, so that it has exactly as many weights as the plain one.
 """,
         """
-wrong-number-of-blocks: count: {}; n = 2 * n
-    Each layer has twice as many blocks as it should. The depth counts convolutions: a block has two, there are
-    three layers, so n = (depth − 2) / 6.
 for count told: n+1 one block too many | max(1,n-1) one block too few | depth `depth` blocks
+| 2*n twice the blocks it should | 3*n three times the blocks it should
 wrong-number-of-blocks: count: {}; n = $count
-    Each layer has $told. With 6n + 2 layers, n = (depth − 2) / 6: 20 gives 3.
-wrong-number-of-blocks: count: {}; n = 3 * n
-    Each layer has three times the blocks it should. The depth is shared by three layers: n = (depth − 2) / 6.
+    Each layer has $told. The depth counts convolutions: a block has two, there are three layers, so
+    n = (depth − 2) / 6, and 20 gives 3.
 stride-in-layer1: plan: (1, 2, 2) → (2, 2, 2)
     The first layer has stride 2 as well. It keeps 32×32: strides 1, 2, 2.
 strides-missing: plan: (1, 2, 2) → (1, 1, 1)
     No layer shrinks the map. The second and the third have stride 2: 32, 16, 8.
-wrong-widths: plan: (16, 32, 64) → (64, 128, 256)
-    The widths are ImageNet's, 64, 128, 256. This network is narrow: 16, 32, 64.
-wrong-widths: plan: (16, 32, 64) → (16, 16, 16)
-    All layers have 16 channels. They double wherever the map is halved: 16, 32, 64.
-wrong-widths: plan: (16, 32, 64) → (32, 64, 128)
-    The widths are 32, 64, 128. This network is narrower: 16, 32, 64.
+for widths: 64,128,256 | 16,16,16 | 32,64,128
+wrong-widths: plan: (16, 32, 64) → ($widths)
+    The layers' widths are $widths. This network is narrow, and they double wherever the map is halved: 16, 32, 64.
 for number: 10 | 100
 num-classes-ignored: fc: num_classes → $number
     The network always ends in $number scores. Pass `num_classes` to the linear layer.
 """,
         head.MISTAKES,
-        addition(projected=False),
-        """
-shortcut-twice: add: + way → + way * (1 if self.projected else 2)
-    The shortcut is computed and added twice, F(x) + 2x. Once is enough: look for a `+=` and a `+` that both do
-    it.
-""",
+        addition(),
         # The blocks' inputs have passed a ReLU here, so one more on the shortcut changes nothing.
         [mistake for mistake in basic.RELUS if mistake.name not in _ELSEWHERE],
         [mistake for mistake in basic.NORMS if mistake.name in _NORMS],
@@ -154,6 +143,6 @@ shortcut-twice: add: + way → + way * (1 if self.projected else 2)
         activations("relu1", "relu", "stemrelu"),
     ),
     "Your network computes what the reference computes: 6n + 2 layers, and shortcuts that cost nothing.",
-    variants=zero_pad_shortcut.SIDES,
+    variants=zero_pad_shortcut.CONTRACT.variants,
     refused=Case((21,), (), "cifar_resnet(21)"),
 )

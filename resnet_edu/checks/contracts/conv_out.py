@@ -7,8 +7,7 @@
 'padding-once'
 """
 
-from resnet_edu.checks.contracts.shared import NUMBER
-from resnet_edu.checks.effects import formula
+from resnet_edu.checks.contracts.numbers import NUMBER, formula
 
 REFERENCE = """
 def conv_out(size, kernel, stride=1, padding=0, dilation=1):
@@ -70,11 +69,9 @@ one-added-before-dividing: steps: span → (span + 1) | end:  + 1 →
 minus-one-missing: reach: {} - 1
     The 1 that is taken off before the division is missing. The kernel reaches over dilation·(kernel − 1) + 1
     pixels: subtract all of them, `size + 2 * padding - dilation * (kernel - 1) - 1`.
-only-the-one-divided: steps: span // → span + 1 - 1 //
-    Only the 1 is divided by the stride: `//` binds more tightly than `-`. Put parentheses around the whole
-    difference: `(size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1`.
-only-the-kernel-divided: steps: span // → span + reach - reach //
-    Only the kernel is divided by the stride: `//` binds more tightly than `-`. Put parentheses around the whole
+for which what edit: one 1 span + 1 - 1 // | kernel kernel span + reach - reach //
+only-the-$which-divided: steps: span // → $edit
+    Only the $what is divided by the stride: `//` binds more tightly than `-`. Put parentheses around the whole
     difference: `(size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1`.
 padding-overwritten: sides: {}; padding = (kernel - 1) // 2
     The padding is always (kernel − 1) // 2, whatever is handed over. That is a usual choice, not the only one:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from resnet_edu.checks import compare
-from resnet_edu.checks.effects import Effect, Outcome, randomized, same
+from resnet_edu.checks.contracts.models import randomized
+from resnet_edu.checks.effects import Effect, Outcome, same
 from resnet_edu.checks.learner import LearnerError
 
 REFERENCE = """
@@ -131,8 +132,7 @@ bias-forgotten: writebias: shift → 0 * shift
 settings-lost: end: folded.stride = (1, 1); folded.padding = (0, 0); folded.dilation = (1, 1); folded.groups = 1; {}
     The new convolution has lost the stride, the padding, the dilation and the groups of the old one. Hand all
     of them over, or start from a copy, `copy.deepcopy(conv)`.
-only-first-of-the-pair: end: folded.stride = (folded.stride[0],) * 2; folded.padding = (folded.padding[0],) * 2; folded.dilation = (folded.dilation[0],) * 2; {}
-or: end: folded.stride = (folded.stride[0],) * 2; {}
+only-first-of-the-pair: end: folded.stride = (folded.stride[0],) * 2; {}
 or: end: folded.padding = (folded.padding[0],) * 2; {}
 or: end: folded.dilation = (folded.dilation[0],) * 2; {}
 or: write: folded.weight = nn.Parameter(conv.weight[..., : conv.kernel_size[0]].clone()); folded.weight.copy_(weight)

@@ -60,10 +60,9 @@ pool-missing: average: -
 arguments-swapped: fc: in_features, num_classes → num_classes, in_features
     The linear layer's two numbers have changed places. First the features that arrive, then the classes that
     leave: `nn.Linear(in_features, num_classes)`.
-pool-over-height-only: average: (2, 3) → (2,)
-    Only the height is averaged. Take the mean over both, `x.mean((2, 3))`.
-pool-over-width-only: average: (2, 3) → (3,)
-    Only the width is averaged. Take the mean over both, `x.mean((2, 3))`.
+for dimension side: 2 height | 3 width
+pool-over-$side-only: average: (2, 3) → ($dimension,)
+    Only the $side is averaged. Take the mean over both, `x.mean((2, 3))`.
 pool-over-channels: average: (2, 3) → (1,)
     The mean is taken over the channels. Average over height and width, dimensions 2 and 3, and keep the
     channels.

@@ -21,7 +21,7 @@ CONTRACT = Contract(
     .replace("(self, in_channels, out_channels, stride=1)", "(self, channels)")
     .replace("super().__init__()", "super().__init__(); in_channels = out_channels = channels; stride = 1"),
     (
-        addition(),
+        addition("runproj", "bnproj", again="self.projbn(self.proj(x)) if self.projected else way"),
         basic.INPUT_LOST,
         basic.RELUS,
         basic.NORMS[:-1],  # all but the one of the projection

@@ -19,9 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from resnet_edu.checks import compare
-from resnet_edu.checks.effects import Effect, Outcome, model_after, state_of
-from resnet_edu.checks.errors import IN_PLACE
-from resnet_edu.checks.source import slip
+from resnet_edu.checks.contracts.models import model_after, state_of
+from resnet_edu.checks.effects import Effect, Outcome
+from resnet_edu.checks.sentences import said
+from resnet_edu.checks.source import Mistake
 
 REFERENCE = """
 def init_weights(model):
@@ -50,21 +51,14 @@ def write(weight, bias, number):
 
 def _model(bias: bool = False) -> nn.Module:
     """Five convolutions whose fan-in and fan-out differ, two of them of one shape, and all but one inside."""
-    deep = nn.Sequential(
-        nn.Conv2d(16, 48, 3, bias=bias), nn.BatchNorm2d(48), nn.ReLU(), nn.Conv2d(48, 16, 3, bias=bias)
-    )
-    inside = nn.Sequential(
-        nn.Conv2d(48, 16, 3, bias=bias), nn.BatchNorm2d(16), nn.ReLU(), deep, nn.Conv2d(16, 120, 3, bias=bias)
-    )
-    model = nn.Sequential(
-        nn.Conv2d(3, 48, 5, bias=bias),
-        nn.BatchNorm2d(48),
-        inside,
-        nn.BatchNorm2d(120),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(120, 7),
-    )
+
+    def conv(into: int, out: int, kernel: int) -> nn.Module:
+        return nn.Conv2d(into, out, kernel, bias=bias)
+
+    deep = nn.Sequential(conv(16, 48, 3), nn.BatchNorm2d(48), nn.ReLU(), conv(48, 16, 3))
+    inside = nn.Sequential(conv(48, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), deep, conv(16, 120, 3))
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(120, 7))
+    model = nn.Sequential(conv(3, 48, 5), nn.BatchNorm2d(48), inside, nn.BatchNorm2d(120), *head)
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, nn.Conv2d):
@@ -230,7 +224,7 @@ bias-is-none: bias: nn.init.zeros_(conv.bias)
     A convolution in this model has no bias: its `bias` is None, and None cannot be set. Ask first, `if ….bias
     is not None`.
 """,
-        slip("in-place-under-autograd", IN_PLACE, draw=".data → "),
+        Mistake(*said("in-place-under-autograd")[::-1], ({"draw": ".data → "},)),
     ),
     "Convolutions start from N(0, 2/fan_out), batch norms from 1 and 0.",
     names={"copy": copy},

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from resnet_edu.blocks import BasicBlock
-from resnet_edu.checks.effects import Effect, Outcome, model_after, randomized, state_of
+from resnet_edu.checks.contracts.models import model_after, randomized, state_of
+from resnet_edu.checks.effects import Effect, Outcome
 from resnet_edu.resnet import ResNet
 
 REFERENCE = """
@@ -29,20 +30,11 @@ def load_torchvision(model, state_dict):
     for name, old in own.items():
         new = given.get(name, old)
         if new.shape != old.shape:
-            new = other_shape(new, old)  #: shape
+            raise ValueError("another shape")  #: shape
         plan[name] = new
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):  #: copy
         tensor.data = plan[name].clone()
     return None  #: end
-
-def other_shape(new, old):
-    raise ValueError("another shape")
-
-def spread(new, old):
-    return new.expand_as(old).clone()
-
-def reshaped(new, old):
-    return new.reshape(old.shape)
 """
 
 
@@ -120,13 +112,13 @@ nothing-refused: missing: if False: | extra: if False: | shape: new = old
     Whatever does not fit passes in silence: a missing weight, one left over, one of another shape. Part of the
     model keeps its old numbers without a word. Load with `strict=True`, drop nothing beforehand, and let the
     error through.
-shapes-broadcast: shape: other_shape → spread
+shapes-broadcast: shape: new = new.expand_as(old).clone()
     A weight of shape (1, …) is spread over a larger one in silence (broadcasting), as `copy_` does. Compare the
     shapes before you copy, and raise an error, or use `load_state_dict`, which does so.
 other-shapes-taken: shape: -
     A weight of another shape takes the place of the model's own, so the model is no longer the one that was
     built. Compare the shapes and raise an error, or use `load_state_dict`, which does so.
-reshaped-to-fit: shape: other_shape → reshaped
+reshaped-to-fit: shape: new = new.reshape(old.shape)
     A weight of another shape is reshaped to fit, and its numbers end up in other places. Raise an error: it is
     another architecture.
 frozen: end: model.requires_grad_(False); {}

@@ -46,11 +46,9 @@ in-channels-not-updated: widen: -
     Every block is made for the `in_channels` of the layer. After the first block the map has `channels *
     block.expansion` channels: pass that to the others.
 same-block-repeated: append: append(block → append(row[1] if n > 1 else block
-    The blocks after the first are one and the same object, so they share their weights: `[block] * n` repeats a
-    reference. Make a new block each time, `[block(…) for _ in range(n)]`.
-same-block-repeated: append: append(block → append(row[0] if n else block
-    All blocks are one and the same object, so they share their weights: `[block] * n` repeats a reference. Make
-    a new block each time, `[block(…) for _ in range(n)]`.
+or: append: append(block → append(row[0] if n else block
+    Several blocks are one and the same object, so they share their weights: `[block] * n` repeats a reference.
+    Make a new block each time, `[block(…) for _ in range(n)]`.
 one-block-too-many: loop: blocks → blocks + 1
     There is one block too many in a layer. The first block counts too: after it come `blocks - 1` others.
 one-block-missing: loop: blocks → max(1, blocks - 1)

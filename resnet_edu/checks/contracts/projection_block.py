@@ -30,15 +30,10 @@ CONTRACT = Contract(
     .replace("stride=1):", "stride=2):")
     .replace("stride != 1 or in_channels != out_channels", "True"),
     (
-        addition(),
+        addition("runproj", "bnproj", again="self.projbn(self.proj(x)) if self.projected else way"),
         basic.LATE,
         [_in_one_way(mistake) for mistake in basic.PROJECTIONS],
-        """
-projection-missing: when: True → False
-    The input is added as it is, although its shape is not that of the convolutions' output. Where the stride is
-    not 1 or the channels differ, bring it to the same shape: a 1×1 convolution with the same stride, and a
-    batch norm.
-""",
+        [replace(mistake, ways=({"when": "True → False"},)) for mistake in basic.CONDITIONS[:1]],
         [_in_one_way(mistake) for mistake in basic.INPUT_LOST],
         [mistake for mistake in basic.RELUS if mistake.name != "relu-on-shortcut"],
         basic.NORMS,

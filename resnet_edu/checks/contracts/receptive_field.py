@@ -7,8 +7,7 @@
 'kernels-summed'
 """
 
-from resnet_edu.checks.contracts.shared import NUMBER
-from resnet_edu.checks.effects import formula
+from resnet_edu.checks.contracts.numbers import NUMBER, formula
 
 REFERENCE = """
 def receptive_field(layers):

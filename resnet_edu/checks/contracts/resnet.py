@@ -9,9 +9,9 @@ True
 from dataclasses import replace
 
 from resnet_edu.checks.contracts import head, make_layer, stem
-from resnet_edu.checks.contracts.shared import norms
+from resnet_edu.checks.contracts.shared import bias, norms
 from resnet_edu.checks.probes import SmallProbe, SmallWideProbe
-from resnet_edu.checks.source import Case, Contract, Mistake, slip
+from resnet_edu.checks.source import Case, Contract, Mistake
 
 REFERENCE = f"""
 {make_layer.REFERENCE.strip()}
@@ -61,10 +61,9 @@ strides-missing: plan: (1, 2, 2, 2) → (1, 1, 1, 1)
     2.
 stride-in-wrong-layer: plan: (1, 2, 2, 2) → (2, 2, 2, 1)
     The strides are shifted by one layer: 2, 2, 2, 1. The stem has shrunk the image already: 1, 2, 2, 2.
-num-classes-ignored: fc: num_classes → 1000
-    The network always ends in 1,000 scores. Pass `num_classes` to the linear layer.
-num-classes-ignored: fc: num_classes → 10
-    The network always ends in 10 scores. Pass `num_classes` to the linear layer.
+for number: 10 | 1000
+num-classes-ignored: fc: num_classes → $number
+    The network always ends in $number scores. Pass `num_classes` to the linear layer.
 head-without-expansion: features: in_channels → 512
     The linear layer is made for 512 features, but the last layer ends with `512 * block.expansion`. Multiply.
 layer-input-without-expansion: after: in_channels = channels | features: in_channels → channels * block.expansion
@@ -84,13 +83,7 @@ layers-reversed: each: layers → layers[::-1]
         make_layer.STACKING,
         [_in_the("stem", mistake) for mistake in stem.MISTAKES],
         [_in_the("head", mistake) for mistake in head.MISTAKES],
-        slip(
-            "conv-bias",
-            "The stem's convolution has a bias. The batch norm behind it subtracts the mean, and any "
-            "constant with it. Make it with `bias=False`.",
-            stemconv="bias=False → bias=True",
-            remark=True,
-        ),
+        bias("stemconv", remark=True),
         norms(),
     ),
     "Your network computes what the reference computes, from stem to scores.",

@@ -1,28 +1,17 @@
 """Mistakes that can be made in many places: at the plus sign, in a batch norm, an activation or a bias."""
 
+from dataclasses import replace
 from itertools import product
 
-from resnet_edu.checks.source import Mistake, known, slip
-
-#: What can be wrong with a number of pixels, in a line that returns it, labelled ``give``.
-NUMBER = """
-float-returned: give: return → return 1.0 *
-    A float is returned, and a number of pixels is a whole one. Where you divide, use `//`, which also rounds down;
-    or return `int(…)` of the result.
-text-returned: give: return → return '%s' %
-    Text is returned. Return the number itself: no quotes, no `str(…)`, no f-string.
-"""
-_TWICE = """
-shortcut-twice: add: + way → + way + (self.projbn(self.proj(x)) if self.projected else way)
-    The shortcut is computed and added twice, F(x) + 2x. Once is enough: look for a `+=` and a `+` that both do
-    it.
-""".strip()
+from resnet_edu.checks.source import Mistake, known
 
 
-def addition(projected: bool = True) -> list[Mistake]:
-    """What can be wrong with the plus sign: a line ``out = out + way``, labelled ``add``."""
-    unprojected = " | runproj: - | bnproj: -" if projected else ""
-    twice = _TWICE if projected else ""
+def addition(*projection: str, again: str = "0 if self.projected else way") -> list[Mistake]:
+    """What can be wrong with the plus sign: a line ``out = out + way``, labelled ``add``.
+
+    ``projection`` are the labels of the lines that change the shortcut before, ``again`` is what adds it once more.
+    """
+    unprojected = "".join(f" | {label}: -" for label in projection)
     return known(
         f"""
 shortcut-never-added: add: -{unprojected}
@@ -39,7 +28,9 @@ shortcut-averaged: add: out + way → (out + way) / 2
 shortcut-twice: add: + way → + 2 * way
     The shortcut is added twice, F(x) + 2x. Once is enough: look for a factor 2, or for a `+=` and a `+` that
     both do it.
-{twice}
+shortcut-twice: add: + way → + way + ({again})
+    The shortcut is computed and added twice, F(x) + 2x. Once is enough: look for a `+=` and a `+` that both do
+    it.
 residual-twice: add: out + → 2 * out +
     F(x) is added twice, 2·F(x) + x. Once is enough: look for a `+=` and a `+` that both do it, or an addition
     to itself.
@@ -63,14 +54,15 @@ residual-detached: add: out + → out.detach() +
 
 def bias(label: str = "conv", remark: bool = False) -> Mistake:
     """Convolutions with a bias before a batch norm."""
-    return slip(
-        "conv-bias",
-        "A convolution has a bias. The batch norm that comes next subtracts the mean, and any "
-        "constant with it, so a bias learns nothing and only costs parameters. Make every convolution "
-        "with `bias=False`.",
-        {label: "bias=False → bias=True"},
-        remark=remark,
+    (mistake,) = known(
+        """
+conv-bias: $label: bias=False → bias=True
+    A convolution has a bias. The batch norm that comes next subtracts the mean, and any constant with it, so a
+    bias learns nothing and only costs parameters. Make every convolution with `bias=False`.
+""",
+        label=label,
     )
+    return replace(mistake, remark=remark)
 
 
 def norms(label: str = "norm") -> list[Mistake]:
@@ -122,11 +114,11 @@ def activations(*labels: str) -> list[Mistake]:
     """Something else than ReLU, in all of these places or in one."""
     places = [labels, *((label,) for label in labels if len(labels) > 1)]
     return [
-        slip(
+        Mistake(
             "other-activation",
             f"The activation is {name}, this network uses ReLU: `max(0, x)`. Use `nn.ReLU()` or `torch.relu`.",
-            dict.fromkeys(some, f"F.relu( → {code}"),
-            calls=calls,
+            (dict.fromkeys(some, f"F.relu( → {code}"),),
+            calls=frozenset(calls.split()),
         )
         for (code, calls, name), some in product(_ACTIVATIONS, places)
     ]

@@ -75,11 +75,10 @@ reduction-fixed: hidden: reduction → 16
     The reduction is always 16, whatever the argument says. Divide by `reduction`.
 reduction-is-the-width: hidden: channels // reduction → reduction
     The hidden layer has `reduction` channels. Divide by it: `channels // reduction`.
-bias-missing: down: ) → , bias=False) | up: ) → , bias=False)
-or: down: ) → , bias=False)
+bias-missing: down: ) → , bias=False)
 or: up: ) → , bias=False)
-    The two layers have no bias. The paper's have one, and no batch norm follows that could replace it: leave
-    out `bias=False`.
+    A layer has no bias. The paper's have one, and no batch norm follows that could replace it: leave out
+    `bias=False`.
 one-layer-only: down: hidden → channels | relu: - | runup: -
     There is one layer where the block has two: one that narrows to `channels // reduction`, a ReLU, and one
     that widens again.

@@ -55,10 +55,9 @@ pool-missing: pool: -
     `nn.MaxPool2d(kernel_size=3, stride=2, padding=1)`.
 pool-padding-missing: pool: padding=1 → padding=0
     The max-pool has no padding: ⌊(112 + 2·0 − 3)/2⌋ + 1 = 55. Give it `padding=1`, which makes 56.
-pool-kernel-2: pool: kernel_size=3 → kernel_size=2 ;; padding=1 → padding=0
-    The max-pool has a 2×2 kernel. Make it 3×3 with stride 2 and padding 1, so that neighbors overlap.
-pool-kernel-5: pool: kernel_size=3 → kernel_size=5 ;; padding=1 → padding=2
-    The max-pool has a 5×5 kernel. Make it 3×3 with stride 2 and padding 1.
+for kernel padding: 2 0 | 5 2
+pool-kernel-$kernel: pool: kernel_size=3 → kernel_size=$kernel ;; padding=1 → padding=$padding
+    The max-pool has a $kernel×$kernel kernel. Make it 3×3 with stride 2 and padding 1.
 pool-stride-missing: pool: stride=2 → stride=1
     The max-pool has stride 1, so it does not shrink the map. Give it `stride=2`.
 pool-stride-is-kernel: pool: stride=2 → stride=3

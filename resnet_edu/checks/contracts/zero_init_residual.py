@@ -13,9 +13,10 @@ import torch
 
 from resnet_edu.blocks import BasicBlock, Bottleneck
 from resnet_edu.checks import compare
-from resnet_edu.checks.effects import Effect, Outcome, model_after, randomized, state_of
-from resnet_edu.checks.errors import IN_PLACE
-from resnet_edu.checks.source import slip
+from resnet_edu.checks.contracts.models import model_after, randomized, state_of
+from resnet_edu.checks.effects import Effect, Outcome
+from resnet_edu.checks.sentences import said
+from resnet_edu.checks.source import Mistake
 from resnet_edu.resnet import ResNet
 
 REFERENCE = """
@@ -108,7 +109,7 @@ copy-changed: model: model = copy.deepcopy(model) | end: return model
     The model that was handed over is as it was: a copy was changed, and returned. Leave out the copy and change
     `model` itself.
 """,
-        slip("in-place-under-autograd", IN_PLACE, fill=".data → "),
+        Mistake(*said("in-place-under-autograd")[::-1], ({"fill": ".data → "},)),
     ),
     "Each block starts as its shortcut, and everything else is as before.",
     names={"BasicBlock": BasicBlock, "Bottleneck": Bottleneck, "copy": copy},

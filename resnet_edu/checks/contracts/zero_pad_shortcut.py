@@ -37,9 +37,8 @@ SIDES: tuple[dict[str, str], ...] = (
 SHORTCUT = known(
     """
 pooled-not-skipped: skip: way = F.avg_pool2d(way, self.stride)
-    The map is shrunk by averaging. Option A skips pixels: `x[:, :, ::stride, ::stride]`.
-pooled-not-skipped: skip: way = F.max_pool2d(way, self.stride)
-    The map is shrunk by max-pooling. Option A skips pixels: `x[:, :, ::stride, ::stride]`.
+or: skip: way = F.max_pool2d(way, self.stride)
+    The map is shrunk by pooling. Option A skips pixels: `x[:, :, ::stride, ::stride]`.
 skips-the-wrong-pixels: skip: way = way[:, :, self.stride - 1 :: self.stride, self.stride - 1 :: self.stride]
     The slice starts at pixel 1. A convolution with stride 2 looks at pixels 0, 2, 4, …: start at 0.
 cropped-not-skipped: skip: way = way[:, :, : -(-way.shape[2] // self.stride), : -(-way.shape[3] // self.stride)]
@@ -66,10 +65,9 @@ zeros-missing: zeros: -
 ones-not-zeros: zeros: self.back)) → self.back), value=1.0)
     The new channels are filled with ones. Option A fills with zeros: they add nothing to the sum.
 too-many-zeros: sides: self.front = 0 | back: self.back = out_channels
-    There are too many channels: you add `out_channels` of zeros to the old ones. Add only the difference,
-    `out_channels - in_channels`.
-too-many-zeros: sides: self.front = self.extra | back: self.back = self.extra
-    There are too many channels: the whole difference is added on both sides. Split it, or add it on one side.
+or: sides: self.front = self.extra | back: self.back = self.extra
+    There are too many channels. Add only the difference, `out_channels - in_channels`, and add it once: split it, or
+    put it on one side.
 stride-fixed: start: {}; stride = 2
     The stride is always 2, whatever the argument says: `x[:, :, ::stride, ::stride]`.
 projection-not-zeros: sizes: {}; self.proj = nn.Conv2d(in_channels, out_channels, 1, stride); self.projbn = nn.BatchNorm2d(out_channels)
@@ -82,12 +80,11 @@ detached: zeros: {}; way = way.detach()
     The numbers are right, but no gradient flows back. Take out `.detach()`, `.data` or `torch.no_grad()`.
 height-and-width-swapped: zeros: {}; way = way.transpose(2, 3)
     Height and width have changed places. Leave the order (N, C, H, W).
-only-height-skipped: skip: :: self.stride, :: self.stride → :: self.stride, :
-    Only the height is skipped, the width keeps its pixels. Slice both: `x[:, :, ::stride, ::stride]`.
-only-width-skipped: skip: :: self.stride, :: self.stride → :, :: self.stride
-    Only the width is skipped, the height keeps its pixels. Slice both: `x[:, :, ::stride, ::stride]`.
+for side other edit: height width :: self.stride, : | width height :, :: self.stride
+only-$side-skipped: skip: :: self.stride, :: self.stride → $edit
+    Only the $side is skipped, the $other keeps its pixels. Slice both: `x[:, :, ::stride, ::stride]`.
 """,
     ),
     "Your shortcut computes what the reference computes, and has nothing to learn.",
-    variants=SIDES,
+    variants=tuple(("zeros", side) for side in SIDES),
 )
