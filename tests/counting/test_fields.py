@@ -146,6 +146,12 @@ def test_what_is_summed_or_ordered_along_a_side_sees_that_side(name: str):
     assert trace(Chain(ahead(function), convolution(3)), (1, 16, 12))[-1].receptive_field == 16
 
 
+@pytest.mark.parametrize(("part", "rows"), [(0, 2), (1, 10)])
+def test_each_part_of_a_cut_map_has_rows_of_its_own(part: int, rows: int):
+    cut = ahead(lambda x: x.split([2, 10], dim=2)[part].mean(2))
+    assert trace(Chain(cut), (1, 12, 1))[-1].receptive_field == rows
+
+
 def test_what_nobody_knows_sees_everything():
     assert trace(Chain(ahead(lambda x: torch.fft.rfft2(x).abs())), (1, 16, 12))[-1].receptive_field == 16
 
