@@ -188,6 +188,15 @@ def test_a_way_that_depends_on_the_image_is_refused():
         for_inference(block)
 
 
+@pytest.mark.parametrize(("words", "told"), [(("not so\nnor so",), "not so"), ((), "no words")])
+def test_what_the_forward_says_itself_is_said_in_one_line(words, told):
+    def refuses(b, x):
+        raise ValueError(*words)
+
+    with pytest.raises(ValueError, match=rf"\(ValueError: {told}\)\. torch\.fx must be able"):
+        for_inference(Block(refuses))
+
+
 def test_batch_norms_outside_of_the_modules_are_refused():
     hidden = nn.BatchNorm2d(4)
     block = Block(lambda b, x: hidden(b.conv(x)))
