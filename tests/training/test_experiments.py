@@ -200,6 +200,22 @@ def test_removal_takes_out_every_block_that_keeps_its_shape() -> None:
     assert table.where(net="plain")["removed"] == residual["removed"]
 
 
+def test_the_whole_network_stands_first_with_the_error_of_its_last_epoch(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def and_one_more(*args: Any, **options: Any) -> Any:
+        run = train(*args, **options)
+        run.history += [{"test_error": 12.5}, {"test_error": 7.5}]
+        return run
+
+    monkeypatch.setattr(experiments, "train", and_one_more)
+    for work in (experiments._train_one, experiments._train_and_remove):
+        made = work("residual", 8, replace(BRIEF, model="cifar8"))
+        whole = made[0] if isinstance(made, list) else made
+        assert whole["test_error"] == 7.5
+    assert capsys.readouterr().err == ""  # the bar of a net would tear that of the nets
+
+
 def test_a_trained_residual_net_survives_the_loss_of_a_block_better_than_a_plain_one() -> None:
     table = removal(20, (0,), setting=replace(QUICK, epochs=3), workers=1, progress=False)
     lost = {net: [row["test_error"] for row in table.where(net=net) if row["removed"]] for net in ("plain", "residual")}
