@@ -146,12 +146,47 @@ def test_held_norms_stay_and_are_let_go_afterwards() -> None:
     assert not torch.allclose(held.get_submodule("conv1").weight, make_model(BRIEF, digits()).conv1.weight, atol=1e-3)
 
 
-def test_degradation_holds_the_norms_if_told() -> None:
-    with experiments.hold_norms():
-        run = train(replace(BRIEF, model="cifar8"), progress=False)
-    data = digits()
-    [row] = degradation((8,), (0,), nets=("residual",), held=True, setting=BRIEF, workers=1, progress=False)
-    assert row["train_error"] == pytest.approx(evaluate(run.model, data, data.train)[1])
+def test_degradation_holds_the_norms_if_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, ended = [], []
+
+    def noted(config: Any, data: Any, **options: Any) -> Any:
+        torch.manual_seed(config.seed)
+        begun.append(make_model(config, data).conv1.weight.norm().item())
+        run = train(config, data, **options)
+        ended.append(run.model.conv1.weight.norm().item())
+        return run
+
+    monkeypatch.setattr(experiments, "train", noted)
+    for held in (True, False):
+        degradation((8,), (0,), nets=("residual",), held=held, setting=BRIEF, workers=1, progress=False)
+    assert ended[0] == pytest.approx(begun[0], rel=1e-5)
+    assert ended[1] != pytest.approx(begun[1], rel=1e-4)
+
+
+def test_without_steps_the_weights_are_those_of_the_fresh_network() -> None:
+    row = gradients((8,), (4,), batch_norm=(True,), width=4).where(net="residual", convolution=2).rows[0]
+    torch.manual_seed(4)
+    model = experiments.cifar_resnet(8, in_channels=1, widths=(4, 8, 16))
+    assert row["weight"] == pytest.approx(model.layer1[0].conv2.weight.norm().item())
+
+
+def test_the_gradient_of_processes_is_told_as_a_share_of_that_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def three_times(work: Any, arguments: tuple[int, str, int], nprocs: int) -> None:
+        processes, folder, seed = arguments
+        assert (work, processes, nprocs) == (experiments._one_share, 5, 5)
+        found, data = {}, digits()
+        for norm in ("frozen", "batch norm"):
+            torch.manual_seed(seed)
+            model = experiments.cifar_resnet(20, in_channels=1, widths=(8, 16, 32)).double().train(norm != "frozen")
+            x = data.normalize(data.train.images[:64]).double()
+            nn.functional.cross_entropy(model(x), data.train.labels[:64]).backward()
+            found[norm] = 3 * torch.cat([weight.grad.flatten() for weight in model.parameters()])
+        torch.save(found, Path(folder) / "gradients.pt")
+
+    monkeypatch.setattr(experiments, "spawn", three_times)
+    rows = experiments.split_batch(9, processes=5).rows
+    assert [row["norm"] for row in rows] == ["frozen", "batch norm"]
+    assert [row["difference"] for row in rows] == pytest.approx([2, 2])  # |3·g − g| = 2·|g|
 
 
 def test_a_net_of_early_relus_differs_from_the_residual_one_in_the_order_only() -> None:
@@ -198,6 +233,19 @@ def test_removal_takes_out_every_block_that_keeps_its_shape() -> None:
     residual = table.where(net="residual")
     assert residual["removed"] == [None, "layer1.0", "layer1.1", "layer2.1", "layer3.1"]
     assert table.where(net="plain")["removed"] == residual["removed"]
+
+
+def test_what_is_tested_again_has_one_block_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    tested = []
+
+    def note(model: nn.Module, *_: Any, **__: Any) -> tuple[float, float]:
+        tested.append([name for name, room in model.named_modules() if isinstance(room, nn.Identity)])
+        return 2.3, 90.0
+
+    monkeypatch.setattr(experiments, "evaluate", note)
+    rows = experiments._train_and_remove("residual", 14, replace(BRIEF, model="cifar14"))
+    blocks = [[name for name in names if name.count(".") == 1] for names in tested]
+    assert blocks == [[row["removed"]] for row in rows[1:]] != []
 
 
 def test_the_whole_network_stands_first_with_the_error_of_its_last_epoch(
@@ -406,6 +454,7 @@ def test_the_command_hands_on_what_it_was_told(
         ("gradients --workers 4", "unrecognized arguments: --workers 4"),
         ("gradients --root x", "unrecognized arguments: --root x"),
         ("removal --depths 8 14", "unrecognized arguments: --depths 8 14"),
+        ("removal --work 2", "unrecognized arguments: --work 2"),
         ("split-batch --seeds 1", "unrecognized arguments: --seeds 1"),
         ("degradation --root x", "only degradation --full trains on"),
         ("degradation --url x", "only degradation --full trains on"),
