@@ -235,6 +235,13 @@ def test_removal_takes_out_every_block_that_keeps_its_shape() -> None:
     assert table.where(net="plain")["removed"] == residual["removed"]
 
 
+def test_folders_for_the_rows_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiments, "removal", lambda *_, **__: Results([{"net": "plain"}], "A table"))
+    for _ in range(2):
+        assert experiments.main(["removal", "--out", str(tmp_path / "some" / "folder" / "rows.jsonl")]) == 0
+    assert json.loads((tmp_path / "some/folder/rows.jsonl").read_text()) == {"net": "plain"}
+
+
 def test_what_is_tested_again_has_one_block_less(monkeypatch: pytest.MonkeyPatch) -> None:
     tested = []
 
