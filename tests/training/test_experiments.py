@@ -4,6 +4,7 @@ import inspect
 import io
 import json
 import math
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -235,6 +236,20 @@ def test_removal_takes_out_every_block_that_keeps_its_shape() -> None:
     assert table.where(net="plain")["removed"] == residual["removed"]
 
 
+def test_defaults_are_those_of_the_pages_and_the_command_is_run_as_a_module(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The paper trains for 64,000 steps of 128 images of CIFAR-10's 50,000: 164 epochs of 391 steps (section 4.2)."""
+    assert experiments.FULL.epochs == round(64_000 / math.ceil(50_000 / 128))
+    taken = inspect.signature(experiments.split_batch).parameters
+    assert [option.default for option in taken.values()] == [0, 2]
+    monkeypatch.setattr(sys, "argv", ["experiments", "split-batch", "--seed", "many"])
+    monkeypatch.delitem(sys.modules, "resnet_edu.training.experiments")
+    with pytest.raises(SystemExit):
+        runpy.run_module("resnet_edu.training.experiments", run_name="__main__")
+    assert "invalid int value: 'many'" in capsys.readouterr().err
+
+
 def test_folders_for_the_rows_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(experiments, "removal", lambda *_, **__: Results([{"net": "plain"}], "A table"))
     for _ in range(2):
@@ -264,8 +279,8 @@ def test_the_whole_network_stands_first_with_the_error_of_its_last_epoch(
         return run
 
     monkeypatch.setattr(experiments, "train", and_one_more)
-    for work in (experiments._train_one, experiments._train_and_remove):
-        made = work("residual", 8, replace(BRIEF, model="cifar8"))
+    for work, options in ((experiments._train_one, (False,)), (experiments._train_and_remove, ())):
+        made = work("residual", 8, replace(BRIEF, model="cifar8"), *options)
         whole = made[0] if isinstance(made, list) else made
         assert whole["test_error"] == 7.5
     assert capsys.readouterr().err == ""  # the bar of a net would tear that of the nets
