@@ -34,16 +34,12 @@ audit: book  ## every page in three browsers: weight, requests, console, accessi
 colab: $(READY)  ## run the published notebooks on a replica of Colab's image (NOTEBOOKS="03_stem clinic" PYTHON=)
 	@$(BIN)/python tools/colab.py $(NOTEBOOKS) $(if $(filter command line environment,$(origin PYTHON)),--python $(PYTHON))
 
-test: check book  ## lint, check types, build the book and test everything (ALL=1: also what passed and has not changed)
+test: check book  ## lint, check types, build the book and test everything (ALL=1: also what passed and is the same)
 	@$(BIN)/python tools/system_programs.py dot chromium node
-	@touch _build/started
+	@$(BIN)/python tools/untested.py $(if $(ALL),--all)
 	# Two cores take tests side by side, each a run of neighbors, for they share what a file sets up. No test measures time.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --durations 20 $(UNTESTED)
-	@mv _build/started _build/tested
-
-# Once all tests have passed, a change in prose asks only those that read prose: in tests/book, and in tests/ itself.
-UNTESTED = $(if $(ALL)$(shell find $(READ) -type f -newer _build/tested -not -path '*/__pycache__/*' 2>&1 | head -1),,tests/book tests/test_*.py)
-READ = $(READY) Makefile pyproject.toml resnet_edu tests tools labs benchmarks book/web
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --durations 20 @_build/asked.txt
+	@mv _build/asked.json _build/tested.json
 
 check: $(READY)  ## lint, spelling, types, and notebooks up to date
 	$(BIN)/ruff check .

@@ -3,12 +3,10 @@
 import doctest
 import importlib
 import inspect
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-import floors
 import pytest
 
 import resnet_edu
@@ -69,10 +67,3 @@ def test_everything_public_says_what_it_does_and_shows_it(name):
                 if not method.startswith("_") and not inspect.getdoc(getattr(thing, method))
             ]
     assert not missing, f"{name}: {'; '.join(missing)}"
-
-
-def test_the_reference_part_of_the_book_shows_every_room_of_the_floors():
-    pages = "".join(path.read_text(encoding="utf-8") for path in (HOUSE.parent / "book/api").glob("*.md"))
-    shown = set(re.findall(r"automodule:: resnet_edu\.(\S+)", pages))
-    rooms = {room for room in floors.rooms() if room not in floors.FLOORS and not room.endswith("__main__")}
-    assert {room for room in rooms if floors.floor_of(room) not in ("checks", "explorers", "command")} <= shown

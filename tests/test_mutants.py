@@ -84,7 +84,8 @@ def test_the_tests_that_are_asked_about_a_room_are_there() -> None:
 
 
 SHARED = """
-import time, pytest
+import multiprocessing, time, pytest
+from resnet_edu.counting import arithmetic
 def work(seconds):
     end = time.process_time() + seconds
     while time.process_time() < end: pass
@@ -93,13 +94,17 @@ def shared(): work(0.4)
 def test_first(shared): pass
 def test_second(shared): work(0.2)
 def test_third(): pass
+def test_in_a_fork():
+    child = multiprocessing.get_context("fork").Process(target=arithmetic.conv_out, args=(224, 7))
+    child.start()
+    child.join()
 """
 
 
-def test_what_a_shared_fixture_takes_counts_for_each_test_that_asks_for_it(
+def test_what_a_test_needs_counts_for_it_in_fixtures_and_forks_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Alone in its fork, each of them would have to set it up."""
+    """Alone, each of them would have to set it up."""
     (tmp_path / "test_shared.py").write_text(SHARED)
     (tmp_path / "pyproject.toml").touch()
     monkeypatch.setattr(mutants, "ROOT", tmp_path)
@@ -119,3 +124,6 @@ def test_what_a_shared_fixture_takes_counts_for_each_test_that_asks_for_it(
     assert seconds["test_first"] > 0.35  # the system counts in hundredths, and each of some differences loses one
     assert seconds["test_second"] > 0.55
     assert seconds["test_third"] < seconds["test_first"]
+    calls = {note.name.rpartition("::")[2]: note.calls for note in known["test_shared.py"]}
+    assert "counting/arithmetic.py:conv_out" in calls["test_in_a_fork"]
+    assert not calls["test_third"]

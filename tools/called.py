@@ -27,12 +27,16 @@ class Calls:
         self._started = started
 
     def follow(self) -> None:
-        """Begin; threads that start later are followed, too."""
+        """Begin; threads that start later are followed, too, and so are forks."""
+        os.register_at_fork(after_in_child=self._begin_as_a_fork)
         threading.settrace(self._trace)
         sys.settrace(self._trace)
 
     def clear(self) -> None:
         self.names = set()
+
+    def _begin_as_a_fork(self) -> None:
+        self.names, self._started = set(), "CALLED" in os.environ
 
     def _trace(self, frame: FrameType, event: str, argument: object) -> None:
         code = frame.f_code

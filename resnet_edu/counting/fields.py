@@ -1,8 +1,10 @@
 """What one cell of a tensor can see of the image, through every operation (Araujo, Norris and Sim 2019, section 2).
 
-A :class:`View` says how far a cell sees, and for each dimension of its tensor how many input pixels lie between two
-neighbors along it. So it survives what moves the pixels to other dimensions: permuting, flattening, windows, tokens.
-Normalizations are left out, as is usual, although their statistics see everything. No torch here.
+A :class:`View` says how far a cell sees, where the first one begins, and for each dimension of its tensor how many
+input pixels lie between two neighbors along it. So it survives what moves the pixels to other dimensions: permuting,
+flattening, windows, tokens; and a sum of a map with its shifted copy sees both places. What this room does not know it
+takes for more, never for less. Left out, as is usual: the statistics of normalizations, which see everything, and what
+a border that wraps around brings from the other end. No torch here.
 """
 
 import math
@@ -12,6 +14,7 @@ from typing import NamedTuple
 #: For the height and the width, in input pixels.
 Pair = tuple[float, float]
 _NOTHING: Pair = (0, 0)
+_SIDES: tuple[Pair, ...] = ((1, 1), (1, 0), (0, 1), (0, 0))
 
 
 class Factor(NamedTuple):
@@ -23,30 +26,52 @@ class Factor(NamedTuple):
 
     size: int
     jump: Pair
-    """Pixels from one cell to the next; both 0 along channels, and where the distances differ."""
+    """Pixels from one cell to the next, below 0 in a map that is turned around; both 0 along channels, and where the
+    distances differ."""
     span: Pair
-    """Pixels from the first cell to the last."""
+    """Pixels between the two cells that lie farthest from each other."""
 
 
 Dim = tuple[Factor, ...]
 
 
 class View(NamedTuple):
-    """How far a cell sees, and what each dimension of its tensor is made of.
+    """How far a cell sees, where the first one looks, and what each dimension of its tensor is made of.
 
-    >>> pooled = windows(image_view((1, 3, 224, 224)), (1, 64, 112, 112), [(7, 2), (7, 2)])
-    >>> windows(pooled, (1, 64, 56, 56), [(3, 2), (3, 2)]).side            # 7 + (3 − 1)·2
-    11
+    >>> pooled = windows(image_view((1, 3, 224, 224)), (1, 64, 112, 112), [Tap(7, 2, -3), Tap(7, 2, -3)])
+    >>> pooled.start, windows(pooled, (1, 64, 56, 56), [Tap(3, 2, -1), Tap(3, 2, -1)]).side            # 7 + (3 − 1)·2
+    ((-3, -3), 11)
     """
 
     field: Pair
     dims: tuple[Dim, ...]
+    start: Pair = _NOTHING
+    """Where the cell that lies first in the image begins to see."""
+    slack: Pair = _NOTHING
+    """By how many pixels a cell may begin later than its place tells, as between two pixels of an upsampling."""
+    grain: Pair = _NOTHING
+    """The pixels between two places where it may begin; without slack of no meaning."""
 
     @property
     def side(self) -> int:
         """Of the square that holds the field, in whole pixels."""
         # Between two cells, as after an upsampling, lies no third one to see.
         return math.ceil(max(self.field) - 1e-9)
+
+
+class Tap(NamedTuple):
+    """How a window moves along a dimension, in cells of what it reads: 7/2 with a padding of 3 is ``Tap(7, 2, -3)``.
+
+    >>> Tap(reach=3, stride=2)
+    Tap(reach=3, stride=2, first=0, slack=0)
+    """
+
+    reach: float
+    stride: float
+    first: float = 0
+    """The first cell of the first window."""
+    slack: float = 0
+    """By how many cells a window may begin later than one stride after the other."""
 
 
 def image_view(shape: Sequence[int]) -> View:
@@ -59,30 +84,34 @@ def image_view(shape: Sequence[int]) -> View:
     return View((1, 1), (*dims, _line(shape[-2], (1, 0)), _line(shape[-1], (0, 1))))
 
 
-def windows(view: View, shape: Sequence[int], taps: Sequence[tuple[float, float]], mixes: bool = False) -> View:
-    """Through a convolution or a pooling over the last dimensions.
+def windows(view: View, shape: Sequence[int], taps: Sequence[Tap], mixes: bool = False) -> View:
+    """Through a convolution or a pooling over the last dimensions. A convolution ``mixes`` the channels.
 
-    ``taps`` holds for each of them the cells that a window reaches over, and the cells from one window to the next:
-    (3, 2) for 3×3/2. A convolution ``mixes`` all channels, whatever they carry.
-
-    >>> windows(image_view((1, 3, 8, 8)), (1, 4, 4, 4), [(3, 2), (3, 2)]).dims[2][0].jump
+    >>> windows(image_view((1, 3, 8, 8)), (1, 4, 4, 4), [Tap(3, 2, -1), Tap(3, 2, -1)]).dims[2][0].jump
     (2, 0)
     """
-    field, count = view.field, len(taps)
+    field, start, slack, grain, count = view.field, view.start, view.slack, view.grain, len(taps)
     before, moved = view.dims[:-count], view.dims[-count:]
     dims = [dim if _size(dim) == size else _plain(size) for dim, size in zip(before, shape, strict=False)]
     if mixes:
-        field = _across(field, before[-1:])  # without a batch, the channels stand first
+        field = _add(field, _reach(view, [before[-1]]))  # without a batch, the channels stand first
         dims[-1] = _plain(shape[-count - 1])
-    for dim, size, (reach, stride) in zip(moved, shape[-count:], taps, strict=True):
-        jump, span = (dim[0].jump, dim[0].span) if len(dim) == 1 else (_NOTHING, _span(dim))
-        if any(jump):
-            field = _add(field, _times(jump, reach - 1))
-            dims.append(_line(size, _times(jump, stride)))
-        else:  # neighbors at no equal distance: a window may see all of them
-            field = _add(field, span if reach > 1 else _NOTHING)
-            dims.append((Factor(size, _NOTHING, span),))
-    return View(field, tuple(dims))
+    for dim, size, tap in zip(moved, shape[-count:], taps, strict=True):
+        if _size(dim) == size and tap == (1, 1, 0, 0):
+            dims.append(dim)
+        elif _is_line(dim):
+            line, low = _cells(dim[0], size, tap)
+            dims.append((line,))
+            field, start = _add(field, _steps(view, _far(dim[0].jump, tap.reach - 1))), _add(start, low)
+            later, step = _far(dim[0].jump, tap.slack), _far(dim[0].jump, 1)
+            grain = (grain[0] if slack[0] else step[0], grain[1] if slack[1] else step[1])
+            slack = _add(slack, later)
+        elif tap.reach > 1:  # neighbors at no equal distance: a window may see all of them
+            dims.append(_plain(size))
+            field = _add(field, _reach(view, [dim]))
+        else:
+            dims.append(_anywhere(size, _span(dim)))
+    return View(field, tuple(dims), start, slack, grain)
 
 
 def mixed(view: View, over: Iterable[int] | None = None) -> View:
@@ -91,8 +120,9 @@ def mixed(view: View, over: Iterable[int] | None = None) -> View:
     >>> mixed(image_view((1, 3, 8, 6)), [2]).field
     (8, 1)
     """
-    dims = view.dims if over is None else [view.dims[dim] for dim in over]
-    return View(_across(view.field, dims), view.dims)
+    among = {dim % len(view.dims) for dim in (range(len(view.dims)) if over is None else over)}
+    dims = tuple(_plain(_size(dim)) if n in among else dim for n, dim in enumerate(view.dims))
+    return view._replace(field=_add(view.field, _reach(view, [view.dims[n] for n in among])), dims=dims)
 
 
 def reduced(view: View, shape: Sequence[int], over: Iterable[int] | None = None) -> View:
@@ -102,10 +132,12 @@ def reduced(view: View, shape: Sequence[int], over: Iterable[int] | None = None)
     8
     """
     gone = {dim % len(view.dims) for dim in (range(len(view.dims)) if over is None else over)}
-    field = mixed(view, gone).field
+    seen = mixed(view, gone)
     if len(shape) == len(view.dims):
-        return View(field, tuple(_plain(1) if n in gone else dim for n, dim in enumerate(view.dims)))
-    return View(field, tuple(dim for n, dim in enumerate(view.dims) if n not in gone))
+        dims = [_plain(1) if n in gone else dim for n, dim in enumerate(seen.dims)]
+    else:
+        dims = [dim for n, dim in enumerate(seen.dims) if n not in gone]
+    return seen._replace(dims=tuple(dims))
 
 
 def product(left: View, right: View | None, shape: Sequence[int]) -> View:
@@ -114,28 +146,30 @@ def product(left: View, right: View | None, shape: Sequence[int]) -> View:
     >>> product(image_view((1, 3, 8, 6)), None, (1, 3, 8, 5)).field   # a linear layer over each row of the image
     (1, 6)
     """
-    field = _across(left.field, left.dims[-1:])
+    rows = mixed(left, [-1])
+    rows = rows._replace(dims=(*rows.dims[:-1], _plain(1 if right else shape[-1])))
     if right is None:
-        return View(field, (*left.dims[:-1], _plain(shape[-1])))
-    both = _widest([field, _across(right.field, right.dims[-2:-1])])
-    return View(both, (*left.dims[:-1], right.dims[-1]))
+        return rows
+    columns = mixed(right, [-2])
+    return together([rows, columns._replace(dims=(*columns.dims[:-2], _plain(1), columns.dims[-1]))], shape)
 
 
 def together(views: Sequence[View], shape: Sequence[int]) -> View:
     """What is computed cell by cell from several tensors, stretched over each other where they differ in size.
 
     >>> image = image_view((1, 3, 8, 8))
-    >>> together([windows(image, (1, 3, 8, 8), [(3, 1), (3, 1)]), image], (1, 3, 8, 8)).side
-    3
+    >>> below = restrided(image, (1, 3, 6, 8), (192, 64, 8, 1), (192, 64, 8, 1), 16)
+    >>> together([below, resized(image, (1, 3, 6, 8))], (1, 3, 6, 8)).field   # a pixel, and the one two rows below
+    (3, 1)
     """
-    first, *others = views
-    if not others and len(first.dims) == len(shape):
-        return resized(first, shape)
-    dims = []
-    for back in range(len(shape), 0, -1):
-        own = [view.dims[-back] for view in views if back <= len(view.dims) and _size(view.dims[-back]) == shape[-back]]
-        dims.append(max(own, key=_span) if own else _plain(shape[-back]))
-    return View(_widest(view.field for view in views), tuple(dims))
+    if len(views) == 1 and len(views[0].dims) == len(shape):
+        return resized(views[0], shape)
+    stretched = [_stretched(view, shape) for view in views]
+    shared = tuple(dim or _plain(size) for dim, size in zip(_shared(stretched), shape, strict=True))
+    # Told from the places that they share, or from those of one of them, for each side: whatever leaves least.
+    told = [tuple(_kept(dim, sides) for dim in dims) for sides in _SIDES for dims in (view.dims for view in stretched)]
+    unions = (_union(stretched, dims) for dims in [shared, *told])
+    return min(unions, key=lambda view: (sum(view.field), sum(_across(_NOTHING, view.dims))))
 
 
 def joined(views: Sequence[View], shape: Sequence[int], along: int) -> View:
@@ -145,9 +179,19 @@ def joined(views: Sequence[View], shape: Sequence[int], along: int) -> View:
     >>> joined([image, image], (1, 6, 8, 8), 1).side
     1
     """
-    dims = [max(own, key=_span) for own in zip(*(view.dims for view in views), strict=True)]
-    dims[along] = (Factor(shape[along], _NOTHING, _span(dims[along])),)
-    return View(_widest(view.field for view in views), tuple(dims))
+    along %= len(shape)
+    if any(view[2:] != views[0][2:] for view in views):  # each begins late in its own way
+        views = [view._replace(field=_add(view.field, view.slack), slack=_NOTHING) for view in views]
+    others = [view._replace(dims=(*view.dims[:along], *view.dims[along + 1 :])) for view in views]
+    most = _widest([view.field for view in views])
+    shared = [dim for dim in _shared(others) if dim]
+    if len(shared) == len(others[0].dims):
+        # Each part begins where it begins, and ends where it ends; the cells along the dimension lie between.
+        first = _least([view.start for view in views])
+        last = _widest([_add(view.start, _add(view.field, _span(view.dims[along]))) for view in views])
+        dim = _anywhere(shape[along], _minus(last, _add(first, most)))
+        return views[0]._replace(field=most, dims=(*shared[:along], dim, *shared[along:]), start=first)
+    return unknown(views, shape)
 
 
 def stacked(views: Sequence[View], shape: Sequence[int], along: int) -> View:
@@ -157,8 +201,8 @@ def stacked(views: Sequence[View], shape: Sequence[int], along: int) -> View:
     >>> stacked([image, image], (2, 1, 3, 8, 8), 0).side
     1
     """
-    whole = together(views, [*shape[:along], *shape[along + 1 :]])
-    return View(whole.field, (*whole.dims[:along], _plain(shape[along]), *whole.dims[along:]))
+    apart = [view._replace(dims=(*view.dims[:along], _plain(1), *view.dims[along:])) for view in views]
+    return joined(apart, shape, along)
 
 
 def reshaped(view: View, shape: Sequence[int]) -> View:
@@ -185,66 +229,129 @@ def reshaped(view: View, shape: Sequence[int]) -> View:
                 missing = 1
             else:
                 return unknown([view], shape)
-        dims.append(tuple(dim) or _plain(1))
-    result = View(view.field, tuple(dims))
+        dims.append(_even(dim) or _plain(1))
+    result = view._replace(dims=tuple(dims))
     # A vector has no place any more: whoever reads a number of it reads from the whole map.
     return unknown([result], shape) if len(shape) <= 2 < len(view.dims) else result
 
 
-def restrided(view: View, shape: Sequence[int], strides: Sequence[int], old_strides: Sequence[int]) -> View:
+def restrided(
+    view: View, shape: Sequence[int], strides: Sequence[int], old_strides: Sequence[int], offset: int = 0
+) -> View:
     """Another look at the same memory: permuted, sliced, every second cell, dimensions of size 1 more or fewer.
 
-    >>> every_second = restrided(image_view((1, 1, 8, 8)), (1, 1, 4, 8), (64, 64, 16, 1), (64, 64, 8, 1))
-    >>> every_second.dims[2][0].jump
-    (2, 0)
+    ``offset`` is where the first cell lies, counted as strides are.
+
+    >>> every_second = restrided(image_view((1, 1, 8, 8)), (1, 1, 4, 8), (64, 64, 16, 1), (64, 64, 8, 1), 8)
+    >>> every_second.dims[2][0].jump, every_second.start
+    ((2, 0), (1, 0))
     """
     dims: list[Dim] = []
+    start, slack = view.start, view.slack
     left = [n for n, dim in enumerate(view.dims) if _size(dim) > 1 and old_strides[n]]
+    first = _place(offset, {n: (old_strides[n], _size(view.dims[n])) for n in left})
     for size, stride in zip(shape, strides, strict=True):
+        if size == 1 or not stride:
+            dims.append(_plain(size))
+            continue
         # Of the dimensions that have such cells, the one with the longest stride: the others lie inside it.
         fits = [
             n
             for n in left
-            if stride % old_strides[n] == 0 and (size - 1) * (stride // old_strides[n]) < _size(view.dims[n])
+            if stride % old_strides[n] == 0
+            and first.get(n, 0) + (size - 1) * (stride // old_strides[n]) < _size(view.dims[n])
         ]
-        if size == 1 or not stride or not fits:
-            dims.append(_plain(size))
-            continue
+        if not fits:
+            return unknown([view], shape)
         source = max(fits, key=lambda n: old_strides[n])
         left.remove(source)
-        own, taken = view.dims[source], stride // old_strides[source]
-        if taken == 1:
-            dims.append(_resized(own, size))
-        elif len(own) == 1 and any(own[0].jump):
-            dims.append(_line(size, _times(own[0].jump, taken)))
+        own, step = view.dims[source], stride // old_strides[source]
+        if _is_line(own):
+            line, low = _cells(own[0], size, Tap(1, step, first.pop(source, 0)))
+            dims.append((line,))
+            start = _add(start, low)
         else:
-            dims.append((Factor(size, _NOTHING, _span(own)),))
-    return View(view.field, tuple(dims))
+            first.pop(source, 0)
+            dims.append(own if size == _size(own) else _anywhere(size, _span(own)))
+    for source, cell in first.items():  # one cell of a dimension, which is gone
+        own = view.dims[source]
+        start = _add(start, _low(own[0], cell) if _is_line(own) else _NOTHING)
+        slack = _add(slack, _NOTHING if _is_line(own) else _span(own))
+    return view._replace(dims=tuple(dims), start=start, slack=slack)
+
+
+def placed(view: View, shape: Sequence[int], strides: Sequence[int], whole_strides: Sequence[int], offset: int) -> View:
+    """A part of a larger tensor, told from the cells of the whole: the way back from ``restrided``.
+
+    >>> placed(image_view((1, 1, 6, 8)), (1, 1, 8, 8), (64, 64, 8, 1), (64, 64, 8, 1), 16).start
+    (-2, 0)
+    """
+    cells = _place(offset, {n: (whole_strides[n], size) for n, size in enumerate(shape) if size > 1})
+    dims, start = list(map(_plain, shape)), view.start
+    for dim, stride in zip(view.dims, strides, strict=True):
+        if _size(dim) == 1:
+            continue
+        fits = [n for n, cell in cells.items() if whole_strides[n] == stride and cell + _size(dim) <= shape[n]]
+        if not fits:
+            return unknown([view], shape)
+        if _is_line(dim):
+            line, low = _cells(dim[0], shape[fits[0]], Tap(1, 1, -cells.pop(fits[0])))
+            dims[fits[0]], start = (line,), _add(start, low)
+        else:
+            dims[fits[0]] = dim if _size(dim) == shape[fits[0]] else _anywhere(shape[fits[0]], _span(dim))
+            del cells[fits[0]]
+    return view._replace(dims=tuple(dims), start=start)
 
 
 def picked(view: View, shape: Sequence[int], over: Iterable[int]) -> View:
     """Cells by their numbers along these dimensions, in any order: two neighbors may come from anywhere along them.
 
-    >>> windows(picked(image_view((1, 3, 8, 6)), (1, 3, 5, 6), [2]), (1, 3, 3, 6), [(3, 1), (1, 1)]).field
+    >>> windows(picked(image_view((1, 3, 8, 6)), (1, 3, 5, 6), [2]), (1, 3, 3, 6), [Tap(3, 1), Tap(1, 1)]).field
     (8, 1)
     """
     if len(shape) != len(view.dims):
         return unknown([view], shape)
     gone = set(over)
     dims = (
-        (Factor(size, _NOTHING, _span(dim)),) if place in gone else _resized(dim, size)
+        _anywhere(size, _span(dim)) if place in gone or _size(dim) != size else dim
         for place, (dim, size) in enumerate(zip(view.dims, shape, strict=True))
     )
-    return View(view.field, tuple(dims))
+    return view._replace(dims=tuple(dims))
 
 
-def resized(view: View, shape: Sequence[int]) -> View:
-    """The same distances in a tensor of other sizes: padded, or cropped.
+def turned(view: View, over: Iterable[int]) -> View:
+    """The same cells in the opposite order along these dimensions.
 
-    >>> resized(image_view((1, 3, 8, 8)), (1, 3, 10, 10)).dims[2][0].span
-    (9, 0)
+    >>> image = image_view((1, 3, 8, 6))
+    >>> turned(image, [3]).dims[3][0].jump, together([image, turned(image, [3])], (1, 3, 8, 6)).field
+    ((0, -1), (1, 6))
     """
-    return View(view.field, tuple(_resized(dim, size) for dim, size in zip(view.dims, shape, strict=True)))
+    around = {dim % len(view.dims) for dim in over}
+    dims = (
+        dim if n not in around else tuple(factor._replace(jump=_times(factor.jump, -1)) for factor in dim)
+        for n, dim in enumerate(view.dims)
+    )
+    return view._replace(dims=tuple(dims))
+
+
+def resized(view: View, shape: Sequence[int], first: Sequence[int] = ()) -> View:
+    """The same distances in a tensor of other sizes: padded, or cropped. ``first`` holds the old cell with which each
+    dimension begins: below 0 in front of a padding.
+
+    >>> padded = resized(image_view((1, 3, 8, 8)), (1, 3, 10, 10), (0, 0, -1, -1))
+    >>> padded.dims[2][0].span, padded.start
+    ((9, 0), (-1, -1))
+    """
+    start = view.start
+    dims: list[Dim] = []
+    for dim, size, cell in zip(view.dims, shape, first or [0] * len(shape), strict=True):
+        if _is_line(dim):
+            line, low = _cells(dim[0], size, Tap(1, 1, cell))
+            start = _add(start, low)
+            dims.append((line,))
+        else:
+            dims.append(dim if _size(dim) == size and not cell else _anywhere(size, _span(dim)))
+    return view._replace(dims=tuple(dims), start=start)
 
 
 def unknown(views: Sequence[View], shape: Sequence[int]) -> View:
@@ -253,7 +360,9 @@ def unknown(views: Sequence[View], shape: Sequence[int]) -> View:
     >>> unknown([image_view((1, 3, 8, 6))], (1, 10)).field
     (8, 6)
     """
-    return plain_view(_widest(mixed(view).field for view in views), shape)
+    first = _least([view.start for view in views])
+    last = _widest([_add(view.start, _add(_across(view.field, view.dims), view.slack)) for view in views])
+    return View(_minus(last, first), tuple(map(_plain, shape)), first)
 
 
 def plain_view(field: Pair, shape: Sequence[int]) -> View:
@@ -262,12 +371,126 @@ def plain_view(field: Pair, shape: Sequence[int]) -> View:
     >>> plain_view((11, 11), (1, 64)).side
     11
     """
-    return View(field, tuple(_plain(size) for size in shape))
+    return View(field, tuple(map(_plain, shape)))
+
+
+def _union(views: Sequence[View], dims: tuple[Dim, ...]) -> View:
+    """What several tensors see together, told from the cells of these dimensions."""
+    if all(view == views[0] and all(map(_same, view.dims, dims)) for view in views):
+        return views[0]
+    first, last = [], []
+    for view in views:
+        low, high = view.start, _add(view.start, _add(view.field, view.slack))
+        for own, dim in zip(view.dims, dims, strict=True):
+            least, most = _apart(own, dim)
+            low, high = _add(low, least), _add(high, most)
+        first.append(low)
+        last.append(high)
+    return View(_minus(_widest(last), _least(first)), dims, _least(first))
+
+
+def _reach(view: View, dims: Iterable[Dim]) -> Pair:
+    """How much wider a field is that holds those of all cells along these dimensions."""
+    (height, width), (later, further) = _across(_NOTHING, dims), view.slack
+    return (height and height + later, width and width + further)
+
+
+def _steps(view: View, far: Pair) -> Pair:
+    """The same for cells that stand this far apart on a line: they begin whole grains apart."""
+    (height, width), (later, further), (step, stride) = far, view.slack, view.grain
+    return (
+        math.floor((height + later) / step + 1e-9) * step if height and later else height,
+        math.floor((width + further) / stride + 1e-9) * stride if width and further else width,
+    )
+
+
+def _apart(own: Dim, other: Dim) -> tuple[Pair, Pair]:
+    """How much later the cells of one dimension begin than those of another one, at least and at most."""
+    if _same(own, other):
+        return _NOTHING, _NOTHING
+    if len(own) == len(other) == 1 and not _is_anywhere(own[0]) and not _is_anywhere(other[0]):
+        ends = [_minus(_low(own[0], cell), _low(other[0], cell)) for cell in (0, own[0].size - 1)]
+        return _least(ends), _widest(ends)
+    return _times(_span(other), -1), _span(own)
+
+
+def _kept(dim: Dim, sides: Pair) -> Dim:
+    """A dimension of which only these sides of the image count: (1, 0) for the height."""
+    if all(sides):
+        return dim
+    return tuple(
+        Factor(size, (jump[0] * sides[0], jump[1] * sides[1]), (span[0] * sides[0], span[1] * sides[1]))
+        for size, jump, span in dim
+    )
+
+
+def _same(own: Dim, other: Dim) -> bool:
+    """Whether the cells of two dimensions lie alike: a single one has no neighbor, and what lies anywhere lies alike
+    only where it is one and the same."""
+    if len(own) != len(other):
+        return False
+    return all(
+        a is b or ((a == b or a.size == b.size == 1) and not _is_anywhere(a) and not _is_anywhere(b))
+        for a, b in zip(own, other, strict=True)
+    )
+
+
+def _shared(views: Sequence[View]) -> list[Dim | None]:
+    """The dimensions along which the cells of all views lie alike, and None for the others."""
+    columns = zip(*(view.dims for view in views), strict=True)
+    return [max(dims, key=_pace) if all(_same(dim, dims[0]) for dim in dims) else None for dims in columns]
+
+
+def _pace(dim: Dim) -> float:
+    return abs(dim[-1].jump[0]) + abs(dim[-1].jump[1])
+
+
+def _stretched(view: View, shape: Sequence[int]) -> View:
+    dims = ((_plain(1),) * len(shape) + view.dims)[-len(shape) :] if shape else ()
+    if any(_size(dim) not in (1, size) for dim, size in zip(dims, shape, strict=True)):
+        return unknown([view], shape)
+    fits = (dim if _size(dim) == size else _plain(size) for dim, size in zip(dims, shape, strict=True))
+    return view._replace(dims=tuple(fits))
+
+
+def _cells(factor: Factor, size: int, tap: Tap) -> tuple[Factor, Pair]:
+    """Windows along a line, as a line of their own, and where the first of them in the image begins in the old line."""
+    jump = _times(factor.jump, tap.stride)
+    last = tap.first + tap.stride * (size - 1) + tap.reach - 1 + tap.slack
+    return Factor(size, jump, _far(jump, size - 1)), _least([_low(factor, tap.first), _low(factor, last)])
+
+
+def _low(factor: Factor, cell: float) -> Pair:
+    """How far behind the first in the image a cell of a line begins."""
+    (down, right), (height, width) = factor.jump, factor.span
+    return (down * cell + (height if down < 0 else 0), right * cell + (width if right < 0 else 0))
+
+
+def _place(offset: int, steps: dict[int, tuple[int, int]]) -> dict[int, int]:
+    """The cell along each dimension that lies at this offset, from their strides and sizes."""
+    cells = {}
+    for n, (stride, size) in sorted(steps.items(), key=lambda item: -item[1][0]):
+        cells[n] = min(offset // stride, size - 1)
+        offset -= cells[n] * stride
+    return cells
 
 
 def _part(factor: Factor, size: int, step: int) -> Factor:
     jump = _times(factor.jump, step)
-    return Factor(size, jump, _times(jump, size - 1) if any(jump) else factor.span)
+    return Factor(size, jump, _far(jump, size - 1)) if any(jump) else factor._replace(size=size)
+
+
+def _even(factors: Iterable[Factor]) -> Dim:
+    """A dimension of these factors, where a line that was cut is a line again."""
+    dim: list[Factor] = []
+    for factor in factors:
+        outer = dim[-1] if dim else None
+        if outer and any(factor.jump) and outer.jump == _times(factor.jump, factor.size):
+            size = outer.size * factor.size
+            dim[-1] = Factor(size, factor.jump, _far(factor.jump, size - 1))
+        else:
+            dim.append(factor)
+    return tuple(dim)
 
 
 def _plain(size: int) -> Dim:
@@ -275,15 +498,19 @@ def _plain(size: int) -> Dim:
 
 
 def _line(size: int, jump: Pair) -> Dim:
-    return (Factor(size, jump, _times(jump, size - 1)),)
+    return (Factor(size, jump, _far(jump, size - 1)),)
 
 
-def _resized(dim: Dim, size: int) -> Dim:
-    if _size(dim) == size:
-        return dim
-    if len(dim) == 1 and any(dim[0].jump):
-        return _line(size, dim[0].jump)
-    return (Factor(size, _NOTHING, _span(dim)),)
+def _anywhere(size: int, span: Pair) -> Dim:
+    return (Factor(size, _NOTHING, span),)
+
+
+def _is_anywhere(factor: Factor) -> bool:
+    return any(factor.span) and not any(factor.jump)
+
+
+def _is_line(dim: Dim) -> bool:
+    return len(dim) == 1 and any(dim[0].jump)
 
 
 def _across(field: Pair, dims: Iterable[Dim]) -> Pair:
@@ -306,10 +533,23 @@ def _add(a: Pair, b: Pair) -> Pair:
     return (a[0] + b[0], a[1] + b[1])
 
 
-def _widest(fields: Iterable[Pair]) -> Pair:
-    heights, widths = zip(*fields, strict=True)
-    return max(heights), max(widths)
+def _minus(a: Pair, b: Pair) -> Pair:
+    return (a[0] - b[0], a[1] - b[1])
 
 
 def _times(a: Pair, n: float) -> Pair:
     return (a[0] * n, a[1] * n)
+
+
+def _far(jump: Pair, steps: float) -> Pair:
+    return (abs(jump[0] * steps), abs(jump[1] * steps))
+
+
+def _widest(pairs: Iterable[Pair]) -> Pair:
+    heights, widths = zip(*pairs, strict=True)
+    return max(heights), max(widths)
+
+
+def _least(pairs: Iterable[Pair]) -> Pair:
+    heights, widths = zip(*pairs, strict=True)
+    return min(heights), min(widths)

@@ -6,6 +6,7 @@ and its output is said to see everything that its inputs see together: an upper 
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from resnet_edu.counting import fields
-from resnet_edu.counting.fields import View
+from resnet_edu.counting.fields import Tap, View
 from resnet_edu.counting.steps import Shape
 
 
@@ -224,41 +225,47 @@ class Call:
         before = tuple(self.seen[0].shape)
         if name in _ADAPTIVE:
             count = _ADAPTIVE[name]
-            # A single cell has no neighbor to be far from, so it takes no step.
-            taps: list[tuple[float, float]] = [
-                (math.ceil(old / new), max(old // new, 1) if new > 1 else 1)
-                for old, new in zip(before[-count:], shape[-count:], strict=True)
-            ]
-            return fields.windows(view, shape, taps)
+            return fields.windows(view, shape, list(map(_shares, before[-count:], shape[-count:])))
         if name in _POOLS:
             count = _POOLS[name][1]
             spread = self.spread(4, "dilation", count, 1) if name.startswith("max") else (1,) * count
-            sides = zip(self.kernel(count), spread, self.pool_stride(count), strict=True)
-            return fields.windows(view, shape, [(d * (k - 1) + 1, s) for k, d, s in sides])
+            padding = (0,) * count if name.startswith("lp") else self.spread(3, "padding", count, 0)
+            pools = zip(self.kernel(count), spread, self.pool_stride(count), padding, strict=True)
+            return fields.windows(view, shape, [Tap(d * (k - 1) + 1, s, -p) for k, d, s, p in pools])
         count = _CONVS.get(name) or _TRANSPOSED[name]
         weight = self.argument(1, "weight")
         if not isinstance(weight, Tensor):
             return fields.unknown(self.views, shape)
-        place = 5 if name in _CONVS else 7
-        sides = zip(
-            tuple(weight.shape[2:]),
-            self.spread(place, "dilation", count, 1),
-            self.spread(3, "stride", count, 1),
-            strict=True,
-        )
+        spread = self.spread(5 if name in _CONVS else 7, "dilation", count, 1)
+        reaches = [d * (k - 1) + 1 for k, d in zip(weight.shape[2:], spread, strict=True)]
+        strides = self.spread(3, "stride", count, 1)
+        if isinstance(self.argument(4, "padding"), str):  # "same" puts the odd one behind
+            padding = tuple((reach - 1) // 2 if self.argument(4, "padding") == "same" else 0 for reach in reaches)
+        else:
+            padding = self.spread(4, "padding", count, 0)
+        sides = zip(reaches, strides, padding, strict=True)
         if name in _CONVS:
-            taps = [(d * (k - 1) + 1, s) for k, d, s in sides]
+            taps = [Tap(reach, s, -p) for reach, s, p in sides]
         else:  # every s-th tap of the kernel meets a cell
-            taps = [(math.ceil((d * (k - 1) + 1) / s), 1 / s) for k, d, s in sides]
+            taps = [Tap(math.ceil(reach / s), 1 / s, (p - reach + 1) / s, 1 - 1 / s) for reach, s, p in sides]
         return fields.windows(view, shape, taps, mixes=True)
 
     def _look(self, view: View, output: Tensor) -> View:
         source = self.seen[0]
-        if self.name == "getitem" and self._picked() is not None:
-            return _picked_view(self, view, tuple(output.shape))
+        if self.name == "getitem" and (over := self._picked()) is not None:
+            if len(over) == 1 and isinstance(index := self.args[1], tuple):  # beside one list, slices are slices
+                with torch._C.DisableTorchFunction():
+                    sliced = source[tuple(slice(None) if place in over else own for place, own in enumerate(index))]
+                view = self._strided(view, sliced)
+            return fields.picked(view, tuple(output.shape), over)
         if output.layout == torch.strided and output.dim() and self.name != "unfold":
-            return fields.restrided(view, tuple(output.shape), output.stride(), source.stride())
+            return self._strided(view, output)
         return fields.unknown([view], tuple(output.shape))
+
+    def _strided(self, view: View, output: Tensor) -> View:
+        source = self.seen[0]
+        offset = int(output.storage_offset()) - int(source.storage_offset())
+        return fields.restrided(view, tuple(output.shape), output.stride(), source.stride(), offset)
 
     def _picked(self) -> list[int] | None:
         """The dimensions along which cells are taken by their numbers or by a mask; None where x[…] takes slices."""
@@ -410,11 +417,43 @@ def _attention_view(call: Call, view: View, shape: Shape) -> View:
     return View(seen.field, (*seen.dims[:-1], fields.plain_view(seen.field, shape).dims[-1]))
 
 
+def _rounded(reach: int, step: Fraction, first: Fraction = Fraction(0)) -> Tap:
+    """Windows that begin at the whole cell below ``first``, ``first`` + ``step``, ``first`` + 2·``step`` …"""
+    late = 1 - Fraction(1, step.denominator)
+    return Tap(reach, float(step), float(first - first % Fraction(1, step.denominator) - late), float(late))
+
+
+def _shares(old: int, new: int) -> Tap:
+    """Adaptive windows: number i reads from ⌊i·old/new⌋ to ⌈(i + 1)·old/new⌉."""
+    # A single cell has no neighbor to be far from, so it takes no step.
+    if new == 1:
+        return Tap(old, 1)
+    return _rounded(max(-(-(i + 1) * old // new) - i * old // new for i in range(new)), Fraction(old, new))
+
+
 def _resize_view(call: Call, view: View, shape: Shape) -> View:
     mode = call.argument(3, "mode", "nearest")
-    reach = {"nearest": 1, "nearest-exact": 1, "bicubic": 4}.get(mode, 2)
-    sides = zip(call.seen[0].shape[2:], shape[2:], strict=True)
-    return fields.windows(view, shape, [(reach if old != new else 1, old / new) for old, new in sides])
+    if mode == "area":
+        return fields.windows(view, shape, list(map(_shares, call.seen[0].shape[2:], shape[2:])))
+    taps = []
+    for old, new in zip(call.seen[0].shape[2:], shape[2:], strict=True):
+        step = Fraction(old, new)
+        if old == new:
+            taps.append(Tap(1, 1))
+        elif mode == "nearest":
+            taps.append(_rounded(1, step))
+        elif mode == "nearest-exact":
+            taps.append(_rounded(1, step, step / 2))
+        elif call.argument(6, "antialias") and old > new:  # the window grows with the step
+            reach = math.ceil((4 if mode == "bicubic" else 2) * step) + 1
+            taps.append(Tap(reach, float(step), float(step - reach) / 2 - 1, 1))
+        else:
+            if call.argument(4, "align_corners") and new > 1:
+                step, first = Fraction(old - 1, new - 1), Fraction(0)
+            else:
+                first = step / 2 - Fraction(1, 2)
+            taps.append(_rounded(4, step, first - 1) if mode == "bicubic" else _rounded(2, step, first))
+    return fields.windows(view, shape, taps)
 
 
 def _join_view(call: Call, view: View, shape: Shape) -> View:
@@ -442,22 +481,68 @@ def _ordered_view(call: Call, view: View, shape: Shape) -> View:
 
 def _shuffle_view(call: Call, view: View, shape: Shape) -> View:
     before = call.seen[0].shape
-    sides = list(zip(before[-2:], shape[-2:], strict=True))
     # Into the channels: what reads them all sees the whole square that they come from.
-    return fields.windows(view, shape, [(max(old // new, 1), old / new) for old, new in sides])
+    sides = zip(before[-2:], shape[-2:], strict=True)
+    return fields.windows(view, shape, [_rounded(max(old // new, 1), Fraction(old, new)) for old, new in sides])
 
 
 def _padded_view(call: Call, view: View, shape: Shape) -> View:
-    return fields.resized(view, shape)
+    padding = call.argument(1, "pad")
+    first = [-int(cells) for cells in padding[::2]][::-1]  # the last dimension comes first, front before back
+    return fields.resized(view, shape, [0] * (len(shape) - len(first)) + first)
+
+
+def _turned_view(call: Call, view: View, shape: Shape) -> View:
+    over = _numbers(call.args[1:] or call.kwargs["dims"])
+    return fields.turned(view, over) if over else fields.unknown(call.views, shape)
+
+
+def _rolled_view(call: Call, view: View, shape: Shape) -> View:
+    over, by = _numbers([call.argument(2, "dims")]), _numbers([call.argument(1, "shifts")])
+    if not over or len(over) != len(by):
+        return fields.unknown(call.views, shape)
+    first = [0] * len(shape)
+    for dim, shift in zip(over, by, strict=True):
+        first[dim % len(shape)] -= shift
+    return fields.resized(view, shape, first)
+
+
+def _numbers(given: Sequence[Any]) -> list[int]:
+    """Whole numbers that are written behind each other or as one list; none if there is something else."""
+    written = list(given[0]) if len(given) == 1 and isinstance(given[0], list | tuple) else list(given)
+    return written if all(isinstance(number, int) for number in written) else []
+
+
+def _softmax_view(call: Call, view: View, shape: Shape) -> View:
+    dim = call.argument(1, "dim")
+    return fields.mixed(view, [dim]) if isinstance(dim, int) else fields.unknown(call.views, shape)
 
 
 def _assigned_view(call: Call, view: View, shape: Shape) -> View:
-    fits = [view for view in call.views if len(view.dims) == len(shape)]
-    return (
-        fields.together([fields.resized(view, shape) for view in fits], shape)
-        if fits
-        else fields.unknown(call.views, shape)
-    )
+    whole = call.args[0]
+    with torch._C.DisableTorchFunction():
+        part = whole[call.args[1]] if call.name == "setitem" else whole
+    is_place = part.untyped_storage()._cdata == whole.untyped_storage()._cdata  # and no copy, as where a mask picks
+    views = []
+    for tensor, seen in zip(call.seen, call.views, strict=False):
+        if tensor is whole:
+            views.append(seen)
+        elif is_place:
+            views.append(placed(fields.together([seen], tuple(part.shape)), part, whole))
+        else:
+            views.append(fields.unknown([seen], shape))
+    return fields.together(views, shape)
+
+
+def placed(view: View, part: Tensor, whole: Tensor) -> View:
+    """What the cells of a tensor see into a part of which something is written.
+
+    >>> whole = torch.zeros(1, 1, 8, 8)
+    >>> placed(fields.image_view((1, 1, 6, 8)), whole[:, :, 2:], whole).start          # the image begins in row 2
+    (-2, 0)
+    """
+    offset = int(part.storage_offset()) - int(whole.storage_offset())
+    return fields.placed(view, tuple(whole.shape), part.stride(), whole.stride(), offset)
 
 
 _SEEN: dict[str, Callable[[Call, View, Shape], View]] = {
@@ -470,5 +555,9 @@ _SEEN: dict[str, Callable[[Call, View, Shape], View]] = {
     **dict.fromkeys(("index_select", "gather", "take_along_dim"), _picked_view),
     **dict.fromkeys(("pixel_shuffle", "pixel_unshuffle"), _shuffle_view),
     **dict.fromkeys(("setitem", "copy"), _assigned_view),
+    **dict.fromkeys(("softmax", "log_softmax", "softmin"), _softmax_view),
     "pad": _padded_view,
+    "flip": _turned_view,
+    "roll": _rolled_view,
+    "rot90": _ordered_view,
 }

@@ -339,7 +339,7 @@ class _Watch(TorchFunctionMode):
             base = tensor._base if is_changed else None
             whole = self.mark(base) if base is not None else None
             if base is not None and whole and view:  # a write through a view changes what it is a view of
-                _put(base, _Mark(self.run, row, _written(whole.view, view, tuple(base.shape))))
+                _put(base, _Mark(self.run, row, _written(whole.view, view, tensor, base)))
         return output
 
     def add(
@@ -408,11 +408,10 @@ def _writes(tensor: Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
-def _written(whole: View | None, part: View, shape: tuple[int, ...]) -> View:
+def _written(whole: View | None, view: View, part: Tensor, base: Tensor) -> View:
     """What a tensor sees, into a part of which another one was written."""
-    fits = len(part.dims) == len(shape)
-    written = fields.resized(part, shape) if fits else fields.unknown([part], shape)
-    return fields.together([whole, written] if whole else [written], shape)
+    written = functions.placed(view, part, base)
+    return fields.together([whole, written], tuple(base.shape)) if whole else written
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:

@@ -292,7 +292,7 @@ def split_batch(seed: int = 0, processes: int = 2) -> Results:
     return Results(rows, "First gradient of several processes against that of one")
 
 
-def _train_one(net: str, depth: int, config: TrainConfig, held: bool = False) -> dict[str, Any]:
+def _train_one(net: str, depth: int, config: TrainConfig, held: bool) -> dict[str, Any]:
     data = load(config.data, root=config.root, url=config.url, size=config.size)
     with hold_norms() if held else nullcontext():
         run = train(config, data, progress=False, make=_make_early if net == "early ReLU" else None)

@@ -96,7 +96,12 @@ def accuracy(model: nn.Module, counts: Tensor | None = None, labels: Tensor | No
 
     >>> 0 <= accuracy(programs.network("original", LAYERS, WIDTHS)) <= 100
     True
+
+    Raises ValueError for counts without their labels, or labels without counts.
     """
+    if (counts is None) != (labels is None):
+        given, missing = ("counts", "labels") if labels is None else ("labels", "counts")
+        raise ValueError(f"{given} came without {missing}; pass both, or none for the test digits")
     every, classes = digits_by_writer()
     mean, deviation = statistics(every)
     if counts is None or labels is None:

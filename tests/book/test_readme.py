@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import floors
 import yaml
 
 from resnet_edu.drawing import volumes
@@ -50,3 +51,10 @@ def test_the_python_in_the_readme_runs(capsys):
     exec(code, space)
     assert "1,000" in capsys.readouterr().out
     assert f"{sum(p.numel() for p in space['model'].parameters()):,} parameters" in code
+
+
+def test_the_reference_part_of_the_book_shows_every_room_of_the_floors():
+    pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "book/api").glob("*.md"))
+    shown = set(re.findall(r"automodule:: resnet_edu\.(\S+)", pages))
+    rooms = {room for room in floors.rooms() if room not in floors.FLOORS and not room.endswith("__main__")}
+    assert {room for room in rooms if floors.floor_of(room) not in ("checks", "explorers", "command")} <= shown

@@ -222,7 +222,7 @@ def test_a_vector_times_a_matrix_sees_the_vector_and_the_columns() -> None:
     row = Net(lambda s, x: F.conv2d(x, s.w, padding=1)[0, 0, :, 0] @ x[0, 0], w=weight)
     assert trace(row, (1, 9, 7))[-1].receptive_field == 9 + 2
     pairs = Net(lambda s, x: F.conv1d((x[0, 0, 0] @ x[0, 0].T)[None], s.k), k=nn.Parameter(torch.ones(1, 1, 2)))
-    assert trace(pairs, (1, 9, 5))[-1].receptive_field == 5  # a row of 5, and two rows one below the other
+    assert trace(pairs, (1, 9, 5))[-1].receptive_field == 9  # the first row of 5, and up to the last
 
 
 def test_after_an_adaptive_pooling_its_cells_are_as_far_apart_as_its_windows() -> None:

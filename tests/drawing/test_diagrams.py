@@ -1,6 +1,6 @@
 import re
 import xml.etree.ElementTree as ElementTree
-from collections import Counter
+from collections import Counter, OrderedDict
 from html import escape
 
 import pytest
@@ -138,6 +138,20 @@ def test_a_layer_shows_its_blocks(name, number):
     assert pluses(diagram.svg) == count
     assert shortcuts(diagram.svg)["projection"] == first
     assert shortcuts(diagram.svg)["identity"] == count - first
+
+
+def test_a_layer_ends_where_its_last_sum_ends():
+    class Sum(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 1)
+
+        def forward(self, x):
+            return x + self.conv(x)
+
+    dot = diagrams.layer(nn.Sequential(OrderedDict(layer1=nn.Sequential(Sum(), Sum()))), 1, image=(3, 8, 8)).dot
+    last = re.findall(r"^(n\d+) -> (n\d+) ", dot, flags=re.MULTILINE)[-1][0]
+    assert re.search(rf'^{last} \[label="\+"', dot, flags=re.MULTILINE)
 
 
 def test_a_missing_layer_is_named_with_those_that_exist():

@@ -300,6 +300,9 @@ def test_without_torchinfo_a_sentence_stands_in_the_place_of_its_rows(monkeypatc
     sentence = "torchinfo is not installed. Install it with pip install torchinfo"
     assert sentence in str(table)
     assert sentence in table._repr_html_()
+    assert (
+        table._repr_html_().count('class="re-words"') == 3
+    )  # the headings of words; that of the numbers stands to the right
 
 
 @pytest.mark.parametrize(

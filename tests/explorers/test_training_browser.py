@@ -61,6 +61,11 @@ def open_page(chromium, folder, monkeypatch):
     assert not said
 
 
+def pick(radio: Locator) -> None:
+    """As a finger does: on the words beside the button, once they lie still."""
+    radio.locator("xpath=..").click()
+
+
 NO_WORKERS = "window.Worker = class { constructor() { throw new Error('refused'); } };"
 
 
@@ -87,7 +92,7 @@ def test_a_race_by_keyboard_ends_with_a_verdict_and_a_row_in_the_table(open_page
 
 def test_a_race_goes_on_step_by_step_and_pauses(open_page):
     page = open_page(explorers.degradation(8, epochs=2))
-    page.get_by_role("radio", name="Residual").check(force=True)
+    pick(page.get_by_role("radio", name="Residual"))
     step = page.get_by_role("button", name="Half an epoch")
     for shown in ("0.5 epochs", "1.0 epochs", "1.5 epochs"):
         step.click()
@@ -101,7 +106,7 @@ def test_a_race_goes_on_step_by_step_and_pauses(open_page):
 @pytest.mark.parametrize("width", [320, 390])
 def test_a_race_on_a_phone_moves_nothing_that_stands_below_it(open_page, width):
     page = open_page(explorers.degradation(8, epochs=1), viewport={"width": width, "height": 844})
-    page.get_by_role("radio", name="No difference").check(force=True)
+    pick(page.get_by_role("radio", name="No difference"))
     high = page.locator("degradation-race").bounding_box()["height"]
     page.get_by_role("button", name="Start").click()
     expect(page.locator(".say")).to_contain_text("You predicted no difference", timeout=60_000)
@@ -121,7 +126,7 @@ def test_the_page_is_as_wide_as_the_screen_and_nothing_moves_when_scripts_start(
     )
     race = page.locator("degradation-race")
     race.get_by_label("Layers", exact=True).select_option("8")
-    race.get_by_role("radio", name="Residual").check(force=True)
+    pick(race.get_by_role("radio", name="Residual"))
     race.get_by_role("button", name="Start").click()
     race.locator(".say", has_text="You predicted").wait_for(timeout=60_000)
     # After a race as well: what can be kept then is in a drawer that was there before.
@@ -136,7 +141,7 @@ def test_the_copied_python_finds_the_same_contrast(open_page, capsys):
     exec(lines, {})
     plain, residual = (float(line.split()[1]) for line in capsys.readouterr().out.splitlines())
     assert plain > 50 > 20 > residual
-    page.get_by_role("radio", name="Option B").check(force=True)
+    pick(page.get_by_role("radio", name="Option B"))
     expect(page.locator("pre")).to_contain_text("TrainConfig has no choice for: option B")
 
 
@@ -268,15 +273,15 @@ def test_a_frame_of_another_origin_trains_and_says_what_it_cannot_keep(chromium,
     page.on("pageerror", lambda error: said.append(str(error)))
     page.goto((tmp_path / "page.html").as_uri())
     race, bench, live = (page.frame_locator("iframe").nth(number) for number in range(3))
-    race.get_by_role("radio", name="Plain", exact=True).check(force=True)
+    pick(race.get_by_role("radio", name="Plain", exact=True))
     race.get_by_role("button", name="Start").click()
     race.get_by_text("Keep a network").click()
     race.get_by_role("button", name="Keep the plain network").click(timeout=60_000)
     expect(race.locator(".keeper .note")).to_contain_text("This browser keeps nothing here. Save the network as a file")
     assert race.get_by_role("button", name="Save it as a file").count() == 2
     page.locator("iframe").nth(1).scroll_into_view_if_needed()
-    bench.get_by_role("radio", name="1", exact=True).check(force=True)
-    bench.get_by_role("radio", name="It learns").check(force=True)
+    pick(bench.get_by_role("radio", name="1", exact=True))
+    pick(bench.get_by_role("radio", name="It learns"))
     bench.get_by_role("button", name="Train").click()
     expect(bench.get_by_role("row")).to_have_count(2, timeout=60_000)
     expect(bench.locator(".board ~ .note")).to_contain_text("the board lasts as long as the page")
@@ -312,11 +317,11 @@ def test_a_digit_is_drawn_by_keyboard_and_by_pointer_and_branches_answer_at_once
     expect(page.locator(".answer")).to_contain_text("The network says 7")
     note = page.locator(".note").first
     expect(note).to_contain_text("by writers it never saw")
-    page.locator("section[aria-label='layer1.0'] input[value='0']").first.check(force=True)
+    pick(page.locator("section[aria-label='layer1.0'] input[value='0']").first)
     expect(note).to_contain_text("With these changes")
     page.get_by_role("button", name="Undo all changes").click()
     expect(note).to_contain_text("by writers it never saw")
-    page.get_by_role("radio", name="Plain twin").check(force=True)
+    pick(page.get_by_role("radio", name="Plain twin"))
     expect(note).to_contain_text("The plain twin reads", timeout=30_000)
 
 
@@ -326,10 +331,10 @@ def test_a_network_that_was_trained_is_kept_opened_in_the_live_figure_and_forgot
     live.scroll_into_view_if_needed()
     expect(live.locator(".answer")).to_contain_text("test digit 0", timeout=30_000)
     own = live.get_by_role("radio", name="Your own")
-    own.click(force=True)
+    pick(own)
     expect(live.locator(".own")).to_contain_text("None is kept here.")
     expect(live.get_by_role("radio", name="Residual")).to_be_checked()
-    race.get_by_role("radio", name="Residual").check(force=True)
+    pick(race.get_by_role("radio", name="Residual"))
     race.get_by_text("Keep a network").click()
     expect(race.locator(".keeper")).to_contain_text("Train first.")
     race.get_by_role("button", name="Start").click()
@@ -349,13 +354,13 @@ def test_a_network_that_was_trained_is_kept_opened_in_the_live_figure_and_forgot
     page.reload()
     live.scroll_into_view_if_needed()
     expect(live.locator(".answer")).to_contain_text("test digit 0", timeout=30_000)
-    own.click(force=True)
+    pick(own)
     note = live.locator(".note").first
     expect(note).to_contain_text(f"network of your own reads {read:.1f} % of the 382 test digits")
     expect(live.locator(".own")).to_contain_text("Kept in this browser only: residual network of 8 layers, seed 0.")
     assert live.locator(".block").count() == 3
     expect(live.locator(".result").last).to_contain_text("Branch off, alone:", timeout=10_000)
-    live.locator("section[aria-label='layer2.0'] input[value='0']").first.check(force=True)
+    pick(live.locator("section[aria-label='layer2.0'] input[value='0']").first)
     expect(note).to_contain_text("With these changes the network of your own reads")
     live.get_by_role("button", name="Forget it").click()
     assert page.evaluate("localStorage.getItem('resnet-edu-network')") is None
@@ -382,8 +387,8 @@ def test_a_block_is_built_by_keyboard_refused_repaired_trained_and_kept(open_pag
     expect(train).to_be_disabled()
     page.get_by_label("Add on the shortcut").select_option("match")
     expect(verdict).to_contain_text("It fits")
-    page.get_by_role("radio", name="1", exact=True).check(force=True)
-    page.get_by_role("radio", name="It learns").check(force=True)
+    pick(page.get_by_role("radio", name="1", exact=True))
+    pick(page.get_by_role("radio", name="It learns"))
     train.click()
     expect(page.get_by_role("row")).to_have_count(2, timeout=120_000)
     expect(page.locator(".say").nth(1)).to_contain_text("You predicted that it learns; it does.")
@@ -438,7 +443,7 @@ def test_pieces_are_dragged_by_mouse_to_places_that_show(open_page):
     # Earlier on its own path; and onto a shortcut that is none.
     drag(path.nth(BRANCH).locator("li").nth(2), path.nth(BRANCH).locator("legend"))
     assert pieces(page, BRANCH) == ["ReLU", "conv 3×3", "batch norm", "conv 3×3", "batch norm"]
-    page.get_by_role("radio", name="none: a plain block").check(force=True)
+    pick(page.get_by_role("radio", name="none: a plain block"))
     drag(tray.get_by_text("project (B)"), path.nth(SHORTCUT).locator("legend"))
     assert pieces(page, SHORTCUT) == ["project (B)"]
     # Nowhere, a path that does not take it, and Escape leave everything as it was.
@@ -534,7 +539,7 @@ def test_a_board_is_sorted_saved_and_joined_with_other_groups_on_one_page(open_p
         "Die Ähren 1 trained deepest: full pre-activation, 218 layers at 1.5\u00a0% training error."
     )
     assert names(table) == ["full pre-activation", "original"]
-    table.get_by_role("radio", name="every block").check(force=True)
+    pick(table.get_by_role("radio", name="every block"))
     expect(table.locator("tbody tr")).to_have_count(5)
     # What did not learn stands last, however deep; the deepest first.
     assert names(table) == ["full pre-activation", "original", "projection", "original", "plain"]

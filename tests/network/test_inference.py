@@ -143,6 +143,13 @@ def with_pre_hook(block):
     block.bn.register_forward_pre_hook(lambda *_: None)
 
 
+def with_words_of_torch_that_go_on(block):
+    def refused(memo):
+        raise RuntimeError("this tensor is computed\nException raised from copy at Tensor.cpp:12")
+
+    block.conv.weight.__deepcopy__ = refused
+
+
 def with_a_parametrization(block):
     parametrizations.weight_norm(block.conv)
 
@@ -164,6 +171,7 @@ def with_another_forward(block):
         (with_pre_hook, "bn has a hook or a forward of its own"),
         (with_a_parametrization, r"parametrized.*remove_parametrizations\(module, name\)"),
         (with_old_weight_norm, "conv has a hook|must be made plain first"),
+        (with_words_of_torch_that_go_on, r"cannot copy this Block \(this tensor is computed\);"),
         (with_another_forward, "bn has a hook or a forward of its own"),
     ],
 )
@@ -178,6 +186,15 @@ def test_a_way_that_depends_on_the_image_is_refused():
     block = Block(lambda b, x: b.bn(b.conv(x)) if x.mean() > 0 else b.conv(x))
     with pytest.raises(ValueError, match=r"cannot follow an image through this Block.*branches on numbers"):
         for_inference(block)
+
+
+@pytest.mark.parametrize(("words", "told"), [(("not so\nnor so",), "not so"), ((), "no words")])
+def test_what_the_forward_says_itself_is_said_in_one_line(words, told):
+    def refuses(b, x):
+        raise ValueError(*words)
+
+    with pytest.raises(ValueError, match=rf"\(ValueError: {told}\)\. torch\.fx must be able"):
+        for_inference(Block(refuses))
 
 
 def test_batch_norms_outside_of_the_modules_are_refused():

@@ -64,6 +64,11 @@ def test_a_second_time_needs_no_download(served, checkpoints):
     zoo.resnet18("DEFAULT", False, **NARROW)
 
 
+def test_the_download_alone_shows_its_bar_unless_told_not_to(served, checkpoints, capsys):
+    pretrained.download("resnet18", "DEFAULT")
+    assert "100%" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("progress", [True, False])
 def test_a_bar_is_shown_where_it_is_wanted(served, checkpoints, capsys, progress):
     zoo.resnet18("DEFAULT", progress, **NARROW)

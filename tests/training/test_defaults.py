@@ -1,10 +1,13 @@
 """What a run is when nobody says anything, and up to where each choice may go."""
 
+import ast
 import dataclasses
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import resnet_edu
 from resnet_edu.training.config import TrainConfig, parse
 from resnet_edu.training.loop import seeded
 
@@ -118,3 +121,16 @@ def test_only_a_place_may_be_a_path(name: str) -> None:
         ValueError, match=f"{name} must be a str{' or a path' if name in ('root', 'out') else ''}, got 3"
     ):
         TrainConfig(**{name: 3})
+
+
+def test_whatever_is_loaded_from_a_file_is_numbers_and_no_code():
+    loads = [
+        (path.name, call)
+        for path in Path(resnet_edu.__file__).parent.rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "torch.load"
+    ]
+    assert loads
+    for name, call in loads:
+        asked = {option.arg: ast.unparse(option.value) for option in call.keywords}
+        assert asked.get("weights_only") == "True", f"{name}:{call.lineno}"

@@ -4,6 +4,7 @@ import inspect
 import io
 import json
 import math
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -146,12 +147,47 @@ def test_held_norms_stay_and_are_let_go_afterwards() -> None:
     assert not torch.allclose(held.get_submodule("conv1").weight, make_model(BRIEF, digits()).conv1.weight, atol=1e-3)
 
 
-def test_degradation_holds_the_norms_if_told() -> None:
-    with experiments.hold_norms():
-        run = train(replace(BRIEF, model="cifar8"), progress=False)
-    data = digits()
-    [row] = degradation((8,), (0,), nets=("residual",), held=True, setting=BRIEF, workers=1, progress=False)
-    assert row["train_error"] == pytest.approx(evaluate(run.model, data, data.train)[1])
+def test_degradation_holds_the_norms_if_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, ended = [], []
+
+    def noted(config: Any, data: Any, **options: Any) -> Any:
+        torch.manual_seed(config.seed)
+        begun.append(make_model(config, data).conv1.weight.norm().item())
+        run = train(config, data, **options)
+        ended.append(run.model.conv1.weight.norm().item())
+        return run
+
+    monkeypatch.setattr(experiments, "train", noted)
+    for held in (True, False):
+        degradation((8,), (0,), nets=("residual",), held=held, setting=BRIEF, workers=1, progress=False)
+    assert ended[0] == pytest.approx(begun[0], rel=1e-5)
+    assert ended[1] != pytest.approx(begun[1], rel=1e-4)
+
+
+def test_without_steps_the_weights_are_those_of_the_fresh_network() -> None:
+    row = gradients((8,), (4,), batch_norm=(True,), width=4).where(net="residual", convolution=2).rows[0]
+    torch.manual_seed(4)
+    model = experiments.cifar_resnet(8, in_channels=1, widths=(4, 8, 16))
+    assert row["weight"] == pytest.approx(model.layer1[0].conv2.weight.norm().item())
+
+
+def test_the_gradient_of_processes_is_told_as_a_share_of_that_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def three_times(work: Any, arguments: tuple[int, str, int], nprocs: int) -> None:
+        processes, folder, seed = arguments
+        assert (work, processes, nprocs) == (experiments._one_share, 5, 5)
+        found, data = {}, digits()
+        for norm in ("frozen", "batch norm"):
+            torch.manual_seed(seed)
+            model = experiments.cifar_resnet(20, in_channels=1, widths=(8, 16, 32)).double().train(norm != "frozen")
+            x = data.normalize(data.train.images[:64]).double()
+            nn.functional.cross_entropy(model(x), data.train.labels[:64]).backward()
+            found[norm] = 3 * torch.cat([weight.grad.flatten() for weight in model.parameters()])
+        torch.save(found, Path(folder) / "gradients.pt")
+
+    monkeypatch.setattr(experiments, "spawn", three_times)
+    rows = experiments.split_batch(9, processes=5).rows
+    assert [row["norm"] for row in rows] == ["frozen", "batch norm"]
+    assert [row["difference"] for row in rows] == pytest.approx([2, 2])  # |3·g − g| = 2·|g|
 
 
 def test_a_net_of_early_relus_differs_from_the_residual_one_in_the_order_only() -> None:
@@ -198,6 +234,56 @@ def test_removal_takes_out_every_block_that_keeps_its_shape() -> None:
     residual = table.where(net="residual")
     assert residual["removed"] == [None, "layer1.0", "layer1.1", "layer2.1", "layer3.1"]
     assert table.where(net="plain")["removed"] == residual["removed"]
+
+
+def test_defaults_are_those_of_the_pages_and_the_command_is_run_as_a_module(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The paper trains for 64,000 steps of 128 images of CIFAR-10's 50,000: 164 epochs of 391 steps (section 4.2)."""
+    assert experiments.FULL.epochs == round(64_000 / math.ceil(50_000 / 128))
+    taken = inspect.signature(experiments.split_batch).parameters
+    assert [option.default for option in taken.values()] == [0, 2]
+    monkeypatch.setattr(sys, "argv", ["experiments", "split-batch", "--seed", "many"])
+    monkeypatch.delitem(sys.modules, "resnet_edu.training.experiments")
+    with pytest.raises(SystemExit):
+        runpy.run_module("resnet_edu.training.experiments", run_name="__main__")
+    assert "invalid int value: 'many'" in capsys.readouterr().err
+
+
+def test_folders_for_the_rows_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiments, "removal", lambda *_, **__: Results([{"net": "plain"}], "A table"))
+    for _ in range(2):
+        assert experiments.main(["removal", "--out", str(tmp_path / "some" / "folder" / "rows.jsonl")]) == 0
+    assert json.loads((tmp_path / "some/folder/rows.jsonl").read_text()) == {"net": "plain"}
+
+
+def test_what_is_tested_again_has_one_block_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    tested = []
+
+    def note(model: nn.Module, *_: Any, **__: Any) -> tuple[float, float]:
+        tested.append([name for name, room in model.named_modules() if isinstance(room, nn.Identity)])
+        return 2.3, 90.0
+
+    monkeypatch.setattr(experiments, "evaluate", note)
+    rows = experiments._train_and_remove("residual", 14, replace(BRIEF, model="cifar14"))
+    blocks = [[name for name in names if name.count(".") == 1] for names in tested]
+    assert blocks == [[row["removed"]] for row in rows[1:]] != []
+
+
+def test_the_whole_network_stands_first_with_the_error_of_its_last_epoch(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def and_one_more(*args: Any, **options: Any) -> Any:
+        run = train(*args, **options)
+        run.history += [{"test_error": 12.5}, {"test_error": 7.5}]
+        return run
+
+    monkeypatch.setattr(experiments, "train", and_one_more)
+    for work, options in ((experiments._train_one, (False,)), (experiments._train_and_remove, ())):
+        made = work("residual", 8, replace(BRIEF, model="cifar8"), *options)
+        whole = made[0] if isinstance(made, list) else made
+        assert whole["test_error"] == 7.5
+    assert capsys.readouterr().err == ""  # the bar of a net would tear that of the nets
 
 
 def test_a_trained_residual_net_survives_the_loss_of_a_block_better_than_a_plain_one() -> None:
@@ -390,6 +476,7 @@ def test_the_command_hands_on_what_it_was_told(
         ("gradients --workers 4", "unrecognized arguments: --workers 4"),
         ("gradients --root x", "unrecognized arguments: --root x"),
         ("removal --depths 8 14", "unrecognized arguments: --depths 8 14"),
+        ("removal --work 2", "unrecognized arguments: --work 2"),
         ("split-batch --seeds 1", "unrecognized arguments: --seeds 1"),
         ("degradation --root x", "only degradation --full trains on"),
         ("degradation --url x", "only degradation --full trains on"),

@@ -1,14 +1,19 @@
 """The command behind the live network: what it redraws, how it packs one byte a weight, and what it writes."""
 
 import base64
+import inspect
 import json
 import math
+import re
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.modules.module import register_module_forward_hook
 
 from resnet_edu import programs
 from resnet_edu.training import handwriting
@@ -47,6 +52,10 @@ def test_accuracy_is_the_share_that_is_right_in_eval_mode_on_scaled_counts() -> 
     handwriting.accuracy(model.eval())
     assert not model.training
     torch.testing.assert_close(seen[1][1], (counts[1415:] / 16 - mean) / deviation)
+    with pytest.raises(ValueError, match="counts came without labels; pass both, or none for the test digits"):
+        handwriting.accuracy(model, counts[:5])
+    with pytest.raises(ValueError, match="labels came without counts"):
+        handwriting.accuracy(model, labels=told)
 
 
 def test_distances_are_positive_inside_of_the_ink_and_grow_away_from_the_outline() -> None:
@@ -109,6 +118,21 @@ def test_what_is_packed_is_the_network_folded_to_a_byte_a_weight(scramble) -> No
     assert (theirs - ours).abs().mean() < 0.02 * theirs.std()
 
 
+def test_a_filter_of_zeros_and_a_channel_that_hardly_varies_are_packed_too(scramble) -> None:
+    model = scramble(network()).eval()
+    with torch.no_grad():
+        model.conv1.weight[0] = 0
+        model.bn1.running_var[1] = 2e-6  # below the ε of the norm
+        model.conv1.weight[1] *= 1e-3
+        largest = model.conv1.weight.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-12)
+        model.conv1.weight.copy_((model.conv1.weight / largest * 127).round() / 127 * largest)  # nothing left to round
+    again = handwriting.unpack(handwriting.compact(model))
+    x = torch.randn(64, 1, 8, 8)
+    with torch.no_grad():
+        theirs, ours = model.bn1(model.conv1(x)), again.bn1(again.conv1(x))
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
 def test_the_script_holds_every_number_in_the_order_that_it_names() -> None:
     model = network().eval()
     packed = handwriting.compact(model)
@@ -133,6 +157,9 @@ def test_the_shipped_network_is_found_by_its_name() -> None:
     x = torch.randn(4, 1, 8, 8)
     assert (residual.training, plain.training) == (False, False)
     assert not torch.equal(residual.conv1(x), plain.conv1(x))
+    for model, file in ((residual, "weights.js"), (plain, "weights-plain.js")):
+        told = re.search(r'"test": ([\d.]+)', (handwriting.SCRIPTS / file).read_text(encoding="utf-8"))
+        assert round(handwriting.accuracy(model), 1) == pytest.approx(float(told[1]), abs=0.3)
     with pytest.raises(ValueError, match="which must be one of 'residual', 'plain', got 'other'"):
         handwriting.shipped("other")
 
@@ -182,16 +209,25 @@ def test_one_seed_redraws_the_same_in_every_version() -> None:
 def test_it_is_trained_as_the_shipped_one_was(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Ten epochs of a hundred digits, of which one batch of 64 is used: how far each part has gone from its start."""
+    """Twelve epochs of a hundred digits, of which 64 are used at a time: how far each part has gone from its start."""
     monkeypatch.setattr(handwriting, "CUT", 100)
-    model = handwriting.train_handwriting(10, 0)
+    sizes = []
+
+    def look(module: nn.Module, args: tuple[torch.Tensor], _: object) -> None:
+        if isinstance(module, nn.Linear) and module.training:
+            sizes.append(len(args[0]))
+
+    torch.manual_seed(5)  # the seed that counts is the one that is asked for
+    with register_module_forward_hook(look):
+        model = handwriting.train_handwriting(12, 0)
+    assert sizes == [64] * 12
     torch.manual_seed(0)
     start = network()
     gone = [
         (a - b).norm().item() for (name, a), b in zip(model.named_parameters(), start.parameters(), strict=True)
         if name in ("conv1.weight", "fc.weight", "fc.bias", "bn1.weight")
     ]  # fmt: skip
-    assert gone == pytest.approx([0.38238, 0.07139, 0.7043, 0.06313], rel=0.01)
+    assert gone == pytest.approx([0.43784, 0.08857, 0.85496, 0.06938], rel=0.01)
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert told.startswith("epoch 10: loss ")
@@ -224,7 +260,7 @@ def test_what_is_told_of_a_network_is_measured_on_the_same_drawings_before_and_a
     def accuracy(model: nn.Module, counts: torch.Tensor | None = None, labels: torch.Tensor | None = None) -> float:
         rounded = any((room.running_mean == 0).all() for room in model.modules() if isinstance(room, nn.BatchNorm2d))
         measured.append((rounded, None if counts is None else len(counts)))
-        return 10.04 + len(measured)
+        return 10.26 + len(measured)
 
     trained = network().eval()
     with torch.no_grad():
@@ -239,5 +275,19 @@ def test_what_is_told_of_a_network_is_measured_on_the_same_drawings_before_and_a
     assert measured == [(True, None), (True, 600), (False, None), (False, 600)] * 2
     told = capsys.readouterr().out.splitlines()
     assert [line.partition(" ")[0] for line in told] == ["residual", "plain"]
-    assert told[0].endswith("'test': 11.0, 'drawn': 12.0} before rounding: (13.04, 14.04)")
-    assert '"test": 15.0, "drawn": 16.0}' in (tmp_path / "weights-plain.js").read_text(encoding="utf-8")
+    assert told[0].endswith("'test': 11.3, 'drawn': 12.3} before rounding: (13.26, 14.26)")
+    assert '"test": 15.3, "drawn": 16.3}' in (tmp_path / "weights-plain.js").read_text(encoding="utf-8")
+
+
+def test_the_command_is_run_as_a_module_and_trains_for_60_epochs_from_seed_0(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = inspect.signature(handwriting.train_handwriting).parameters
+    assert {name: option.default for name, option in taken.items()} == {
+        "epochs": 60, "seed": 0, "plain": False, "progress": True,
+    }  # fmt: skip
+    monkeypatch.setattr(sys, "argv", ["handwriting", "--epochs", "many"])
+    monkeypatch.delitem(sys.modules, "resnet_edu.training.handwriting")
+    with pytest.raises(SystemExit):
+        runpy.run_module("resnet_edu.training.handwriting", run_name="__main__")
+    assert "invalid int value: 'many'" in capsys.readouterr().err

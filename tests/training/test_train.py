@@ -40,7 +40,7 @@ from resnet_edu.training import loop as room
 from resnet_edu.training.augmentation import pad_crop_flip
 from resnet_edu.training.checkpoints import CheckpointError
 from resnet_edu.training.config import parse
-from resnet_edu.training.data import ImageData, Split, digits
+from resnet_edu.training.data import ImageData, Split, digits, shapes
 from resnet_edu.training.locks import one_run
 from resnet_edu.training.loop import TrainConfig, evaluate, make_model, train
 from resnet_edu.training.processes import Team, pick_device, threads
@@ -237,6 +237,23 @@ def test_channels_last_changes_the_layout_and_hardly_the_numbers() -> None:
     plain, last = (quiet(replace(TINY, epochs=1, channels_last=value)) for value in (False, True))
     assert last.model.layer1[0].conv1.weight.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(weights(plain), weights(last), rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_images_of_several_channels_come_as_the_option_says(wanted: bool) -> None:
+    read = []
+
+    def look(module: nn.Module, args: Any, _: Any) -> None:
+        if isinstance(module, nn.Conv2d) and args[0].shape[1] == 3 and module.training:
+            read.append(args[0].is_contiguous(memory_format=torch.channels_last))
+
+    with register_module_forward_hook(look):
+        train(
+            replace(TINY, epochs=1, batch=10, augment="none", channels_last=wanted),
+            shapes(20, 10, size=8),
+            progress=False,
+        )
+    assert read == [wanted] * 2
 
 
 @pytest.mark.parametrize("schedule", ["linear", "step", "cosine", "constant"])
@@ -575,8 +592,9 @@ def test_a_checkpoint_reaches_the_disk_before_it_gets_its_name(tmp_path: Path, m
 
     monkeypatch.setattr(os, "fsync", sync)
     monkeypatch.setattr(os, "replace", rename)
-    checkpoints.write_atomically(tmp_path / "file", b"x" * 5000)
-    assert order == ["sync 5000", "rename"]
+    for size in (100, 5000):  # smaller and larger than what Python holds back
+        checkpoints.write_atomically(tmp_path / "file", b"x" * size)
+    assert order == ["sync 100", "rename", "sync 5000", "rename"]
 
 
 @pytest.mark.parametrize("part", checkpoints.PARTS)
@@ -781,6 +799,15 @@ def test_float_images_go_from_0_to_1(steps: list[int]) -> None:
     with pytest.raises(ValueError, match=r"floats go from 0 to 1, and digits has 0 to 255; divide them by 255"):
         train(config, floats(1), progress=False)
     assert steps == []
+
+
+def test_a_file_that_cannot_be_opened_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):  # and not that there is nothing to take away
+        checkpoints.write_atomically(tmp_path / "file", b"x")
 
 
 @pytest.mark.parametrize(
