@@ -188,8 +188,11 @@ class Stand(TorchFunctionMode):
         if id(own) in self.run.pairing:
             return self.run.pairing[id(own)], again
         used = {id(t) for unit in self.run.pairing.values() for t in unit.weights.values()}
-        left = [unit for unit in self.seen.units if id(unit.weight) not in used and _fits(kind, unit, needed)]
-        alike = [unit for unit in left if unit.taken is not None and compare.same(unit.taken, needed["input"])]
+        sizes = {name: _size(needed[name]) for name in STARTS if needed.get(name) is not None}
+        left = [unit for unit in self.seen.units if id(unit.weight) not in used and _fits(kind, unit, sizes)]
+        x, find = needed["input"], self.seen.prints.find
+        same = compare.same if find(x) is None else lambda a, b: find(a) == find(b)  # each step is compared once
+        alike = [u for u in left if u.taken is not None and u.taken.shape == x.shape and same(u.taken, x)]
         loose = [one for one in self.seen.loose if id(one.tensor) not in used]
         # A layer of another input has its turn elsewhere; what is loose may stand anywhere.
         by_hand, other = (None if alike else _from_loose(kind, loose, needed, n + self.prefer) for n in (0, 1))
@@ -219,13 +222,12 @@ def _key(values: Any) -> Any:
     )
 
 
-def _fits(kind: str, unit: Unit, needed: dict[str, Any]) -> bool:
+def _fits(kind: str, unit: Unit, sizes: dict[str, Any]) -> bool:
     """Whether a learner's layer has the weights that one of the candidate's needs."""
     if (kind == "bn") != (unit.kind == "bn"):
         return False
-    sizes = {name: _size(needed[name]) for name in STARTS if needed.get(name) is not None}
     if kind == "conv" and "bias" not in unit.weights:
-        sizes.pop("bias", None)  # one more in the candidate does no harm
+        sizes = {name: size for name, size in sizes.items() if name != "bias"}  # one more in the candidate does no harm
     return sizes == {name: _size(t) for name, t in unit.weights.items()}
 
 

@@ -90,7 +90,7 @@ class Search:
     def with_one_more(
         self, before: Sequence[tuple[Candidate, int]], known: Sequence[tuple[Mistake, Edits]]
     ) -> Iterator[tuple[Candidate, int]]:
-        """Each candidate with one mistake more; beside it the case to try it on.
+        """Each candidate with one mistake more, made last or first; beside it the case to try it on.
 
         The likeliest come first: those that change the line where the candidate leaves the learner's code.
         """
@@ -103,12 +103,12 @@ class Search:
         texts: set[tuple[str, int]] = set()
         for _, place, number in rounds:
             (candidate, case), (mistake, way) = before[place], known[number]
-            edits = (*candidate.edits, way)
-            with suppress(NotHereError):
-                text = self.contract.source.edited(*edits)
-                if text != candidate.text and (text, case) not in texts:
-                    texts.add((text, case))
-                    yield Candidate((*candidate.mistakes, mistake), edits, text), case
+            for edits in ((*candidate.edits, way), (way, *candidate.edits))[: 1 + bool(candidate.edits)]:
+                with suppress(NotHereError):
+                    text = self.contract.source.edited(*edits)
+                    if text != candidate.text and (text, case) not in texts:
+                        texts.add((text, case))
+                        yield Candidate((*candidate.mistakes, mistake), edits, text), case
 
     def find(self, order: Sequence[int], most: int = 3) -> Candidate:
         """The mistakes that explain the cases, and failing that those that come nearest.

@@ -22,8 +22,6 @@ _randn, _manual_seed = torch.randn, torch.manual_seed
 
 #: How many numbers the results of candidates may hold that are remembered.
 NUMBERS = 60_000_000
-#: With more steps than this it is a whole network.
-LONG = 30
 
 
 @dataclass
@@ -37,7 +35,7 @@ class Trial:
 
     def __post_init__(self) -> None:
         seen, self.call, self.place = self.seen, self.case.call, f"in `{self.case.call}`"
-        self.trouble, self.functions, self.is_long = seen.trouble, seen.functions(), len(seen.steps) > LONG
+        self.trouble, self.functions, self.is_long = seen.trouble, seen.functions(), len(seen.steps) > 30
         self.memories = [Memory(x, self.room) for x in seen.inputs]
         number = min(len(seen.outputs), len(seen.inputs) - 1) if seen.trouble is not None else 0
         self.shows = f"It shows {self.place} on an input of shape {words.shape(seen.inputs[number].shape)}."

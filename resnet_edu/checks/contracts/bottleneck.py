@@ -57,6 +57,8 @@ _RELUS = (
 second-relu-missing: relu2: -
     There is no ReLU between the second batch norm and the third convolution. Without it two convolutions in a
     row collapse into a single linear step. Put one there.
+inner-relus-missing: relu1: - | relu2: -
+    There is no ReLU between the convolutions: the three collapse into a linear step. Put one behind the first two norms.
 relu-before-batch-norm: bn1: (out) → (F.relu(out)) | relu1: - | bn2: (out) → (F.relu(out)) | relu2: -
 | bn3: (out) → (F.relu(out))
 or: bn1: (out) → (F.relu(out)) | relu1: - | bn2: (out) → (F.relu(out)) | relu2: - | bn3: (out) → (F.relu(out)) | relu: -
