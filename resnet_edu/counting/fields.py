@@ -9,6 +9,7 @@ a border that wraps around brings from the other end. No torch here.
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 #: For the height and the width, in input pixels.
@@ -408,10 +409,20 @@ def _apart(own: Dim, other: Dim) -> tuple[Pair, Pair]:
     """How much later the cells of one dimension begin than those of another one, at least and at most."""
     if _same(own, other):
         return _NOTHING, _NOTHING
-    if len(own) == len(other) == 1 and not _is_anywhere(own[0]) and not _is_anywhere(other[0]):
-        ends = [_minus(_low(own[0], cell), _low(other[0], cell)) for cell in (0, own[0].size - 1)]
-        return _least(ends), _widest(ends)
-    return _times(_span(other), -1), _span(own)
+    if any(map(_is_anywhere, (*own, *other))):
+        return _times(_span(other), -1), _span(own)
+    apart = list(map(_minus, _places(own), _places(other)))
+    return _least(apart), _widest(apart)
+
+
+@lru_cache(64)
+def _places(dim: Dim) -> list[Pair]:
+    """How far behind the first in the image each cell of a dimension begins."""
+    places = [_NOTHING]
+    for factor in dim:
+        steps = [_low(factor, cell) for cell in range(factor.size)]
+        places = [_add(place, step) for place in places for step in steps]
+    return places
 
 
 def _kept(dim: Dim, sides: Pair) -> Dim:

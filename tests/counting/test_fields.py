@@ -122,8 +122,15 @@ def test_windows_of_tokens_see_their_window_and_all_tokens_the_image():
     def attend(x: torch.Tensor) -> torch.Tensor:
         return (x @ x.transpose(1, 2)).softmax(-1) @ x
 
+    def together_again(x: torch.Tensor) -> torch.Tensor:
+        return x.view(1, 4, 4, 4, 4, 1).permute(0, 5, 1, 3, 2, 4).reshape(1, 1, 16, 16)
+
+    def block(x: torch.Tensor) -> torch.Tensor:
+        return x + together_again(attend(windows(x)))
+
     inside = trace(Chain(ahead(windows), ahead(attend)), (1, 16, 16))
     assert inside[-1].receptive_field == 4
+    assert trace(Chain(ahead(block), ahead(block)), (1, 16, 16))[-1].receptive_field == 4
     tokens = ahead(lambda x: x.flatten(2).transpose(1, 2))
     weight, bias = torch.rand(3, 1), torch.rand(3)
 
