@@ -9,12 +9,12 @@ a border that wraps around brings from the other end. No torch here.
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 #: For the height and the width, in input pixels.
 Pair = tuple[float, float]
 _NOTHING: Pair = (0, 0)
-_SIDES: tuple[Pair, ...] = ((1, 1), (1, 0), (0, 1), (0, 0))
 
 
 class Factor(NamedTuple):
@@ -166,10 +166,11 @@ def together(views: Sequence[View], shape: Sequence[int]) -> View:
         return resized(views[0], shape)
     stretched = [_stretched(view, shape) for view in views]
     shared = tuple(dim or _plain(size) for dim, size in zip(_shared(stretched), shape, strict=True))
-    # Told from the places that they share, or from those of one of them, for each side: whatever leaves least.
-    told = [tuple(_kept(dim, sides) for dim in dims) for sides in _SIDES for dims in (view.dims for view in stretched)]
-    unions = (_union(stretched, dims) for dims in [shared, *told])
-    return min(unions, key=lambda view: (sum(view.field), sum(_across(_NOTHING, view.dims))))
+    # Told from the places that they share, from those of one of them, or from the corner: whatever leaves least.
+    unions = (_union(stretched, dims) for dims in [shared, *(view.dims for view in stretched)])
+    least = min(unions, key=lambda view: (sum(view.field), sum(_across(_NOTHING, view.dims))))
+    whole = unknown(stretched, shape)
+    return whole if sum(whole.field) < sum(least.field) else least
 
 
 def joined(views: Sequence[View], shape: Sequence[int], along: int) -> View:
@@ -258,8 +259,7 @@ def restrided(
         fits = [
             n
             for n in left
-            if stride % old_strides[n] == 0
-            and first.get(n, 0) + (size - 1) * (stride // old_strides[n]) < _size(view.dims[n])
+            if stride % old_strides[n] == 0 and first[n] + (size - 1) * (stride // old_strides[n]) < _size(view.dims[n])
         ]
         if not fits:
             return unknown([view], shape)
@@ -267,11 +267,11 @@ def restrided(
         left.remove(source)
         own, step = view.dims[source], stride // old_strides[source]
         if _is_line(own):
-            line, low = _cells(own[0], size, Tap(1, step, first.pop(source, 0)))
+            line, low = _cells(own[0], size, Tap(1, step, first.pop(source)))
             dims.append((line,))
             start = _add(start, low)
         else:
-            first.pop(source, 0)
+            first.pop(source)
             dims.append(own if size == _size(own) else _anywhere(size, _span(own)))
     for source, cell in first.items():  # one cell of a dimension, which is gone
         own = view.dims[source]
@@ -408,20 +408,20 @@ def _apart(own: Dim, other: Dim) -> tuple[Pair, Pair]:
     """How much later the cells of one dimension begin than those of another one, at least and at most."""
     if _same(own, other):
         return _NOTHING, _NOTHING
-    if len(own) == len(other) == 1 and not _is_anywhere(own[0]) and not _is_anywhere(other[0]):
-        ends = [_minus(_low(own[0], cell), _low(other[0], cell)) for cell in (0, own[0].size - 1)]
-        return _least(ends), _widest(ends)
-    return _times(_span(other), -1), _span(own)
+    if any(map(_is_anywhere, (*own, *other))):
+        return _times(_span(other), -1), _span(own)
+    apart = list(map(_minus, _places(own), _places(other)))
+    return _least(apart), _widest(apart)
 
 
-def _kept(dim: Dim, sides: Pair) -> Dim:
-    """A dimension of which only these sides of the image count: (1, 0) for the height."""
-    if all(sides):
-        return dim
-    return tuple(
-        Factor(size, (jump[0] * sides[0], jump[1] * sides[1]), (span[0] * sides[0], span[1] * sides[1]))
-        for size, jump, span in dim
-    )
+@lru_cache(64)
+def _places(dim: Dim) -> list[Pair]:
+    """How far behind the first in the image each cell of a dimension begins."""
+    places = [_NOTHING]
+    for factor in dim:
+        steps = [_low(factor, cell) for cell in range(factor.size)]
+        places = [_add(place, step) for place in places for step in steps]
+    return places
 
 
 def _same(own: Dim, other: Dim) -> bool:

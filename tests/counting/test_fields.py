@@ -122,8 +122,15 @@ def test_windows_of_tokens_see_their_window_and_all_tokens_the_image():
     def attend(x: torch.Tensor) -> torch.Tensor:
         return (x @ x.transpose(1, 2)).softmax(-1) @ x
 
+    def together_again(x: torch.Tensor) -> torch.Tensor:
+        return x.view(1, 4, 4, 4, 4, 1).permute(0, 5, 1, 3, 2, 4).reshape(1, 1, 16, 16)
+
+    def block(x: torch.Tensor) -> torch.Tensor:
+        return x + together_again(attend(windows(x)))
+
     inside = trace(Chain(ahead(windows), ahead(attend)), (1, 16, 16))
     assert inside[-1].receptive_field == 4
+    assert trace(Chain(ahead(block), ahead(block)), (1, 16, 16))[-1].receptive_field == 4
     tokens = ahead(lambda x: x.flatten(2).transpose(1, 2))
     weight, bias = torch.rand(3, 1), torch.rand(3)
 
@@ -252,6 +259,8 @@ def test_what_meets_sees_all_that_lies_between(name: str):
         lambda s, x: F.conv_transpose2d(halves(s, x), s.w["k4"], None, 2, 1) + convolution(5)(s, x),
         lambda s, x: F.interpolate(halves(s, x), size=9, mode="bilinear", align_corners=True) + x[:, :, :9, :9],
         lambda s, x: F.interpolate(x, size=5, mode="bicubic", antialias=True),
+        lambda s, x: F.interpolate(x, 3, None, "bilinear", None, None, True),
+        lambda s, x: F.interpolate(x, 4, None, "area"),
         lambda s, x: F.pixel_shuffle(halves(s, x).expand(-1, 4, -1, -1), 2) + x,
         lambda s, x: torch.cat([doubled(s, halves(s, x)), x], 1).sum(1, keepdim=True),
         lambda s, x: torch.cat([x[:, :, :5], x[:, :, 7:]], 2) + x[:, :, :10],
@@ -367,6 +376,15 @@ def test_another_look_at_memory_stays_inside_of_a_dimension():
 def test_every_second_token_lies_anywhere_among_the_tokens():
     some = fields.restrided(TOKENS, (1, 3, 24), (144, 48, 2), (144, 48, 1))
     assert some.dims[2] == (fields.Factor(24, (0, 0), (7, 5)),)
+
+
+def test_one_cell_alone_keeps_the_step_that_a_padding_goes_on_with():
+    line = fields.windows(IMAGE, (1, 3, 1, 6), [fields.Tap(8, 4), TAP[1]])
+    alone = fields.restrided(line, (1, 3, 1, 6), (18, 6, 6, 1), (18, 6, 6, 1))
+    assert fields.together([alone, line], (1, 3, 1, 6)).dims[2] == line.dims[2]
+    assert fields.together([line, alone], (1, 3, 1, 6)).dims[2] == line.dims[2]
+    pooled = Chain(ahead(lambda x: F.adaptive_avg_pool2d(x, 1)), convolution(3))
+    assert trace(pooled, (1, 8, 8))[-1].receptive_field == 8 + 2
 
 
 def test_what_is_gone_has_size_1_and_what_is_new_its_own():
