@@ -3,6 +3,7 @@
 import base64
 import io
 import itertools
+import random
 import re
 from xml.etree import ElementTree
 
@@ -269,6 +270,33 @@ def test_a_path_by_its_steps_is_the_same_path_without_a_space_too_many(seed: int
     spaces = [place for place, letter in enumerate(lean) if letter == " "]
     assert not any(reads_the_same(lean[:place] + lean[place + 1 :], lean) for place in spaces)
     assert "0." not in re.sub(r"\d0\.", "", lean)
+
+
+def looks(node, style=(), clip=None):
+    """Each shape by the number that it begins with, and how it is painted, with what its groups say."""
+    own = dict(part.split(": ") for part in node.get("style", "").split("; ") if part)
+    style, clip = dict(style) | own, node.get("clip-path", clip)
+    if node.tag == "path":
+        yield int(re.match(r"M ?(\d+)", node.get("d"))[1]), style, clip
+    for child in node:
+        yield from looks(child, style, clip)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_what_neighbors_share_leaves_each_as_it_was(seed):
+    choice = random.Random(seed)
+    fills, strokes = ["", "fill: #aa0000", "fill: none"], ["stroke: #000001", "stroke: #000001; stroke-width: 2"]
+    shapes = []
+    for number in range(12):
+        style = [part for part in (choice.choice(fills), choice.choice(strokes[: 1 + seed % 2])) if part]
+        choice.shuffle(style)
+        clip = choice.choice(["", ' clip-path="url(#a)"']) if seed % 3 else ""
+        shapes.append(f'<path d="M {number} 0 L 3 4 L 5 9 "{clip} style="{"; ".join(style)}"/>')
+    lean = plots._lean("".join(shapes))
+    before, after = (list(looks(ElementTree.fromstring(f"<svg>{svg}</svg>"))) for svg in ("".join(shapes), lean))
+    assert after == before
+    assert len(lean) < len("".join(shapes))
+    assert '"; ' not in lean
 
 
 def test_shapes_that_let_the_page_through_are_not_put_together():

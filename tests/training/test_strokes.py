@@ -133,6 +133,8 @@ def test_a_slant_is_taken_back_up_to_its_most(slant: float) -> None:
     assert most[2, 0] - most[1, 0] == pytest.approx((2 - strokes.SLANT) * 40)
     (least,) = strokes._upright([np.array([(x - 2 * y, y) for x, y in upright[0]])])
     assert least[2, 0] - least[1, 0] == pytest.approx((strokes.SLANT - 2) * 40)
+    (tiny,) = strokes._upright([np.array(line) / 1000 for line in leaning])
+    np.testing.assert_allclose(tiny * 1000, back, atol=1e-6)
     (flat,) = strokes._upright([np.array([(0.0, 5.0), (9.0, 5.0)])])  # no down, so no slant
     assert flat.tolist() == [[0, 5], [9, 5]]
 
