@@ -234,12 +234,15 @@ def name_pages(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 def read_questions(app: Sphinx, env: object, changed: list[str]) -> None:
     path = Path(app.srcdir) / f"{QUESTIONS}.md"
     app.env.book_asked = survey.asked(path) if path.exists() else []
-    app.env.book_renamed = bool({GLOSSARY, QUESTIONS} & set(changed))
+    app.env.book_changed = bool(changed)
 
 
 def write_again(app: Sphinx, env: object) -> list[str]:
-    """The pages whose entries hang on the glossary or the questions that have just changed."""
-    return sorted(name for name in app.env.found_docs if app.env.book_renamed and name.startswith("book/"))
+    """All pages, if one has changed.
+
+    Sphinx's index forgets the entries of a page that is not written again; and they hang on glossary and questions.
+    """
+    return sorted(app.env.found_docs) if app.env.book_changed else []
 
 
 class Words(SearchEnglish):

@@ -2,6 +2,7 @@
 
 import doctest
 import errno
+import json
 import os
 import re
 import shutil
@@ -452,6 +453,28 @@ def test_editing_the_package_runs_the_cells_again(trial):
     unchanged = trial.build()
     assert unchanged.returncode == 0
     assert "0 added, 0 changed, 0 removed" in unchanged.stdout
+
+
+def test_a_change_of_one_page_leaves_what_the_search_knows_of_the_others(trial):
+    def known():
+        text = (trial.folder / "_build/html/searchindex.js").read_text(encoding="utf-8")
+        return json.loads(text[text.index("(") + 1 : text.rindex(")")])
+
+    head = "---\nmyst:\n  html_meta:\n    description: Another page.\n---\n"
+    text = f"{head}# Another page\n\n```{{index}} stride of a window\n```\n\nBesides.\n"
+    (trial.folder / "book/02_other.md").write_text(text, encoding="utf-8")
+    toc = "format: jb-book\nroot: book/01_trial.md\nchapters:\n- file: book/02_other.md\n"
+    (trial.folder / "_toc.yml").write_text(toc, encoding="utf-8")
+    done = trial.build()
+    assert done.returncode == 0, done.stdout + done.stderr
+    before = known()
+    assert "stride of a window" in before["indexentries"]
+    trial.write("Another text.")
+    assert trial.build().returncode == 0
+    after = known()
+    assert after["indexentries"] == before["indexentries"]
+    assert after["terms"].keys() >= {"besid", "anoth"}
+    assert after["terms"]["besid"] == before["terms"]["besid"]
 
 
 def test_publishing_replaces_the_book_in_one_step(tmp_path):
