@@ -25,7 +25,7 @@ from torchvision import datasets
 
 from resnet_edu.training import data, downloads, locks
 from resnet_edu.training.downloads import fetch
-from resnet_edu.training.pictures import shown
+from resnet_edu.training.pictures import class_folders, shown
 from resnet_edu.training.synthetic_images import draw
 
 
@@ -114,6 +114,25 @@ def test_noise_stops_at_black_and_white() -> None:
     assert ((images == 0) | (images == 255)).float().mean() > 0.01
     jump = (images[..., 1:].int() - images[..., :-1].int()).abs()
     assert (jump > 200).float().mean() < 0.001
+
+
+def test_a_thousand_shapes_are_for_testing_unless_told_otherwise() -> None:
+    assert len(data.shapes(10, size=8).test) == 1000
+
+
+@pytest.mark.parametrize(
+    ("folders", "told"),
+    [
+        ((), "must hold two folders or more, one for each class; it holds 0"),
+        (("cat",), "must hold two folders or more, one for each class; it holds 1"),
+        (("all/cat", "all/dog"), r"holds nothing but the folder all; do you mean .*all\?"),
+    ],
+)
+def test_a_folder_without_two_classes_says_what_is_there(tmp_path: Path, folders: tuple[str, ...], told: str) -> None:
+    for name in folders:
+        (tmp_path / name).mkdir(parents=True)
+    with pytest.raises(ValueError, match=told):
+        class_folders(tmp_path)
 
 
 def test_the_ten_classes_are_ten_shapes() -> None:

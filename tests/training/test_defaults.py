@@ -112,6 +112,7 @@ def test_a_seed_stands_for_the_same_order_in_every_version() -> None:
     assert seeded(0).initial_seed() == 1
     assert seeded(4, 5).initial_seed() == 5 * 1_000_003 + 6
     assert seeded(4, 5, 6).initial_seed() == (5 * 1_000_003 + 6) * 1_000_003 + 7
+    assert seeded(2**61).initial_seed() == 2**61 + 1
     assert seeded(2**62).initial_seed() == 1  # the generator takes 63 bits
 
 
