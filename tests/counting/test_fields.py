@@ -346,6 +346,27 @@ def test_what_is_computed_from_one_tensor_has_its_new_size():
     assert (few.dims[2][0].size, few.dims[2][0].jump, few.dims[2][0].span) == (40, (0, 0), (7, 5))
 
 
+def test_a_side_that_was_cut_and_put_together_is_a_side_again():
+    cut = fields.reshaped(IMAGE, (1, 3, 4, 2, 6))
+    assert [len(dim) for dim in fields.reshaped(cut, (1, 3, 8, 6)).dims] == [1, 1, 1, 1]
+    assert fields.reshaped(cut, (1, 3, 8, 6)).dims[2:] == IMAGE.dims[2:]
+    halved = ahead(lambda x: x.unflatten(2, (4, 2)).flatten(2, 3))
+    assert trace(Chain(halved, convolution(3)), (1, 8, 8))[-1].receptive_field == 3
+
+
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact", "bilinear", "bicubic"])
+@pytest.mark.parametrize("shift", [-3, 0, 3])
+def test_a_map_that_was_enlarged_lies_where_it_lay(mode: str, shift: int):
+    def meet(s: Chain, x: torch.Tensor) -> torch.Tensor:
+        large = F.interpolate(halves(s, x), scale_factor=2, mode=mode)
+        rows = x.shape[2] - abs(shift)
+        return large.narrow(2, max(shift, 0), rows) + x.narrow(2, max(-shift, 0), rows)
+
+    model = Chain(meet)
+    seen = alone(model, 16)
+    assert seen <= trace(model.float(), (1, 16, 16))[-1].receptive_field <= seen + 1
+
+
 def test_more_cells_than_there_are_may_see_everything():
     assert fields.reshaped(IMAGE, (1, 3, 96)) == fields.unknown([IMAGE], (1, 3, 96))
     assert fields.reshaped(IMAGE, (1, 3, 5, 9)) == fields.unknown([IMAGE], (1, 3, 5, 9))

@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from resnet_edu.counting.recipes import Recipe, check_image, cifar_recipe, recipe
+from resnet_edu.counting.recipes import Recipe, check_image, cifar_recipe, image_shape, recipe
 
 
 @pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])
@@ -140,3 +140,9 @@ def test_the_nearest_depths_are_told(depth: int, nearest: str) -> None:
 
 def test_a_recipe_of_no_words_is_resnet_18() -> None:
     assert Recipe() == recipe("resnet18")
+
+
+@pytest.mark.parametrize("image", [(3, True, 224), (3, 224.5, 224), True, "224", ()])
+def test_an_image_has_whole_sides(image):
+    with pytest.raises(TypeError, match=re.escape(f"or one number for a square, got {image!r}")):
+        image_shape(image)

@@ -543,7 +543,11 @@ def test_a_module_without_children_is_one_row_unless_it_is_a_block():
         def forward(self, x):
             return torch.relu(x) + torch.sigmoid(x)
 
-    model = nn.Sequential(Swish(), Block(), nn.Dropout(), Scaled(), Bent())
+    class Conv(Block):  # one convolution, and what belongs to it
+        def forward(self, x):
+            return torch.relu(F.conv2d(x, self.w))
+
+    model = nn.Sequential(Swish(), Block(), nn.Dropout(), Scaled(), Bent(), Conv())
     assert [(s.room, s.operation, s.parameters) for s in trace(model, (3, 4, 4))] == [
         ("0", "Swish", 0),
         ("1.conv2d", "conv 1×1", 9),
@@ -551,6 +555,7 @@ def test_a_module_without_children_is_one_row_unless_it_is_a_block():
         ("2", "Dropout", 0),
         ("3", "Scaled", 3),
         ("4", "Bent", 0),
+        ("5", "conv 1×1", 9),
     ]
 
 
