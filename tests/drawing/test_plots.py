@@ -56,9 +56,11 @@ def test_type_is_13_pixels_on_a_desk_and_on_a_phone():
 
 def test_panels_of_a_row_stand_below_each_other_on_a_phone():
     figure, (left, right) = plots.panels(1, 2, sharey=True)
-    left.set(title="left", xlabel="epochs")
+    left.set(title="left", xlabel="steps")
     right.set(title="right", xlabel="epochs")
     picture = plots.picture(figure, "Two empty panels.")
+    # From the name of one panel's axis to the title of the next: a line of 13 pixels, and room.
+    assert heights(picture.narrow)["right"] - heights(picture.narrow)["steps"] == pytest.approx(25, abs=0.9)
     assert heights(picture.svg)["left"] == heights(picture.svg)["right"]
     assert heights(picture.narrow)["left"] + 100 < heights(picture.narrow)["right"]
     # Numbers that the left panel lent to the right one stand at both.
@@ -460,8 +462,11 @@ def test_thousands_have_their_comma():
     axes.plot([0, 2000], [0, 0.5])
     axes.set(xticks=[0, 1000, 2000], yticks=[0, 0.5])
     assert {"1,000", "2,000", "0.5"} <= set(words(plots.picture(figure, "A line.").svg))
-    axes.set(xlim=(0, 1000))
-    assert "1,000" in words(plots.picture(figure, "A line.").svg)
+    for end, written in ((1000, "1,000"), (999, "900")):
+        figure, axes = plots.panels()  # whose axis has no format yet
+        axes.plot([0, end], [0, 0.5])
+        axes.set(xlim=(0, end), xticks=[0, 900, end])
+        assert written in words(plots.picture(figure, "A line.").svg)
 
 
 def test_a_line_that_leaves_the_plot_is_named_all_the_same():
