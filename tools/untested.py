@@ -11,9 +11,9 @@ same dress: styles, scripts, fonts, pictures.
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator
-from hashlib import sha256
 from pathlib import Path
+
+from book_extension import digest
 
 ROOT = Path(__file__).parent.parent
 #: All that is not prose. The stamp of the installation counts by its time, for it is empty.
@@ -42,30 +42,15 @@ OF_ONE_PAGE = (
 )
 
 
-def files(places: Iterable[Path]) -> Iterator[Path]:
-    """The files at and below places, without what Python compiles beside them."""
-    for place in places:
-        below = place.rglob("*") if place.is_dir() else [place]
-        yield from sorted(path for path in below if path.is_file() and "__pycache__" not in path.parts)
-
-
-def digest(folder: Path, names: Iterable[str]) -> str:
-    """One word for the names and contents of files in a folder."""
-    whole = sha256()
-    for path in files(folder / name for name in names):
-        whole.update(f"{path.relative_to(folder).as_posix()} {sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return whole.hexdigest()
-
-
 def state(root: Path = ROOT) -> dict[str, str | dict[str, str]]:
     """What a whole run of the tests vouches for: the code, the dress of the pages, and each page."""
     html = root / "_build/html"
-    pages = [path.relative_to(html).as_posix() for path in files([html / "index.html", html / "book"])]
-    installed = root / INSTALLED
+    installed = str((root / INSTALLED).stat().st_mtime_ns) if (root / INSTALLED).exists() else ""
+    pages = [html / "index.html", *sorted((html / "book").rglob("*.html"))]
     return {
-        "code": digest(root, CODE) + (str(installed.stat().st_mtime_ns) if installed.exists() else ""),
-        "dress": digest(html, DRESS),
-        "pages": {page: digest(html, [page]) for page in pages if page.endswith(".html")},
+        "code": digest(*(root / name for name in CODE)) + installed,
+        "dress": digest(*(html / name for name in DRESS)),
+        "pages": {page.relative_to(html).as_posix(): digest(page) for page in pages},
     }
 
 

@@ -9,7 +9,6 @@ a border that wraps around brings from the other end. No torch here.
 
 import math
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 #: For the height and the width, in input pixels.
@@ -414,7 +413,6 @@ def _apart(own: Dim, other: Dim) -> tuple[Pair, Pair]:
     return _least(apart), _widest(apart)
 
 
-@lru_cache(64)
 def _places(dim: Dim) -> list[Pair]:
     """How far behind the first in the image each cell of a dimension begins."""
     places = [_NOTHING]

@@ -253,10 +253,11 @@ class Call:
     def _look(self, view: View, output: Tensor) -> View:
         source = self.seen[0]
         if self.name == "getitem" and (over := self._picked()) is not None:
-            if len(over) == 1 and isinstance(index := self.args[1], tuple):  # beside one list, slices are slices
+            index = self.args[1] if isinstance(self.args[1], tuple) else ()
+            slices = tuple(slice(None) if place in over else own for place, own in enumerate(index))
+            if all(isinstance(own, slice) for own in slices):  # beside one list, slices are slices
                 with torch._C.DisableTorchFunction():
-                    sliced = source[tuple(slice(None) if place in over else own for place, own in enumerate(index))]
-                view = self._strided(view, sliced)
+                    view = self._strided(view, source[slices])
             return fields.picked(view, tuple(output.shape), over)
         if output.layout == torch.strided and output.dim() and self.name != "unfold":
             return self._strided(view, output)
@@ -493,7 +494,7 @@ def _padded_view(call: Call, view: View, shape: Shape) -> View:
 
 
 def _turned_view(call: Call, view: View, shape: Shape) -> View:
-    over = _numbers(call.args[1:] or call.kwargs["dims"])
+    over = _numbers(call.args[1:] or [call.argument(1, "dims")])
     return fields.turned(view, over) if over else fields.unknown(call.views, shape)
 
 
@@ -519,15 +520,17 @@ def _softmax_view(call: Call, view: View, shape: Shape) -> View:
 
 
 def _assigned_view(call: Call, view: View, shape: Shape) -> View:
-    whole = call.args[0]
-    with torch._C.DisableTorchFunction():
-        part = whole[call.args[1]] if call.name == "setitem" else whole
-    is_place = part.untyped_storage()._cdata == whole.untyped_storage()._cdata  # and no copy, as where a mask picks
+    whole = part = call.args[0]
+    if call.name == "setitem":
+        index = call.args[1] if isinstance(call.args[1], tuple) else (call.args[1],)
+        is_place = all(own is None or own is ... or type(own) in (int, slice) for own in index)
+        with torch._C.DisableTorchFunction():
+            part = whole[index] if is_place else None  # by a mask or by numbers, nobody knows where
     views = []
     for tensor, seen in zip(call.seen, call.views, strict=False):
-        if tensor is whole:
-            views.append(seen)
-        elif is_place:
+        if tensor is whole or (part is None and tensor.dtype == torch.bool and tuple(tensor.shape) == shape):
+            views.append(seen)  # a mask decides cell by cell
+        elif part is not None:
             views.append(placed(fields.together([seen], tuple(part.shape)), part, whole))
         else:
             views.append(fields.unknown([seen], shape))
