@@ -38,8 +38,9 @@
 
     watch() {
       this.near?.disconnect();
-      this.near = new IntersectionObserver(([entry]) => {
-        if (entry.isIntersecting) this.arrive?.();
+      // A busy page hands over several at once: far when it opened, near by now.
+      this.near = new IntersectionObserver((entries) => {
+        if (entries.some(({ isIntersecting }) => isIntersecting)) this.arrive?.();
       }, { rootMargin: "600px" });
       this.near.observe(this);
       this.sight?.disconnect();

@@ -291,6 +291,23 @@ def test_a_frame_of_another_origin_trains_and_says_what_it_cannot_keep(chromium,
     assert not said
 
 
+# A busy page hears of a figure that lay far away, and then near, in one call.
+BUSY = """
+const { IntersectionObserver: Observer } = window;
+window.IntersectionObserver = class extends Observer {
+  constructor(tell, options) {
+    super((entries) => tell([{ isIntersecting: false }, ...entries]), options);
+  }
+};
+"""
+
+
+@pytest.mark.parametrize("figure", [explorers.degradation(8), explorers.workbench("original", 20), explorers.live()])
+def test_a_figure_that_a_busy_page_brings_near_fetches_its_engine(open_page, figure):
+    page = open_page(figure, before=BUSY)
+    expect(page.get_by_text("as you come near")).to_have_count(0, timeout=30_000)
+
+
 # -- the live network --------------------------------------------------------------------------------
 
 
