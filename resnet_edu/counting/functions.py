@@ -472,11 +472,17 @@ def _stack_view(call: Call, view: View, shape: Shape) -> View:
 
 
 def _picked_view(call: Call, view: View, shape: Shape) -> View:
-    return fields.picked(view, shape, call._picked() or ())
+    over = call._picked() or ()
+    # Each cell has a number of its own, so its neighbors come from elsewhere in every direction.
+    return fields.picked(view if call.name == "index_select" else fields.mixed(view, over), shape, over)
+
+
+def _shuffled_view(call: Call, view: View, shape: Shape) -> View:
+    return fields.picked(view, shape, [1])
 
 
 def _ordered_view(call: Call, view: View, shape: Shape) -> View:
-    # A running sum, or numbers in order of size: what stands somewhere may come from anywhere.
+    # A running sum, numbers in order of size, rows that move on: what stands somewhere may come from anywhere.
     return fields.unknown(call.views, shape)
 
 
@@ -554,13 +560,13 @@ _SEEN: dict[str, Callable[[Call, View, Shape], View]] = {
     **dict.fromkeys(("interpolate", "upsample", "upsample_nearest", "upsample_bilinear"), _resize_view),
     **dict.fromkeys(("cat", "concat", "concatenate"), _join_view),
     "stack": _stack_view,
-    **dict.fromkeys(("cumsum", "sort", "argsort", "topk"), _ordered_view),
+    **dict.fromkeys(("cumsum", "sort", "argsort", "topk", "rot90", "repeat_interleave"), _ordered_view),
     **dict.fromkeys(("index_select", "gather", "take_along_dim"), _picked_view),
     **dict.fromkeys(("pixel_shuffle", "pixel_unshuffle"), _shuffle_view),
     **dict.fromkeys(("setitem", "copy"), _assigned_view),
     **dict.fromkeys(("softmax", "log_softmax", "softmin"), _softmax_view),
+    "channel_shuffle": _shuffled_view,
     "pad": _padded_view,
     "flip": _turned_view,
     "roll": _rolled_view,
-    "rot90": _ordered_view,
 }
