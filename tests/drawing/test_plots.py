@@ -600,3 +600,39 @@ def test_few_colors_stay_exact_however_many_bytes_and_a_photograph_is_as_good_as
         sizes.append(size)
         assert 0 < np.abs(found - photograph(side)).mean() < 0.03
     assert sizes[0] < sizes[1] <= plots._PHOTOGRAPH
+
+
+def test_a_photograph_of_exactly_the_bytes_that_it_may_have_is_not_made_worse(monkeypatch):
+    file = io.BytesIO()
+    Image.fromarray((photograph(64) * 255).astype(np.uint8)).save(file, "png")
+    png = re.match("(.*)", base64.b64encode(file.getvalue()).decode())
+    best = plots._lighter(png)
+    monkeypatch.setattr(plots, "_PHOTOGRAPH", len(base64.b64decode(best.partition(",")[2])))
+    assert plots._lighter(png) == best
+
+
+def test_nothing_stands_between_the_elements_of_a_plot():
+    for svg in (plots.picture(plots.draw(HISTORY), "Two panels.").svg, plots.picture(drawn(10, 90), "Lines.").narrow):
+        for element in ElementTree.fromstring(svg).iter():
+            is_text = element.tag.rpartition("}")[2] in ("text", "tspan", "title", "desc", "style")
+            assert is_text or not (element.text or "").strip(), element.tag
+            assert not (element.tail or "").strip(), element.tag
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_an_image_keeps_its_own_pixels_unless_its_place_has_fewer_dots(more):
+    """Where the panel lies once everything around it has its room; by default it would be larger."""
+
+    def panel(image):
+        figure, axes = plots.panels(width=200, height=200)
+        axes.imshow(image, aspect="auto")
+        axes.set(ylabel="rows\nfrom the top", xlabel="columns", xticks=[], yticks=[])
+        return figure, axes.images[0]
+
+    figure, image = panel(photograph(8))
+    figure.draw_without_rendering()
+    place = image.get_window_extent()
+    dots = plots._DENSITY * plots._PIXELS / figure.dpi
+    side = int((place.width * place.height) ** 0.5 * dots) + (2 if more else -1)
+    (found,) = shown_images(plots.picture(panel(photograph(side))[0], "An image.").svg)
+    assert (found.size == (side, side)) == (not more)
