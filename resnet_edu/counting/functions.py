@@ -259,7 +259,7 @@ class Call:
                 with torch._C.DisableTorchFunction():
                     view = self._strided(view, source[slices])
             return fields.picked(view, tuple(output.shape), over)
-        if output.layout == torch.strided and output.dim() and self.name != "unfold":
+        if output.layout == torch.strided:
             return self._strided(view, output)
         return fields.unknown([view], tuple(output.shape))
 
@@ -446,11 +446,11 @@ def _resize_view(call: Call, view: View, shape: Shape) -> View:
         elif mode == "nearest-exact":
             taps.append(_rounded(1, step, step / 2))
         elif call.argument(6, "antialias") and old > new:  # the window grows with the step
-            reach = math.ceil((4 if mode == "bicubic" else 2) * step) + 1
-            taps.append(Tap(reach, float(step), float(step - reach) / 2 - 1, 1))
+            reach = (4 if mode == "bicubic" else 2) * step
+            taps.append(_rounded(math.ceil(reach), step, (step - reach + 1) / 2))
         else:
-            if call.argument(4, "align_corners") and new > 1:
-                step, first = Fraction(old - 1, new - 1), Fraction(0)
+            if call.argument(4, "align_corners"):  # a single cell is the first one
+                step, first = Fraction(old - 1, max(new - 1, 1)), Fraction(0)
             else:
                 first = step / 2 - Fraction(1, 2)
             taps.append(_rounded(4, step, first - 1) if mode == "bicubic" else _rounded(2, step, first))

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from resnet_edu.counting import fields
 from resnet_edu.counting.functions import Call, changes_nothing
 from resnet_edu.counting.trace import trace
 
@@ -292,3 +293,74 @@ def test_windows_over_one_two_and_three_sides(kind: str, word: str, field: int, 
     if name.startswith("conv"):
         adds = {True: 3**count * 12**count, False: 3**count * 5**count}["transpose" in name]
         assert first.multiply_adds == adds
+
+
+def read_by(shape: tuple[int, ...], function: Callable[..., Any]) -> list[tuple[int, int]]:
+    """The first row that each row of the output reads, and the row behind the last one."""
+    x = torch.rand(shape, dtype=torch.float64, requires_grad=True)
+    out, read = function(x), []
+    for row in range(out.shape[2]):
+        (gradient,) = torch.autograd.grad(out[0, 0, row, 0], x, retain_graph=True)
+        rows = gradient[0, 0].abs().amax(1).nonzero()
+        read.append((int(rows.min()), int(rows.max()) + 1))
+    return read
+
+
+RESIZES = {
+    "nearest": ({}, ("nearest",)),
+    "nearest-exact": ({"mode": "nearest-exact"}, ("nearest-exact",)),
+    "area": ({"mode": "area"}, ("area",)),
+    "bilinear": ({"mode": "bilinear"}, ("bilinear",)),
+    "bicubic": ({"mode": "bicubic"}, ("bicubic",)),
+    "corners": ({"mode": "bilinear", "align_corners": True}, ("bilinear", True)),
+    "bicubic, corners": ({"mode": "bicubic", "align_corners": True}, ("bicubic", True)),
+    "antialias": ({"mode": "bilinear", "antialias": True}, ("bilinear", False, None, True)),
+    "bicubic, antialias": ({"mode": "bicubic", "antialias": True}, ("bicubic", False, None, True)),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), [(24, 6), (24, 9), (24, 24), (24, 23), (16, 24), (24, 48), (24, 1)])
+@pytest.mark.parametrize("name", RESIZES)
+def test_a_resized_map_says_what_each_of_its_rows_reads(name: str, old: int, new: int) -> None:
+    named, behind = RESIZES[name]
+    shape = (1, 1, old, 2)
+    x, size = torch.zeros(shape), (new, 2)
+    views = [
+        Call("interpolate", args, kwargs, [x], [fields.image_view(shape)]).seen_by(torch.zeros(1, 1, *size))
+        for args, kwargs in (((x,), {"size": size, **named}), ((x, size, None, *behind), {}))
+    ]
+    assert views[0] == views[1], "whether it is written by name or by place"
+    view = views[0]
+    (line,) = view.dims[2]
+    reads = read_by(shape, lambda x: F.interpolate(x, size=size, **named))
+    starts = [view.start[0] + cell * line.jump[0] for cell in range(new)]
+    early = [first - start for (first, _), start in zip(reads, starts, strict=True)]
+    assert min(early) >= -1e-9, "no row reads what lies in front of its place"
+    ends = [last - start for (_, last), start in zip(reads, starts, strict=True)]
+    assert max(ends) <= view.field[0] + view.slack[0] + 1e-9, "and none what lies behind its end"
+    widest = max(last - first for first, last in reads)
+    assert widest <= view.field[0]
+    assert view.field[0] <= widest + ("antialias" in name) + 1e-9 or new == 1
+    assert view.slack[0] <= 1
+    inside = [more for more, (first, last) in zip(early, reads, strict=True) if first > 0 and last < old]
+    if inside:
+        assert min(inside) <= 1 + 1e-9, "and the places are no farther in front than they must be"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: Call("cat", ([x, x], "C"), {}, [x, x], [fields.image_view(x.shape)] * 2),
+        lambda x: Call("stack", ([x, x], "C"), {}, [x, x], [fields.image_view(x.shape)] * 2),
+        lambda x: Call("softmax", (x, None), {}, [x], [fields.image_view(x.shape)]),
+        lambda x: Call("flip", (x, "H"), {}, [x], [fields.image_view(x.shape)]),
+        lambda x: Call("roll", (x, 1), {}, [x], [fields.image_view(x.shape)]),
+        lambda x: Call("roll", (x, [1, "a"], [2, 3]), {}, [x], [fields.image_view(x.shape)]),
+        lambda x: Call("sum", (x, ["H"]), {}, [x], [fields.image_view(x.shape)]),
+        lambda x: Call("conv2d", (x, None), {}, [x], [fields.image_view(x.shape)]),
+    ],
+    ids=["cat", "stack", "softmax", "flip", "roll", "roll by two", "sum", "conv"],
+)
+def test_a_direction_that_is_no_number_may_be_any(call: Callable[..., Call]) -> None:
+    view = call(torch.zeros(1, 1, 9, 7)).seen_by(torch.zeros(1, 1, 9, 7))
+    assert view == fields.unknown([fields.image_view((1, 1, 9, 7))], (1, 1, 9, 7))
