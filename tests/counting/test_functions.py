@@ -364,3 +364,64 @@ def test_a_resized_map_says_what_each_of_its_rows_reads(name: str, old: int, new
 def test_a_direction_that_is_no_number_may_be_any(call: Callable[..., Call]) -> None:
     view = call(torch.zeros(1, 1, 9, 7)).seen_by(torch.zeros(1, 1, 9, 7))
     assert view == fields.unknown([fields.image_view((1, 1, 9, 7))], (1, 1, 9, 7))
+
+
+KERNEL = torch.ones(1, 1, 3, 3, dtype=torch.float64)
+WIDE = torch.ones(1, 1, 4, 4, dtype=torch.float64)
+WINDOWS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = {
+    "convolution": (F.conv2d, (KERNEL,), {}),
+    "with a stride and a padding": (F.conv2d, (KERNEL, None, 2, 1), {}),
+    "by name": (F.conv2d, (), {"weight": WIDE, "stride": (2, 2), "padding": [2, 2], "dilation": 2}),
+    "dilated": (F.conv2d, (KERNEL, None, 1, 2, 3), {}),
+    "the same size": (F.conv2d, (WIDE, None, 1, "same", 3), {}),
+    "no padding, in a word": (F.conv2d, (WIDE, None, 2, "valid"), {}),
+    "transposed": (F.conv_transpose2d, (KERNEL,), {}),
+    "transposed twice": (F.conv_transpose2d, (KERNEL, None, 2, 1, 1), {}),
+    "transposed, even": (F.conv_transpose2d, (WIDE, None, 2, 1), {}),
+    "transposed by three": (F.conv_transpose2d, (WIDE, None, 3), {}),
+    "transposed, dilated": (F.conv_transpose2d, (KERNEL, None, 1, 2, 0, 1, 2), {}),
+    "transposed, by name": (F.conv_transpose2d, (), {"weight": WIDE, "stride": 2, "padding": 3}),
+    "maximum": (torch.max_pool2d, (3,), {}),
+    "maximum, dilated": (torch.max_pool2d, (3, 2, 1, 2), {}),
+    "maximum, by name": (torch.max_pool2d, (), {"kernel_size": 2, "stride": 3, "padding": 1, "dilation": 3}),
+    "average": (F.avg_pool2d, (3,), {}),
+    "average, padded": (F.avg_pool2d, (3, 2, 1), {}),
+    "power": (F.lp_pool2d, (2.0, 3), {}),
+    "power, with a stride": (F.lp_pool2d, (2.0, 3, 2), {}),
+    "shares": (F.adaptive_avg_pool2d, ((5, 2),), {}),
+    "one share": (F.adaptive_avg_pool2d, (1,), {}),
+}
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_a_window_says_what_each_of_its_rows_reads(name: str) -> None:
+    function, args, kwargs = WINDOWS[name]
+    x = torch.rand(1, 1, 16, 16, dtype=torch.float64)
+    out = function(x, *args, **kwargs)
+    view = Call(function.__name__, (x, *args), kwargs, [x], [fields.image_view(x.shape)]).seen_by(out)
+    (line,) = view.dims[2]
+    assert line.size == out.shape[2]
+    is_picked = "maximum" in name  # one of the window, whichever is the largest: one after the other is
+    widest = 0
+    for row in range(out.shape[2]):
+        first = view.start[0] + row * line.jump[0]
+        last = first + view.slack[0] + view.field[0]
+        reads = _read(function, args, kwargs, row, is_picked)
+        assert first <= reads[0] + 1e-9
+        assert reads[-1] + 1 <= last + 1e-9
+        if first >= 0 and last <= 16:
+            widest = max(widest, reads[-1] - reads[0] + 1)
+            assert reads[0] - first < 1, "nor does it begin farther in front than it must"
+    assert view.field[0] == widest or not widest
+
+
+def _read(function: Callable[..., Any], args: Any, kwargs: Any, row: int, is_picked: bool) -> list[int]:
+    """The rows of an image of 16 that this row of the output reads, in its middle column."""
+    found = set()
+    for peak in range(16) if is_picked else [0]:
+        x = torch.rand(1, 1, 16, 16, dtype=torch.float64)
+        x[:, :, peak] += 10 * is_picked
+        out = function(x.requires_grad_(), *args, **kwargs)
+        (gradient,) = torch.autograd.grad(out[0, 0, row, out.shape[3] // 2], x)
+        found |= set(gradient[0, 0].any(1).nonzero().flatten().tolist())
+    return sorted(found)
