@@ -636,3 +636,31 @@ def test_an_image_keeps_its_own_pixels_unless_its_place_has_fewer_dots(more):
     side = int((place.width * place.height) ** 0.5 * dots) + (2 if more else -1)
     (found,) = shown_images(plots.picture(panel(photograph(side))[0], "An image.").svg)
     assert (found.size == (side, side)) == (not more)
+
+
+def test_lines_of_two_places_stay_in_their_order_and_marks_have_their_shape():
+    figure, axes = plots.panels()
+    for name in ("first", "second", "first"):
+        axes.plot([0, 1], [0, 1], color=palette.LIGHT[name].line)
+    axes.plot(
+        [0.2, 0.4], [0.5, 0.6], marker=0, linestyle="none", color=palette.LIGHT["third"].line, markersize=9
+    )  # ticks
+    svg = plots.picture(figure, "Lines that cover each other.").svg
+    order = re.findall(r"stroke: (var\(--[^)]*\)|[^;\"]+)", svg)
+    lines = [color for color in order if color in (palette.line("first"), palette.line("second"))]
+    assert lines == [palette.line(name) for name in ("first", "second", "first")]
+    names = set(re.findall(r'id="([^"]+)"', svg))
+    assert set(re.findall(r'href="#([^"]+)"', svg)) <= names
+    assert set(re.findall(r"url\(#([^)]+)\)", svg)) <= names
+    assert palette.line("third") in svg
+
+
+def test_256_colors_stay_exact_and_one_more_makes_a_photograph():
+    for count in (256, 257):
+        numbers = np.random.default_rng(0).permutation(np.arange(128 * 128) % count).reshape(128, 128)
+        image = np.stack([numbers % 16 * 16, numbers // 16 * 15, numbers * 0], -1).astype(np.uint8)
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "png")
+        webp = plots._lighter(re.match("(.*)", base64.b64encode(file.getvalue()).decode()))
+        found = Image.open(io.BytesIO(base64.b64decode(webp.partition(",")[2]))).convert("RGB")
+        assert (np.asarray(found) == image).all() == (count == 256)
