@@ -170,7 +170,7 @@ class Call:
             sign = _SIGNS[name]
             # A sum of a tensor with itself is one that two rows do not enter.
             return (_TWO[sign] if len(self.seen) > 1 else f"{sign} {'parameter' if learned else 'constant'}"), True
-        if name in _ADDS and len(self.seen) > 1 and self.args and self.args[0] is self.seen[0]:
+        if name in _ADDS and len(self.seen) > 1 and self.argument(0, "input") is self.seen[0]:
             return "add", True
         return WORDS.get(name, name.replace("_", " ")), name in WORDS
 
@@ -204,6 +204,8 @@ class Call:
         if not self.views:
             return None
         view, shape = self.views[0], tuple(output.shape)
+        if self.name in LAYERS and len(self.views) > 1:  # weights that were computed from the image
+            return fields.unknown(self.views, shape)
         if self.name in _CONVS or self.name in _TRANSPOSED or self.name in _POOLS or self.name in _ADAPTIVE:
             return self._windows(view, shape)
         if self.name in _MOVES:
@@ -335,9 +337,10 @@ def changes_nothing(call: Call) -> bool:
     """
     sign = _SIGNS.get(call.name, "")
     neutral = {"+": 0, "−": 0, "×": 1, "÷": 1}.get(sign)
-    others = [value for value in call.args if not isinstance(value, Tensor)]
+    values = [*call.args, *(value for key, value in call.kwargs.items() if key != "alpha")]
+    others = [value for value in values if not isinstance(value, Tensor)]
     plain = all(isinstance(value, int | float) and value == neutral for value in others)
-    return neutral is not None and len(call.args) == 2 and len(others) == 1 and plain and call.name[0] not in "r"
+    return neutral is not None and len(values) == 2 and len(others) == 1 and plain and call.name[0] not in "r"
 
 
 def measured(func: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
@@ -378,13 +381,29 @@ def _linear_cost(call: Call, output: Tensor) -> int | None:
     return output.numel() * weight.shape[-1] if isinstance(weight, Tensor) else None
 
 
-def _product_cost(call: Call, output: Tensor) -> int:
-    left = call.args[0 if not call.name.startswith(("add", "badd")) else 1]
-    return output.numel() * left.shape[-1] if isinstance(left, Tensor) and left.dim() else 0
+#: What a matrix product calls its factors, and where the first of them stands.
+_FACTORS = {
+    "linear": (0, "input", "weight"),
+    "matmul": (0, "input", "other"),
+    "mm": (0, "input", "mat2"),
+    "bmm": (0, "input", "mat2"),
+    "addmm": (1, "mat1", "mat2"),
+    "baddbmm": (1, "batch1", "batch2"),
+}
+
+
+def _factors(call: Call) -> tuple[Tensor | None, Tensor | None]:
+    place, left, right = _FACTORS[call.name]
+    return call.argument(place, left), call.argument(place + 1, right)
+
+
+def _product_cost(call: Call, output: Tensor) -> int | None:
+    left, _ = _factors(call)
+    return None if left is None else output.numel() * left.shape[-1]
 
 
 def _attention_cost(call: Call, output: Tensor) -> int:
-    query, key = call.args[0], call.argument(1, "key")
+    query, key = call.argument(0, "query"), call.argument(1, "key")
     # Every query with every key, then every value with its weight.
     return (query.numel() + output.numel()) * key.shape[-2]
 
@@ -392,8 +411,8 @@ def _attention_cost(call: Call, output: Tensor) -> int:
 COSTS: dict[str, Callable[[Call, Tensor], int | None]] = {
     **dict.fromkeys(_CONVS, _conv_cost),
     **dict.fromkeys(_TRANSPOSED, _conv_cost),
-    "linear": _linear_cost,
-    **dict.fromkeys(("matmul", "mm", "bmm", "addmm", "baddbmm"), _product_cost),
+    **dict.fromkeys(_FACTORS, _product_cost),
+    "linear": _linear_cost,  # its weight may be packed
     "scaled_dot_product_attention": _attention_cost,
 }
 
@@ -401,12 +420,13 @@ COSTS: dict[str, Callable[[Call, Tensor], int | None]] = {
 def _matrix_view(call: Call, view: View, shape: Shape) -> View:
     if call.name == "linear" and len(shape) == len(view.dims):  # a weight of one dimension leaves one fewer
         return fields.product(view, None, shape)
-    pair = [value for value in call.args if isinstance(value, Tensor)][-2:]
     known = dict(zip(map(id, call.seen), call.views, strict=False))
-    left, right = (known.get(id(value)) for value in pair)
-    if left is None or len(shape) != pair[0].dim():
+    left, right = (known.get(id(factor)) for factor in _factors(call))
+    if left is None or len(shape) != len(left.dims):
         return fields.unknown(call.views, shape)
-    return fields.product(left, right, shape)
+    product = fields.product(left, right, shape)
+    added = known.get(id(call.argument(0, "input"))) if call.name in ("addmm", "baddbmm") else None
+    return fields.together([product, added], shape) if added else product
 
 
 def _attention_view(call: Call, view: View, shape: Shape) -> View:
@@ -555,7 +575,7 @@ def placed(view: View, part: Tensor, whole: Tensor) -> View:
 
 
 _SEEN: dict[str, Callable[[Call, View, Shape], View]] = {
-    **dict.fromkeys(("linear", "matmul", "mm", "bmm", "addmm", "baddbmm"), _matrix_view),
+    **dict.fromkeys(_FACTORS, _matrix_view),
     **dict.fromkeys(("scaled_dot_product_attention", "multi_head_attention_forward"), _attention_view),
     **dict.fromkeys(("interpolate", "upsample", "upsample_nearest", "upsample_bilinear"), _resize_view),
     **dict.fromkeys(("cat", "concat", "concatenate"), _join_view),

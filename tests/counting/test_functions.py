@@ -71,12 +71,59 @@ def test_the_cost_is_that_of_pytorchs_counter(forward: Callable[..., Any]) -> No
         (lambda x: x - 1, "− constant"),
         (lambda x: x / 2, "÷ constant"),
         (lambda x: torch.add(x, 0, alpha=2), None),
+        (lambda x: torch.add(input=x, other=0), None),
+        (lambda x: torch.div(x, 1, rounding_mode="floor"), "÷ constant"),
         (lambda x: x - x.mean(), "subtract"),
     ],
 )
 def test_only_what_changes_a_number_has_a_row(function: Callable[..., Any], word: str | None) -> None:
     steps = trace(Net(lambda s, x: function(s.a(x)), a=nn.Conv2d(1, 1, 1)), (1, 4, 4))
     assert [step.operation for step in steps if step.operation != "mean"][1:] == ([word] if word else [])
+
+
+@pytest.mark.parametrize(
+    ("by_place", "by_name"),
+    [
+        (lambda s, x: torch.matmul(x, s.w), lambda s, x: torch.matmul(input=x, other=s.w)),
+        (lambda s, x: torch.matmul(s.w, x), lambda s, x: torch.matmul(s.w, other=x)),
+        (lambda s, x: torch.mm(x[0, 0], s.w), lambda s, x: torch.mm(x[0, 0], mat2=s.w)),
+        (lambda s, x: torch.bmm(x[0], x[0]), lambda s, x: torch.bmm(input=x[0], mat2=x[0])),
+        (lambda s, x: torch.addmm(s.w, x[0, 0], s.w), lambda s, x: torch.addmm(input=s.w, mat1=x[0, 0], mat2=s.w)),
+        (lambda s, x: torch.baddbmm(x[0], x[0], x[0]), lambda s, x: torch.baddbmm(x[0], batch1=x[0], batch2=x[0])),
+        (
+            lambda s, x: F.scaled_dot_product_attention(x, x * 2, x),
+            lambda s, x: F.scaled_dot_product_attention(query=x, key=x * 2, value=x),
+        ),
+        (lambda s, x: F.linear(x, s.w), lambda s, x: F.linear(input=x, weight=s.w)),
+        (lambda s, x: torch.addcmul(x, x * 2, s.w), lambda s, x: torch.addcmul(input=x, tensor1=x * 2, tensor2=s.w)),
+        (lambda s, x: torch.lerp(x, x * 2, 0.5), lambda s, x: torch.lerp(input=x, end=x * 2, weight=0.5)),
+        (lambda s, x: torch.flip(x, (2,)) + x, lambda s, x: x.flip(dims=[2]) + x),
+        (lambda s, x: torch.cat([x, x], 1), lambda s, x: torch.cat(tensors=[x, x], dim=1)),
+    ],
+)
+def test_what_is_written_by_name_is_the_same_as_by_place(by_place: Callable[..., Any], by_name: Callable[..., Any]):
+    parts = {"a": nn.Conv2d(5, 5, 3, padding=1), "w": nn.Parameter(torch.ones(5, 5))}
+    rows = [trace(Net(lambda s, x, does=does: does(s, s.a(x)), **parts), (5, 5, 5)) for does in (by_place, by_name)]
+    assert [row._replace(room="") for row in rows[0]] == [row._replace(room="") for row in rows[1]]
+
+
+def test_what_is_added_to_a_product_is_seen_too() -> None:
+    def added(s: Net, x: torch.Tensor) -> torch.Tensor:
+        return torch.addmm(F.avg_pool2d(x, (5, 1), 1, (2, 0))[0, 0], x[0, 0], torch.ones(3, 3))
+
+    assert trace(Net(added), (1, 20, 3))[-1].receptive_field == 5
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: F.conv2d(x, torch.ones(1, 1, 3, 3) * x.mean()),
+        lambda x: F.linear(x, torch.ones(9, 9) * x.mean()),
+        lambda x: F.layer_norm(x, (9,), x.mean((0, 1, 2))),
+    ],
+)
+def test_what_goes_through_weights_that_the_image_made_sees_what_they_see(function: Callable[..., Any]) -> None:
+    assert trace(Net(lambda s, x: function(x)), (1, 9, 9))[-1].receptive_field >= 9
 
 
 def test_one_of_two_tensors_changes_something() -> None:
