@@ -215,7 +215,7 @@ class Call:
         if self.name in _SEEN:
             return _SEEN[self.name](self, view, shape)
         if self.name in _REDUCES and len(self.seen) == 1:
-            over = self._reduced(shape)
+            over = self._reduced()
             return fields.unknown(self.views, shape) if over is None else fields.reduced(view, shape, over)
         sizes = [tuple(tensor.shape) for tensor in self.seen]
         if self.name in FREE and (shape in sizes or _stretch(sizes) == shape):
@@ -285,15 +285,13 @@ class Call:
             return lists
         return list(range(count))
 
-    def _reduced(self, shape: Shape) -> list[int] | None:
-        before = tuple(self.seen[0].shape)
+    def _reduced(self) -> list[int] | None:
+        """The dimensions that a sum or a mean goes over; None for all of them."""
         over = self.argument(1, "dim", self.kwargs.get("axis"))
         if self.name == "norm":
             over = self.argument(2, "dim")
-        if over is None or isinstance(over, bool) or over == []:
-            return list(range(len(before))) if not shape or all(size == 1 for size in shape) else None
         dims = list(over) if isinstance(over, list | tuple) else [over]
-        return dims if all(isinstance(dim, int) for dim in dims) else None
+        return dims if dims and all(type(dim) is int for dim in dims) else None
 
 
 def tensors(values: Iterable[Any]) -> list[Tensor]:

@@ -26,6 +26,7 @@ class Net(nn.Module):
 
 
 ROW = (6, 8)
+IMAGE = torch.zeros(1, 1, 9, 9)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +106,30 @@ def test_what_is_written_by_name_is_the_same_as_by_place(by_place: Callable[...,
     parts = {"a": nn.Conv2d(5, 5, 3, padding=1), "w": nn.Parameter(torch.ones(5, 5))}
     rows = [trace(Net(lambda s, x, does=does: does(s, s.a(x)), **parts), (5, 5, 5)) for does in (by_place, by_name)]
     assert [row._replace(room="") for row in rows[0]] == [row._replace(room="") for row in rows[1]]
+
+
+def test_attention_between_rows_reads_their_columns_too() -> None:
+    attention = nn.MultiheadAttention(8, 1)
+    model = Net(lambda s, x: s.a(x[0, 0][:, None], x[0, 0][:, None], x[0, 0][:, None])[0], a=attention)
+    assert trace(model, (1, 4, 8))[-1].receptive_field == 8
+
+
+def test_rows_that_are_channels_stand_in_another_order_after_a_shuffle() -> None:
+    rows = Net(lambda s, x: F.channel_shuffle(x[0], 4)[:, :2].sum(1))  # rows 0 and 3 of 12
+    assert 4 <= trace(rows, (1, 12, 12))[-1].receptive_field <= 12
+
+
+def test_tokens_with_more_channels_are_still_the_pixels_that_they_were() -> None:
+    def padded(s: Net, x: torch.Tensor) -> torch.Tensor:
+        tokens = F.pad(x.flatten(2).transpose(1, 2), (0, 1))[..., :1]
+        return F.avg_pool2d(tokens.transpose(1, 2).reshape(x.shape), 3, 1)
+
+    assert trace(Net(padded), (1, 9, 9))[-1].receptive_field == 3
+
+
+def test_a_product_of_constants_is_added_by_its_own_name() -> None:
+    assert Call("addcmul", (IMAGE, IMAGE + 1, IMAGE + 2), {}, [IMAGE], []).word(learned=False)[0] == "addcmul"
+    assert Call("addcmul", (IMAGE, IMAGE + 1, 2), {}, [IMAGE, IMAGE + 1], []).word(learned=False)[0] == "add"
 
 
 def test_what_is_added_to_a_product_is_seen_too() -> None:
@@ -404,9 +429,11 @@ def test_a_resized_map_says_what_each_of_its_rows_reads(name: str, old: int, new
         lambda x: Call("roll", (x, 1), {}, [x], [fields.image_view(x.shape)]),
         lambda x: Call("roll", (x, [1, "a"], [2, 3]), {}, [x], [fields.image_view(x.shape)]),
         lambda x: Call("sum", (x, ["H"]), {}, [x], [fields.image_view(x.shape)]),
+        lambda x: Call("sum", (x, ()), {}, [x], [fields.image_view(x.shape)]),
+        lambda x: Call("sum", (x, True), {}, [x], [fields.image_view(x.shape)]),
         lambda x: Call("conv2d", (x, None), {}, [x], [fields.image_view(x.shape)]),
     ],
-    ids=["cat", "stack", "softmax", "flip", "roll", "roll by two", "sum", "conv"],
+    ids=["cat", "stack", "softmax", "flip", "roll", "roll by two", "sum", "sum of all", "sum to 1", "conv"],
 )
 def test_a_direction_that_is_no_number_may_be_any(call: Callable[..., Call]) -> None:
     view = call(torch.zeros(1, 1, 9, 7)).seen_by(torch.zeros(1, 1, 9, 7))
