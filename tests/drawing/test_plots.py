@@ -174,6 +174,16 @@ def test_ticks_and_the_lines_across_are_a_path_each():
     assert across.count("M") == 5
 
 
+def test_ticks_below_a_plot_point_down_from_its_edge():
+    figure, axes = plots.panels()
+    axes.plot([0.01, 1, 90], [1, 2, 3])
+    axes.set(xscale="log", xlim=(0.01, 100))
+    svg = plots.picture(figure, "A line.").svg
+    (ticks,) = [path for path in re.findall(r' d="([^"]*)"', svg) if path.count("l0 2") > 20]
+    edge = 280 - axes.get_window_extent().y0 / figure.dpi * 72
+    assert [float(y) for y in set(re.findall(r"M[\d.]+ ([\d.]+)l0 2", ticks))] == pytest.approx([edge], abs=0.06)
+
+
 def test_a_line_goes_where_it_went_within_a_quarter_of_a_pixel():
     rng = np.random.default_rng(0)
     straight = np.linspace(0, 1, 100)
