@@ -132,6 +132,24 @@ def test_a_product_of_constants_is_added_by_its_own_name() -> None:
     assert Call("addcmul", (IMAGE, IMAGE + 1, 2), {}, [IMAGE, IMAGE + 1], []).word(learned=False)[0] == "add"
 
 
+@pytest.mark.parametrize("convolution", [F.conv2d, F.conv_transpose2d])
+def test_a_convolution_over_channels_of_two_places_sees_both(convolution: Callable[..., Any]) -> None:
+    def two_places(s: Net, x: torch.Tensor) -> torch.Tensor:
+        return convolution(torch.cat([x[:, :, 4:], x[:, :, :-4]], 1), torch.ones(2, 2, 1, 1))
+
+    assert trace(Net(two_places), (1, 12, 12))[-1].receptive_field == 1 + 4
+
+
+@pytest.mark.parametrize("join", [torch.stack, torch.cat])
+def test_without_a_direction_the_first_one_is_meant(join: Callable[..., Any]) -> None:
+    model = Net(lambda s, x: F.avg_pool2d(join([x[0], 2 * x[0]])[:1], 3, 1))
+    assert trace(model, (1, 9, 9))[-1].receptive_field == 3
+
+
+def test_a_function_without_a_word_of_its_own_has_its_name_without_strokes() -> None:
+    assert Call("pixel_shuffle", (IMAGE, 3), {}, [IMAGE], []).word(learned=False) == ("pixel shuffle", False)
+
+
 def test_what_is_added_to_a_product_is_seen_too() -> None:
     def added(s: Net, x: torch.Tensor) -> torch.Tensor:
         return torch.addmm(F.avg_pool2d(x, (5, 1), 1, (2, 0))[0, 0], x[0, 0], torch.ones(3, 3))
