@@ -150,6 +150,11 @@ def test_a_function_without_a_word_of_its_own_has_its_name_without_strokes() -> 
     assert Call("pixel_shuffle", (IMAGE, 3), {}, [IMAGE], []).word(learned=False) == ("pixel shuffle", False)
 
 
+def test_each_channel_with_each_sees_its_own_pixel() -> None:
+    pairs = Net(lambda s, x: (x[:, None] + 2 * x[:, :, None]).sum(1))
+    assert trace(pairs, (3, 9, 9))[-1].receptive_field == 1
+
+
 def test_what_is_added_to_a_product_is_seen_too() -> None:
     def added(s: Net, x: torch.Tensor) -> torch.Tensor:
         return torch.addmm(F.avg_pool2d(x, (5, 1), 1, (2, 0))[0, 0], x[0, 0], torch.ones(3, 3))

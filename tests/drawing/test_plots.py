@@ -573,6 +573,7 @@ def test_a_place_that_nobody_would_miss_is_left_out_up_to_a_quarter_of_a_pixel()
         ("1.6 0 0 1.5 10 20", 'width="6.4" height="3.0" {} transform="translate(10.0 20.0)"'),
         ("1.6 0 0 2 10 20", 'width="6.4" height="4.0" {} transform="translate(10.0 20.0)" {}'),
         ("1.6 0 0 -2 10 20", 'width="6.4" height="4.0" {} transform="translate(10.0 20.0) scale(1 -1)" {}'),
+        ("0.5 0 0 0.5 10 20", 'width="2.0" height="1.0" {} transform="translate(10.0 20.0)"'),
         ("1.6 0 0 -1 10 20", 'width="6.4" height="2.0" {} transform="translate(10.0 20.0) scale(1 -1)"'),
     ],
 )
