@@ -218,7 +218,7 @@ class Call:
             over = self._reduced()
             return fields.unknown(self.views, shape) if over is None else fields.reduced(view, shape, over)
         sizes = [tuple(tensor.shape) for tensor in self.seen]
-        if self.name in FREE and (shape in sizes or _stretch(sizes) == shape):
+        if self.name in FREE and _stretch(sizes) == shape:
             return fields.together(self.views, shape)
         return fields.unknown(self.views, shape)
 
@@ -371,7 +371,7 @@ def _conv_cost(call: Call, output: Tensor) -> int | None:
     if not isinstance(weight, Tensor):  # a quantized convolution keeps its weights packed
         return None
     # Every weight of a filter once for each pixel; turned around, once for each pixel that is read.
-    return (output if call.name in _CONVS else call.seen[0]).numel() * weight[0].numel()
+    return (output if call.name in _CONVS else call.argument(0, "input")).numel() * weight[0].numel()
 
 
 def _linear_cost(call: Call, output: Tensor) -> int | None:

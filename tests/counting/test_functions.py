@@ -128,8 +128,10 @@ def test_tokens_with_more_channels_are_still_the_pixels_that_they_were() -> None
 
 
 def test_a_product_of_constants_is_added_by_its_own_name() -> None:
-    assert Call("addcmul", (IMAGE, IMAGE + 1, IMAGE + 2), {}, [IMAGE], []).word(learned=False)[0] == "addcmul"
-    assert Call("addcmul", (IMAGE, IMAGE + 1, 2), {}, [IMAGE, IMAGE + 1], []).word(learned=False)[0] == "add"
+    assert Call("addcmul", (IMAGE, IMAGE + 1, IMAGE + 2), {}, [IMAGE], []).word(learned=False) == ("addcmul", False)
+    other = IMAGE + 1
+    assert Call("addcmul", (IMAGE, other, 2), {}, [IMAGE, other], []).word(learned=False) == ("add", True)
+    assert Call("addcmul", (IMAGE, other, 2), {}, [other, IMAGE], []).word(learned=False) == ("addcmul", False)
 
 
 @pytest.mark.parametrize("convolution", [F.conv2d, F.conv_transpose2d])
@@ -153,6 +155,13 @@ def test_a_function_without_a_word_of_its_own_has_its_name_without_strokes() -> 
 def test_each_channel_with_each_sees_its_own_pixel() -> None:
     pairs = Net(lambda s, x: (x[:, None] + 2 * x[:, :, None]).sum(1))
     assert trace(pairs, (3, 9, 9))[-1].receptive_field == 1
+
+
+def test_a_convolution_with_weights_that_the_image_made_costs_what_any_other_costs() -> None:
+    def turned(s: Net, x: torch.Tensor) -> torch.Tensor:
+        return F.conv_transpose2d(x, x.mean((0, 2, 3))[:, None, None, None].expand(3, 2, 5, 5), stride=2)
+
+    assert trace(Net(turned), (3, 9, 9))[-1].multiply_adds == 3 * 9 * 9 * 2 * 5 * 5
 
 
 def test_what_is_added_to_a_product_is_seen_too() -> None:

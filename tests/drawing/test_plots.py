@@ -105,6 +105,14 @@ def test_only_names_that_meet_move_and_as_little_as_can_be(ends, shifts):
     assert moved == pytest.approx(shifts)
 
 
+def test_names_stand_apart_also_where_the_plot_chooses_its_own_scale():
+    figure, axes = plots.panels()
+    for number, end in enumerate((1000, 500, 510)):
+        axes.plot([0, 1], [0, end], label=f"line {number}")
+    found = heights(plots.picture(figure, "Three lines.").svg)
+    assert found["line 1"] - found["line 2"] == pytest.approx(15, abs=0.2)
+
+
 def test_names_of_lines_that_end_far_from_each_other_need_no_room():
     figure, axes = plots.panels()
     axes.plot([0, 1], [50, 50], label="short")
