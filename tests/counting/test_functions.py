@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from resnet_edu.counting import fields
+from resnet_edu.counting import fields, functions
 from resnet_edu.counting.functions import Call, changes_nothing
 from resnet_edu.counting.trace import trace
 
@@ -112,6 +112,18 @@ def test_attention_between_rows_reads_their_columns_too() -> None:
     attention = nn.MultiheadAttention(8, 1)
     model = Net(lambda s, x: s.a(x[0, 0][:, None], x[0, 0][:, None], x[0, 0][:, None])[0], a=attention)
     assert trace(model, (1, 4, 8))[-1].receptive_field == 8
+
+
+def test_attention_with_a_mask_that_the_image_made_sees_everything() -> None:
+    def masked(s: Net, x: torch.Tensor) -> torch.Tensor:
+        return F.scaled_dot_product_attention(x, x, x, attn_mask=x[0, 0] @ x[0, 0].T)
+
+    assert trace(Net(masked), (1, 9, 9))[-1].receptive_field >= 9
+
+
+def test_a_single_number_is_no_batch() -> None:
+    assert functions.shape(torch.zeros(1)) == (1,)
+    assert functions.shape(torch.zeros(1, 1)) == (1,)
 
 
 def test_rows_that_are_channels_stand_in_another_order_after_a_shuffle() -> None:

@@ -113,6 +113,20 @@ def test_names_stand_apart_also_where_the_plot_chooses_its_own_scale():
     assert found["line 1"] - found["line 2"] == pytest.approx(15, abs=0.2)
 
 
+def test_names_keep_the_order_of_their_ends_whichever_line_was_drawn_first():
+    found = heights(plots.picture(drawn(52, 50, 51), "Three lines.").svg)
+    assert found["line 0"] < found["line 2"] < found["line 1"]
+
+
+def test_a_long_name_makes_room_for_a_line_that_ends_behind_it():
+    figure, axes = plots.panels()
+    axes.plot([0, 0.5], [0, 50], label="a line that has a long name")
+    axes.plot([0, 0.6], [0, 50], label="another")
+    axes.set(xlim=(0, 1), ylim=(0, 100))
+    found = heights(plots.picture(figure, "Two lines.").svg)
+    assert abs(found["a line that has a long name"] - found["another"]) == pytest.approx(15, abs=0.2)
+
+
 def test_names_of_lines_that_end_far_from_each_other_need_no_room():
     figure, axes = plots.panels()
     axes.plot([0, 1], [50, 50], label="short")
@@ -202,6 +216,21 @@ def test_a_line_goes_where_it_went_within_a_quarter_of_a_pixel():
     x, y = np.array(rough).T
     steepest = np.hypot(1, np.abs(np.diff(y) / np.diff(x)).max())  # what lies straight up is not the nearest
     assert 0.1 < np.abs(np.interp(x, *np.array(kept).T) - y).max() < 0.25 * steepest
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_line_keeps_just_the_places_that_douglas_and_peucker_keep(seed: int):
+    rng = np.random.default_rng(seed)
+    places = [(float(x), float(y)) for x, y in zip(range(40), rng.normal(0, 0.4, 40).cumsum(), strict=True)]
+
+    def kept(first: int, last: int) -> set[int]:
+        away = {n: plots._distance(places[n], places[first], places[last]) for n in range(first + 1, last)}
+        farthest = max(away, key=lambda n: away[n], default=None)
+        if farthest is None or away[farthest] <= plots._UNSEEN:
+            return {first, last}
+        return kept(first, farthest) | kept(farthest, last)
+
+    assert plots._seen(places) == [places[n] for n in sorted(kept(0, 39))]
 
 
 def test_a_grid_of_small_squares_says_once_what_they_share():
