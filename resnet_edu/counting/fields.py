@@ -265,7 +265,8 @@ def restrided(
     for source, cell in first.items():  # one cell of a dimension, which is gone
         own = view.dims[source]
         if _is_line(own):
-            start = _add(start, _cells(own, 1, Tap(1, 1, cell))[1])
+            (line,) = own
+            start = _add(start, _low(line, cell))
         else:
             slack = _add(slack, _span(own))
     for dim in view.dims:

@@ -415,6 +415,23 @@ def test_a_map_enlarged_one_side_after_the_other_is_one_enlarged_at_once(sides: 
     assert trace(Chain(convolution(3), *enlarged, ahead(lambda x: x + 2 * x)), (1, 8, 8))[-1].receptive_field == 3
 
 
+def test_cells_of_an_enlarged_map_begin_as_far_apart_as_the_small_ones_lay():
+    assert trace(Chain(halves_and_doubles, convolution(3)), (1, 12, 12))[-1].receptive_field == 2 + 2
+    rows = ahead(lambda x: F.avg_pool2d(x, (2, 1)))  # 2 rows and 5 columns, before the map is enlarged
+    wide = ahead(lambda x: F.avg_pool2d(x, (1, 5), 1, (0, 2)))
+    enlarged = ahead(lambda x: F.interpolate(x, scale_factor=2))
+    model = Chain(rows, wide, enlarged, convolution(3), convolution(3))
+    assert trace(model, (1, 24, 24))[-1].receptive_field == 5 + 1 + 1
+    columns = ahead(lambda x: F.avg_pool2d(x, (1, 2)))
+    high = ahead(lambda x: F.avg_pool2d(x, (5, 1), 1, (2, 0)))
+    model = Chain(columns, high, enlarged, convolution(3), convolution(3))
+    assert trace(model, (1, 24, 24))[-1].receptive_field == 5 + 1 + 1
+
+
+def halves_and_doubles(s: Chain, x: torch.Tensor) -> torch.Tensor:
+    return doubled(s, halves(s, x))
+
+
 @pytest.mark.parametrize("dim", [2, 3])
 def test_a_mean_of_two_cells_between_pixels_sees_the_pixels_of_both(dim: int):
     """Cell 2 of a map enlarged twice lies between rows 0 and 1, cell 3 between rows 1 and 2."""
@@ -447,6 +464,8 @@ def test_a_corner_between_pixels_lies_as_far_to_the_right_as_below():
     assert fields.resized(fields.turned(twice, [2, 3]), (1, 3, 12, 8), (0, 0, 4, 4)).start == (-0.5, -0.5)
     single = fields.restrided(IMAGE, (1, 3), (144, 48), (144, 48, 6, 1), 2 * 6 + 4)
     assert single.start == (2, 4)
+    around = fields.turned(IMAGE, [2, 3])
+    assert fields.restrided(around, (1, 3), (144, 48), (144, 48, 6, 1), 2 * 6 + 4).start == (7 - 2, 5 - 4)
     overlapping = fields.restrided(fields.image_view((1, 1, 3, 3)), (1, 1), (9, 9), (9, 9, 1, 1), 2 + 2)
     assert overlapping.start == (2, 2)
 

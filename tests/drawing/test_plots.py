@@ -693,7 +693,9 @@ def test_lines_of_two_places_stay_in_their_order_and_marks_have_their_shape():
     axes.plot(
         [0.2, 0.4], [0.5, 0.6], marker=0, linestyle="none", color=palette.LIGHT["third"].line, markersize=9
     )  # ticks
+    axes.plot([0.6, 0.7, 0.8], [0.2, 0.3, 0.2], marker="o", linestyle="none", color=palette.LIGHT["third"].line)
     svg = plots.picture(figure, "Lines that cover each other.").svg
+    assert svg.count("<use ") == 2 + 3
     order = re.findall(r"stroke: (var\(--[^)]*\)|[^;\"]+)", svg)
     lines = [color for color in order if color in (palette.line("first"), palette.line("second"))]
     assert lines == [palette.line(name) for name in ("first", "second", "first")]
