@@ -162,7 +162,7 @@ class Call:
         if (name in _CONVS or name in _TRANSPOSED) and isinstance(weight, Tensor):
             count = _CONVS.get(name) or _TRANSPOSED[name]
             kind = "conv" if name in _CONVS else "transposed conv"
-            return f"{kind} {_window(tuple(weight.shape[2:]), self.spread(3, 'stride', count, 1))}", True
+            return f"{kind} {_window(tuple(weight.shape[2:]), self.spread(3, 'stride', count))}", True
         if name in _POOLS:
             word, count = _POOLS[name]
             return f"{word} {_window(self.kernel(count), self.pool_stride(count))}", True
@@ -174,7 +174,7 @@ class Call:
             return "add", True
         return WORDS.get(name, name.replace("_", " ")), name in WORDS
 
-    def spread(self, place: int, name: str, count: int, default: Any) -> tuple[int, ...]:
+    def spread(self, place: int, name: str, count: int, default: int = 1) -> tuple[int, ...]:
         """A size for each dimension, where one number or a list of one stands for all."""
         value = self.argument(place, name, default)
         values = tuple(value) if isinstance(value, list | tuple) else (value,)
@@ -182,7 +182,7 @@ class Call:
 
     def kernel(self, count: int) -> tuple[int, ...]:
         """The window of a pooling."""
-        return self.spread(2 if self.name.startswith("lp") else 1, "kernel_size", count, 1)
+        return self.spread(2 if self.name.startswith("lp") else 1, "kernel_size", count)
 
     def pool_stride(self, count: int) -> tuple[int, ...]:
         """The stride of a pooling: its window, unless it says another."""
@@ -191,7 +191,7 @@ class Call:
         return (
             self.kernel(count)
             if given is None or given == [] or given == ()
-            else self.spread(place, "stride", count, 1)
+            else self.spread(place, "stride", count)
         )
 
     def multiply_adds(self, output: Tensor) -> int | None:
@@ -230,7 +230,7 @@ class Call:
             return fields.windows(view, shape, list(map(_shares, before[-count:], shape[-count:])))
         if name in _POOLS:
             count = _POOLS[name][1]
-            spread = self.spread(4, "dilation", count, 1) if name.startswith("max") else (1,) * count
+            spread = self.spread(4, "dilation", count) if name.startswith("max") else (1,) * count
             padding = (0,) * count if name.startswith("lp") else self.spread(3, "padding", count, 0)
             pools = zip(self.kernel(count), spread, self.pool_stride(count), padding, strict=True)
             return fields.windows(view, shape, [Tap(d * (k - 1) + 1, s, -p) for k, d, s, p in pools])
@@ -238,9 +238,9 @@ class Call:
         weight = self.argument(1, "weight")
         if not isinstance(weight, Tensor):
             return fields.unknown(self.views, shape)
-        spread = self.spread(5 if name in _CONVS else 7, "dilation", count, 1)
+        spread = self.spread(5 if name in _CONVS else 7, "dilation", count)
         reaches = [d * (k - 1) + 1 for k, d in zip(weight.shape[2:], spread, strict=True)]
-        strides = self.spread(3, "stride", count, 1)
+        strides = self.spread(3, "stride", count)
         if isinstance(self.argument(4, "padding"), str):  # "same" puts the odd one behind
             padding = tuple((reach - 1) // 2 if self.argument(4, "padding") == "same" else 0 for reach in reaches)
         else:

@@ -426,6 +426,10 @@ def test_cells_of_an_enlarged_map_begin_as_far_apart_as_the_small_ones_lay():
     high = ahead(lambda x: F.avg_pool2d(x, (5, 1), 1, (2, 0)))
     model = Chain(columns, high, enlarged, convolution(3), convolution(3))
     assert trace(model, (1, 24, 24))[-1].receptive_field == 5 + 1 + 1
+    for size in ((2, 1), (1, 2)):  # two cells: the second may begin at the next pixel
+        twice = ahead(lambda x, size=size: F.interpolate(x, scale_factor=size))
+        model = Chain(twice, ahead(lambda x, size=size: F.avg_pool2d(x, size, 1)))
+        assert trace(model, (1, 8, 8))[-1].receptive_field == 2
 
 
 def halves_and_doubles(s: Chain, x: torch.Tensor) -> torch.Tensor:

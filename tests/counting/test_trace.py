@@ -493,6 +493,11 @@ def test_layers_with_packed_weights_are_refused_in_a_sentence(where):
         trace(quantized, ROW)
 
 
+def test_a_model_that_waits_for_its_quantization_is_traced():
+    model = nn.Sequential(torch.ao.quantization.QuantStub(), nn.Conv2d(3, 4, 1), torch.ao.quantization.DeQuantStub())
+    assert [step.operation for step in trace(model, (3, 4, 4))] == ["conv 1×1"]
+
+
 def test_models_that_take_something_else_than_one_image():
     class Pair(nn.Module):
         def forward(self, left, right):
