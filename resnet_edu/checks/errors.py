@@ -4,9 +4,8 @@ import re
 from collections.abc import Mapping
 
 from resnet_edu.checks.learner import LearnerError
-from resnet_edu.checks.sentences import of_errors, said
-from resnet_edu.checks.watch import where
-from resnet_edu.checks.words import at, shape, unequal
+from resnet_edu.checks.watch import NOWHERE, where
+from resnet_edu.checks.words import at, said, sentences, shape, unequal
 
 
 def meaning(trouble: LearnerError) -> str:
@@ -18,8 +17,8 @@ def meaning(trouble: LearnerError) -> str:
 def raised(trouble: LearnerError, call: str, signature: str, cure: str = "") -> tuple[str, ...]:
     """An error inside the learner's code, in words, with the line and the names of the mistake if it is known."""
     text, names, values = str(trouble.error), tuple[str, ...](), _values(trouble, signature, cure)
-    for name, kind, pattern, words in of_errors():
-        found = re.search(pattern, text) if isinstance(trouble.error, kind) else None
+    for name, kind, pattern, words in sentences():
+        found = re.search(pattern, text) if kind is not None and isinstance(trouble.error, kind) else None
         if found is None:
             continue
         try:
@@ -49,7 +48,7 @@ def _values(trouble: LearnerError, signature: str, cure: str) -> Mapping[str, st
     }
     if trouble.doing == "call":
         values["dot"] = "the dot"
-    if trouble.doing == "construct" and where(trouble.error) is None:
+    if trouble.doing == "construct" and where(trouble.error) == NOWHERE:
         values["called"] = signature
     if len(given) >= 2:
         values |= {"a": shape(given[0]), "b": shape(given[1]), "unequal": unequal(given[0], given[1])}

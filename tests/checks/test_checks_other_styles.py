@@ -234,9 +234,9 @@ def test_weights_are_paired_by_the_numbers_that_they_were_given():
     module = Block(6, 6).double()
     module.norm1, module.norm2 = module.norm2, module.norm1  # another order of registration
     seen = learner.observe(module, [torch.randn(3, 6, 9, 8, dtype=torch.float64)])
-    search = Search(contract, [Trial(contract.cases[0], seen, module, [0])])
+    search = Search(contract, [Trial(contract.cases[0], seen, module)])
     run = search.located(search.plain, 0)
-    paired = [made.unit.weight for made in run.made if made.unit is not None]
+    paired = [step.unit.weight for step in run.steps if step.unit is not None]
     layers = (module.first, module.norm1, module.second, module.norm2)  # in the order in which they run
     assert len(paired) == len(layers)
     assert all(weight is layer.weight for weight, layer in zip(paired, layers, strict=True))
