@@ -31,7 +31,7 @@ NOWHERE = Place()
 # This package and torch: not the learner's code.
 _ROOMS = (str(Path(__file__).parent.parent), str(Path(torch.__file__).parent))
 _CHECKS = str(Path(__file__).parent)
-_PYTHON = sysconfig.get_paths()["stdlib"]
+_ELSEWHERE = (*_ROOMS, sysconfig.get_paths()["stdlib"], "<frozen", "<string>")  # the last: what dataclasses write
 
 # The functions that use weights, held since import: their arguments, and what these are by default.
 STATISTICS = ("running_mean", "running_var")
@@ -194,6 +194,6 @@ def where(error: BaseException) -> Place:
     frames = [
         Place(frame.filename, frame.lineno or 0)
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((*_ROOMS, _PYTHON, "<frozen")) and "site-packages" not in frame.filename
+        if not frame.filename.startswith(_ELSEWHERE) and "site-packages" not in frame.filename
     ]
     return frames[-1] if frames else NOWHERE
