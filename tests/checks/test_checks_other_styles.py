@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from resnet_edu import checks
-from resnet_edu.checks import learner, sandbox, search
+from resnet_edu.checks import learner, sandbox, search, watch
 from resnet_edu.checks.contracts import CONTRACTS
 from resnet_edu.checks.search import Search
 from resnet_edu.checks.verdict import Trial
@@ -252,3 +252,11 @@ def test_code_that_always_stops_with_an_error_never_passes():
     feedback = checks.basic_block(NoStatistics)
     assert not feedback.passed
     assert "batch-norm-without-statistics" in feedback.mistakes
+
+
+def test_a_line_that_python_wrote_itself_is_not_the_learners():
+    namespace = {}
+    exec("def __init__(): raise KeyError", namespace)  # as in a dataclass
+    with pytest.raises(KeyError) as raised:
+        namespace["__init__"]()
+    assert watch.where(raised.value).file == __file__
