@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 
 from resnet_edu.checks.learner import LearnerError
 from resnet_edu.checks.watch import NOWHERE, where
@@ -19,14 +20,11 @@ def raised(trouble: LearnerError, call: str, signature: str, cure: str = "") -> 
     text, names, values = str(trouble.error), tuple[str, ...](), _values(trouble, signature, cure)
     for name, kind, pattern, words in sentences():
         found = re.search(pattern, text) if kind is not None and isinstance(trouble.error, kind) else None
-        if found is None:
-            continue
-        try:
-            told = words.format(found[0], *found.groups(), **values)
-        except KeyError:  # it speaks of what is not known here
-            continue
-        names = () if name == "-" else (name,)
-        break
+        if found is not None:
+            with suppress(KeyError):  # it speaks of what is not known here
+                told = words.format(found[0], *found.groups(), **values)
+                names = () if name == "-" else (name,)
+                break
     stopped, _ = said(trouble.doing, call=call)
     return (f"{stopped} {told}{at(where(trouble.error))}", *names)
 

@@ -1,10 +1,10 @@
 """What references speak of beside torch: small blocks for layers and networks, and batch norms of one mode."""
 
 import math
-from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 __all__ = ["AlwaysEval", "AlwaysTraining", "Probe", "SmallProbe", "SmallWideProbe", "WideProbe"]
 
@@ -53,16 +53,17 @@ class SmallWideProbe(SmallProbe):
 
 
 class AlwaysTraining(nn.BatchNorm2d):
-    """A batch norm that stays in training mode when its network goes into eval mode."""
+    """A batch norm that uses the batch's mean and variance in eval mode too."""
 
-    def train(self, mode: bool = True) -> Self:
-        """Into training mode."""
-        return super().train(True)
+    mode = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → the same shape."""
+        weights = (self.running_mean, self.running_var, self.weight, self.bias)
+        return F.batch_norm(x, *weights, self.mode, self.momentum or 0.1, self.eps)
 
 
-class AlwaysEval(nn.BatchNorm2d):
-    """A batch norm that is in eval mode from the first ``train`` or ``eval`` on."""
+class AlwaysEval(AlwaysTraining):
+    """A batch norm that uses its stored mean and variance in training mode too."""
 
-    def train(self, mode: bool = True) -> Self:
-        """Into eval mode."""
-        return super().train(False)
+    mode = False
