@@ -149,8 +149,8 @@ def _changes(node: ast.AST) -> list[Callable[[ast.AST], None]]:
         ]
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         return [lambda twin: setattr(twin, "value", ast.Constant(None))]
-    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("max", "min"):
-        return []  # the order of what is compared changes nothing
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("max", "min", "math.hypot", "_add", "_same"):
+        return []  # the order of what is compared, or added up, changes nothing
     if isinstance(node, ast.Call) and len(node.args) > 1 and not any(isinstance(a, ast.Starred) for a in node.args[:2]):
         return [lambda twin: twin.args.__setitem__(slice(0, 2), twin.args[1::-1])]
     if isinstance(node, ast.If | ast.IfExp):

@@ -96,20 +96,16 @@ def windows(view: View, shape: Sequence[int], taps: Sequence[Tap], mixes: bool =
         field = _add(field, _reach(view, [before[-1]]))  # without a batch, the channels stand first
         dims[-1] = _plain(shape[-count - 1])
     for dim, size, tap in zip(moved, shape[-count:], taps, strict=True):
-        if _size(dim) == size and tap == (1, 1, 0, 0):
-            dims.append(dim)
-        elif _is_line(dim):
-            line, low = _cells(dim[0], size, tap)
-            dims.append((line,))
-            field, start = _add(field, _steps(view, _far(dim[0].jump, tap.reach - 1))), _add(start, low)
-            later, step = _far(dim[0].jump, tap.slack), _far(dim[0].jump, 1)
+        cells, low = _cells(dim, size, tap)
+        if _is_line(dim):
+            (line,) = dim
+            field, start = _add(field, _steps(view, _far(line.jump, tap.reach - 1))), _add(start, low)
+            step = _far(line.jump, 1)
             grain = (grain[0] if slack[0] else step[0], grain[1] if slack[1] else step[1])
-            slack = _add(slack, later)
+            slack = _add(slack, _times(step, tap.slack))
         elif tap.reach > 1:  # neighbors at no equal distance: a window may see all of them
-            dims.append(_plain(size))
-            field = _add(field, _reach(view, [dim]))
-        else:
-            dims.append(_anywhere(size, _span(dim)))
+            cells, field = _plain(size), _add(field, _reach(view, [dim]))
+        dims.append(cells)
     return View(field, tuple(dims), start, slack, grain)
 
 
@@ -161,8 +157,6 @@ def together(views: Sequence[View], shape: Sequence[int]) -> View:
     >>> together([below, resized(image, (1, 3, 6, 8))], (1, 3, 6, 8)).field   # a pixel, and the one two rows below
     (3, 1)
     """
-    if len(views) == 1 and len(views[0].dims) == len(shape):
-        return resized(views[0], shape)
     stretched = [_stretched(view, shape) for view in views]
     shared = tuple(dim or _plain(size) for dim, size in zip(_shared(stretched), shape, strict=True))
     # Told from the places that they share, from those of one of them, or from the corner: whatever leaves least.
@@ -180,12 +174,12 @@ def joined(views: Sequence[View], shape: Sequence[int], along: int) -> View:
     1
     """
     along %= len(shape)
-    if any(view[2:] != views[0][2:] for view in views):  # each begins late in its own way
+    if len({(view.start, view.slack, view.grain) for view in views}) > 1:  # each begins late in its own way
         views = [view._replace(field=_add(view.field, view.slack), slack=_NOTHING) for view in views]
     others = [view._replace(dims=(*view.dims[:along], *view.dims[along + 1 :])) for view in views]
     most = _widest([view.field for view in views])
     shared = [dim for dim in _shared(others) if dim]
-    if len(shared) == len(others[0].dims):
+    if len(shared) == len(shape) - 1:
         # Each part begins where it begins, and ends where it ends; the cells along the dimension lie between.
         first = _least([view.start for view in views])
         last = _widest([_add(view.start, _add(view.field, _span(view.dims[along]))) for view in views])
@@ -226,7 +220,7 @@ def reshaped(view: View, shape: Sequence[int]) -> View:
                 inner = factor.size // missing
                 dim.append(_part(factor, missing, inner))
                 left.append(_part(factor, inner, 1))
-                missing = 1
+                break
             else:
                 return unknown([view], shape)
         dims.append(_even(dim) or _plain(1))
@@ -265,17 +259,19 @@ def restrided(
         source = max(fits, key=lambda n: old_strides[n])
         left.remove(source)
         own, step = view.dims[source], stride // old_strides[source]
-        if _is_line(own):
-            line, low = _cells(own[0], size, Tap(1, step, first.pop(source)))
-            dims.append((line,))
-            start = _add(start, low)
-        else:
-            first.pop(source)
-            dims.append(own if size == _size(own) else _anywhere(size, _span(own)))
+        cells, low = _cells(own, size, Tap(1, step, first.pop(source)))
+        dims.append(cells)
+        start = _add(start, low)
     for source, cell in first.items():  # one cell of a dimension, which is gone
         own = view.dims[source]
-        start = _add(start, _low(own[0], cell) if _is_line(own) else _NOTHING)
-        slack = _add(slack, _NOTHING if _is_line(own) else _span(own))
+        if _is_line(own):
+            (line,) = own
+            start = _add(start, _low(line, cell))
+        else:
+            slack = _add(slack, _span(own))
+    for dim in view.dims:
+        if _size(dim) == 1:  # also a single cell may lie anywhere
+            slack = _add(slack, _span(dim))
     return view._replace(dims=tuple(dims), start=start, slack=slack)
 
 
@@ -293,12 +289,9 @@ def placed(view: View, shape: Sequence[int], strides: Sequence[int], whole_strid
         fits = [n for n, cell in cells.items() if whole_strides[n] == stride and cell + _size(dim) <= shape[n]]
         if not fits:
             return unknown([view], shape)
-        if _is_line(dim):
-            line, low = _cells(dim[0], shape[fits[0]], Tap(1, 1, -cells.pop(fits[0])))
-            dims[fits[0]], start = (line,), _add(start, low)
-        else:
-            dims[fits[0]] = dim if _size(dim) == shape[fits[0]] else _anywhere(shape[fits[0]], _span(dim))
-            del cells[fits[0]]
+        place = fits[0]
+        dims[place], low = _cells(dim, shape[place], Tap(1, 1, -cells.pop(place)))
+        start = _add(start, low)
     return view._replace(dims=tuple(dims), start=start)
 
 
@@ -344,12 +337,9 @@ def resized(view: View, shape: Sequence[int], first: Sequence[int] = ()) -> View
     start = view.start
     dims: list[Dim] = []
     for dim, size, cell in zip(view.dims, shape, first or [0] * len(shape), strict=True):
-        if _is_line(dim):
-            line, low = _cells(dim[0], size, Tap(1, 1, cell))
-            start = _add(start, low)
-            dims.append((line,))
-        else:
-            dims.append(dim if _size(dim) == size and not cell else _anywhere(size, _span(dim)))
+        cells, low = _cells(dim, size, Tap(1, 1, cell))
+        dims.append(cells)
+        start = _add(start, low)
     return view._replace(dims=tuple(dims), start=start)
 
 
@@ -440,7 +430,7 @@ def _shared(views: Sequence[View]) -> list[Dim | None]:
 
 
 def _pace(dim: Dim) -> float:
-    return abs(dim[-1].jump[0]) + abs(dim[-1].jump[1])
+    return sum(abs(pixels) for factor in dim for pixels in factor.jump)
 
 
 def _stretched(view: View, shape: Sequence[int]) -> View:
@@ -451,11 +441,14 @@ def _stretched(view: View, shape: Sequence[int]) -> View:
     return view._replace(dims=tuple(fits))
 
 
-def _cells(factor: Factor, size: int, tap: Tap) -> tuple[Factor, Pair]:
-    """Windows along a line, as a line of their own, and where the first of them in the image begins in the old line."""
-    jump = _times(factor.jump, tap.stride)
+def _cells(dim: Dim, size: int, tap: Tap) -> tuple[Dim, Pair]:
+    """Windows along a dimension as one of their own, and where the first of them in the image begins in the old one."""
+    if not _is_line(dim):
+        return (dim if (size, tap) == (_size(dim), Tap(1, 1)) else _anywhere(size, _span(dim))), _NOTHING
+    (line,) = dim
     last = tap.first + tap.stride * (size - 1) + tap.reach - 1 + tap.slack
-    return Factor(size, jump, _far(jump, size - 1)), _least([_low(factor, tap.first), _low(factor, last)])
+    low = _least([_low(line, tap.first), _low(line, last)])
+    return _line(size, _times(line.jump, tap.stride)), low
 
 
 def _low(factor: Factor, cell: float) -> Pair:

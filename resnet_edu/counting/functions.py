@@ -170,7 +170,7 @@ class Call:
             sign = _SIGNS[name]
             # A sum of a tensor with itself is one that two rows do not enter.
             return (_TWO[sign] if len(self.seen) > 1 else f"{sign} {'parameter' if learned else 'constant'}"), True
-        if name in _ADDS and len(self.seen) > 1 and self.args and self.args[0] is self.seen[0]:
+        if name in _ADDS and len(self.seen) > 1 and self.argument(0, "input") is self.seen[0]:
             return "add", True
         return WORDS.get(name, name.replace("_", " ")), name in WORDS
 
@@ -204,6 +204,8 @@ class Call:
         if not self.views:
             return None
         view, shape = self.views[0], tuple(output.shape)
+        if self.name in LAYERS and len(self.views) > 1:  # weights that were computed from the image
+            return fields.unknown(self.views, shape)
         if self.name in _CONVS or self.name in _TRANSPOSED or self.name in _POOLS or self.name in _ADAPTIVE:
             return self._windows(view, shape)
         if self.name in _MOVES:
@@ -213,10 +215,10 @@ class Call:
         if self.name in _SEEN:
             return _SEEN[self.name](self, view, shape)
         if self.name in _REDUCES and len(self.seen) == 1:
-            over = self._reduced(shape)
+            over = self._reduced()
             return fields.unknown(self.views, shape) if over is None else fields.reduced(view, shape, over)
         sizes = [tuple(tensor.shape) for tensor in self.seen]
-        if self.name in FREE and (shape in sizes or _stretch(sizes) == shape):
+        if self.name in FREE and _stretch(sizes) == shape:
             return fields.together(self.views, shape)
         return fields.unknown(self.views, shape)
 
@@ -259,7 +261,7 @@ class Call:
                 with torch._C.DisableTorchFunction():
                     view = self._strided(view, source[slices])
             return fields.picked(view, tuple(output.shape), over)
-        if output.layout == torch.strided and output.dim() and self.name != "unfold":
+        if output.layout == torch.strided:
             return self._strided(view, output)
         return fields.unknown([view], tuple(output.shape))
 
@@ -283,15 +285,13 @@ class Call:
             return lists
         return list(range(count))
 
-    def _reduced(self, shape: Shape) -> list[int] | None:
-        before = tuple(self.seen[0].shape)
+    def _reduced(self) -> list[int] | None:
+        """The dimensions that a sum or a mean goes over; None for all of them."""
         over = self.argument(1, "dim", self.kwargs.get("axis"))
         if self.name == "norm":
             over = self.argument(2, "dim")
-        if over is None or isinstance(over, bool) or over == []:
-            return list(range(len(before))) if not shape or all(size == 1 for size in shape) else None
         dims = list(over) if isinstance(over, list | tuple) else [over]
-        return dims if all(isinstance(dim, int) for dim in dims) else None
+        return dims if dims and all(type(dim) is int for dim in dims) else None
 
 
 def tensors(values: Iterable[Any]) -> list[Tensor]:
@@ -335,9 +335,10 @@ def changes_nothing(call: Call) -> bool:
     """
     sign = _SIGNS.get(call.name, "")
     neutral = {"+": 0, "−": 0, "×": 1, "÷": 1}.get(sign)
-    others = [value for value in call.args if not isinstance(value, Tensor)]
+    values = [*call.args, *(value for key, value in call.kwargs.items() if key != "alpha")]
+    others = [value for value in values if not isinstance(value, Tensor)]
     plain = all(isinstance(value, int | float) and value == neutral for value in others)
-    return neutral is not None and len(call.args) == 2 and len(others) == 1 and plain and call.name[0] not in "r"
+    return neutral is not None and len(values) == 2 and len(others) == 1 and plain and call.name[0] not in "r"
 
 
 def measured(func: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
@@ -370,7 +371,7 @@ def _conv_cost(call: Call, output: Tensor) -> int | None:
     if not isinstance(weight, Tensor):  # a quantized convolution keeps its weights packed
         return None
     # Every weight of a filter once for each pixel; turned around, once for each pixel that is read.
-    return (output if call.name in _CONVS else call.seen[0]).numel() * weight[0].numel()
+    return (output if call.name in _CONVS else call.argument(0, "input")).numel() * weight[0].numel()
 
 
 def _linear_cost(call: Call, output: Tensor) -> int | None:
@@ -378,13 +379,29 @@ def _linear_cost(call: Call, output: Tensor) -> int | None:
     return output.numel() * weight.shape[-1] if isinstance(weight, Tensor) else None
 
 
-def _product_cost(call: Call, output: Tensor) -> int:
-    left = call.args[0 if not call.name.startswith(("add", "badd")) else 1]
-    return output.numel() * left.shape[-1] if isinstance(left, Tensor) and left.dim() else 0
+#: What a matrix product calls its factors, and where the first of them stands.
+_FACTORS = {
+    "linear": (0, "input", "weight"),
+    "matmul": (0, "input", "other"),
+    "mm": (0, "input", "mat2"),
+    "bmm": (0, "input", "mat2"),
+    "addmm": (1, "mat1", "mat2"),
+    "baddbmm": (1, "batch1", "batch2"),
+}
+
+
+def _factors(call: Call) -> tuple[Tensor | None, Tensor | None]:
+    place, left, right = _FACTORS[call.name]
+    return call.argument(place, left), call.argument(place + 1, right)
+
+
+def _product_cost(call: Call, output: Tensor) -> int | None:
+    left, _ = _factors(call)
+    return None if left is None else output.numel() * left.shape[-1]
 
 
 def _attention_cost(call: Call, output: Tensor) -> int:
-    query, key = call.args[0], call.argument(1, "key")
+    query, key = call.argument(0, "query"), call.argument(1, "key")
     # Every query with every key, then every value with its weight.
     return (query.numel() + output.numel()) * key.shape[-2]
 
@@ -392,8 +409,8 @@ def _attention_cost(call: Call, output: Tensor) -> int:
 COSTS: dict[str, Callable[[Call, Tensor], int | None]] = {
     **dict.fromkeys(_CONVS, _conv_cost),
     **dict.fromkeys(_TRANSPOSED, _conv_cost),
-    "linear": _linear_cost,
-    **dict.fromkeys(("matmul", "mm", "bmm", "addmm", "baddbmm"), _product_cost),
+    **dict.fromkeys(_FACTORS, _product_cost),
+    "linear": _linear_cost,  # its weight may be packed
     "scaled_dot_product_attention": _attention_cost,
 }
 
@@ -401,12 +418,13 @@ COSTS: dict[str, Callable[[Call, Tensor], int | None]] = {
 def _matrix_view(call: Call, view: View, shape: Shape) -> View:
     if call.name == "linear" and len(shape) == len(view.dims):  # a weight of one dimension leaves one fewer
         return fields.product(view, None, shape)
-    pair = [value for value in call.args if isinstance(value, Tensor)][-2:]
     known = dict(zip(map(id, call.seen), call.views, strict=False))
-    left, right = (known.get(id(value)) for value in pair)
-    if left is None or len(shape) != pair[0].dim():
+    left, right = (known.get(id(factor)) for factor in _factors(call))
+    if left is None or len(shape) != len(left.dims):
         return fields.unknown(call.views, shape)
-    return fields.product(left, right, shape)
+    product = fields.product(left, right, shape)
+    added = known.get(id(call.argument(0, "input"))) if call.name in ("addmm", "baddbmm") else None
+    return fields.together([product, added], shape) if added else product
 
 
 def _attention_view(call: Call, view: View, shape: Shape) -> View:
@@ -446,11 +464,11 @@ def _resize_view(call: Call, view: View, shape: Shape) -> View:
         elif mode == "nearest-exact":
             taps.append(_rounded(1, step, step / 2))
         elif call.argument(6, "antialias") and old > new:  # the window grows with the step
-            reach = math.ceil((4 if mode == "bicubic" else 2) * step) + 1
-            taps.append(Tap(reach, float(step), float(step - reach) / 2 - 1, 1))
+            reach = (4 if mode == "bicubic" else 2) * step
+            taps.append(_rounded(math.ceil(reach), step, (step - reach + 1) / 2))
         else:
-            if call.argument(4, "align_corners") and new > 1:
-                step, first = Fraction(old - 1, new - 1), Fraction(0)
+            if call.argument(4, "align_corners"):  # a single cell is the first one
+                step, first = Fraction(old - 1, max(new - 1, 1)), Fraction(0)
             else:
                 first = step / 2 - Fraction(1, 2)
             taps.append(_rounded(4, step, first - 1) if mode == "bicubic" else _rounded(2, step, first))
@@ -472,11 +490,17 @@ def _stack_view(call: Call, view: View, shape: Shape) -> View:
 
 
 def _picked_view(call: Call, view: View, shape: Shape) -> View:
-    return fields.picked(view, shape, call._picked() or ())
+    over = call._picked() or ()
+    # Each cell has a number of its own, so its neighbors come from elsewhere in every direction.
+    return fields.picked(view if call.name == "index_select" else fields.mixed(view, over), shape, over)
+
+
+def _shuffled_view(call: Call, view: View, shape: Shape) -> View:
+    return fields.picked(view, shape, [1])
 
 
 def _ordered_view(call: Call, view: View, shape: Shape) -> View:
-    # A running sum, or numbers in order of size: what stands somewhere may come from anywhere.
+    # A running sum, numbers in order of size, rows that move on: what stands somewhere may come from anywhere.
     return fields.unknown(call.views, shape)
 
 
@@ -549,18 +573,18 @@ def placed(view: View, part: Tensor, whole: Tensor) -> View:
 
 
 _SEEN: dict[str, Callable[[Call, View, Shape], View]] = {
-    **dict.fromkeys(("linear", "matmul", "mm", "bmm", "addmm", "baddbmm"), _matrix_view),
+    **dict.fromkeys(_FACTORS, _matrix_view),
     **dict.fromkeys(("scaled_dot_product_attention", "multi_head_attention_forward"), _attention_view),
     **dict.fromkeys(("interpolate", "upsample", "upsample_nearest", "upsample_bilinear"), _resize_view),
     **dict.fromkeys(("cat", "concat", "concatenate"), _join_view),
     "stack": _stack_view,
-    **dict.fromkeys(("cumsum", "sort", "argsort", "topk"), _ordered_view),
+    **dict.fromkeys(("cumsum", "sort", "argsort", "topk", "rot90", "repeat_interleave"), _ordered_view),
     **dict.fromkeys(("index_select", "gather", "take_along_dim"), _picked_view),
     **dict.fromkeys(("pixel_shuffle", "pixel_unshuffle"), _shuffle_view),
     **dict.fromkeys(("setitem", "copy"), _assigned_view),
     **dict.fromkeys(("softmax", "log_softmax", "softmin"), _softmax_view),
+    "channel_shuffle": _shuffled_view,
     "pad": _padded_view,
     "flip": _turned_view,
     "roll": _rolled_view,
-    "rot90": _ordered_view,
 }

@@ -238,9 +238,8 @@ class _Watch(TorchFunctionMode):
             if id(tensor) not in self.parameters:
                 _put(tensor, _Mark(self.run, None, None))
 
-    def is_strange(self, args: Any) -> bool:
-        """Whether the first argument is a tensor from nowhere."""
-        x = args[0] if args else None
+    def is_strange(self, x: Any) -> bool:
+        """Whether this is a tensor from nowhere."""
         if not isinstance(x, Tensor) or id(x) in self.parameters or self.mark(x) is not None:
             return False
         return x.is_floating_point() and not any(x is buffer for buffer in self.model.buffers())
@@ -288,16 +287,17 @@ class _Watch(TorchFunctionMode):
             return output
         writes = [_writes(tensor) for tensor in given]
         plain = name.strip("_")
-        if not marks and plain in functions.LAYERS and self.is_strange(args):
+        first = args[0] if args else kwargs.get("input")
+        if not marks and plain in functions.LAYERS and self.is_strange(first):
             # A layer reads what no function made that could be seen: a script's output, or numpy's.
-            marks, seen, self.lost = [self.guess(args[0])], [args[0]], True
+            marks, seen, self.lost = [self.guess(first)], [first], True
         if plain in functions.FREE or plain in functions.COSTS or not (marks or matrix):
             output, cost = func(*args, **kwargs), None
         else:
             output, cost = functions.measured(func, args, kwargs)
         made = functions.tensors((output,)) if not isinstance(output, Tensor) else [output]
-        if output is None and args and isinstance(args[0], Tensor):  # x[…] = y
-            made = [args[0]]
+        if output is None and isinstance(first, Tensor):  # x[…] = y
+            made = [first]
         if not made:  # a question about a tensor, such as its shape, pays for nothing
             return output
         for mark in paid:

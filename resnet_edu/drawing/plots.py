@@ -418,8 +418,8 @@ def _seen(places: list[tuple[float, float]]) -> list[tuple[float, float]]:
 def _distance(place: tuple[float, float], start: tuple[float, float], end: tuple[float, float]) -> float:
     """From a place to the nearest one between two others."""
     (x, y), (across, up) = (place[0] - start[0], place[1] - start[1]), (end[0] - start[0], end[1] - start[1])
-    length = across**2 + up**2
-    part = min(max((x * across + y * up) / length, 0), 1) if length else 0
+    length = across**2 + up**2 or 1
+    part = min(max((x * across + y * up) / length, 0), 1)
     return hypot(x - part * across, y - part * up)
 
 

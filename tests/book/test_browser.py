@@ -83,7 +83,9 @@ def test_page_fits_is_silent_and_accessible(browser, path, width, mode):
         outside = [url for url in visit.requests if not re.match(r"file:|data:|blob:", url)]
         assert outside == []
         assert visit.errors == []
-        violations = Axe().run(visit.page, options={"resultTypes": ["violations"]}).response["violations"]
+        # In the dark the same elements have other colors, and nothing else is new.
+        rules = {"runOnly": ["cat.color"]} if mode == "dark" else {}
+        violations = Axe().run(visit.page, options={"resultTypes": ["violations"], **rules}).response["violations"]
         assert [(rule["id"], node["html"][:160]) for rule in violations for node in rule["nodes"]] == []
         assert visit.page.evaluate(PUSHED) < 0.1
 

@@ -284,6 +284,31 @@ def test_a_border_that_wraps_around_is_left_out():
     assert trace(Chain(ahead(lambda x: x + x.roll(3))), (1, 12, 9))[-1].receptive_field == 12
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, rows: torch.gather(x, 2, rows).sum(1),
+        lambda x, rows: torch.take_along_dim(x, rows, 2).sum(1),
+        lambda x, rows: F.avg_pool2d(torch.gather(x, 2, rows), (1, 2)),
+        lambda x, rows: x.repeat_interleave(torch.tensor([0, 2] * 6), dim=2) + x,
+        lambda x, rows: F.channel_shuffle(F.pixel_unshuffle(x, 2).roll(1, 2).flatten(1, 2)[..., None], 4)[:, :6],
+    ],
+    ids=["rows of each cell", "rows along", "rows of neighbors", "rows twice", "channels in another order"],
+)
+def test_cells_that_are_taken_by_number_see_at_most_what_is_said(function: Callable[..., torch.Tensor]):
+    rows = torch.arange(3 * 144).view(1, 3, 12, 12) * 7 % 12
+    model = Chain(ahead(lambda x: function(x.expand(-1, 3, -1, -1), rows)))
+    assert alone(model, 12) <= trace(model.float(), (1, 12, 12))[-1].receptive_field <= 12
+
+
+def test_one_row_by_its_number_may_be_any_row():
+    one = fields.picked(IMAGE, (1, 3, 1, 6), [2])
+    moved = fields.restrided(one, (1, 3, 6, 1), (18, 6, 1, 6), (18, 6, 6, 1))
+    assert (moved.field, moved.start, moved.slack) == ((1, 1), (0, 0), (7, 0))
+    turn = ahead(lambda x: x[:, :, [5]].transpose(2, 3).transpose(2, 3) + x[:, :, :1])
+    assert trace(Chain(turn), (1, 8, 6))[-1].receptive_field >= 6
+
+
 def test_what_is_written_into_a_part_is_seen_by_all_that_reads_the_whole():
     def into_the_map(s: Chain, x: torch.Tensor) -> torch.Tensor:
         y = 2 * x
@@ -348,17 +373,18 @@ def test_a_product_has_the_rows_of_the_left_and_the_columns_of_the_right():
 
 def test_what_is_computed_from_one_tensor_has_its_new_size():
     assert fields.together([IMAGE], (1, 3, 8, 6)) == IMAGE
-    padded = fields.together([IMAGE], (1, 3, 10, 6))
+    padded = fields.together([IMAGE], (1, 3, 10, 6))  # nobody knows where the new rows come from
     assert [factor.size for (factor,) in padded.dims] == [1, 3, 10, 6]
-    assert padded.dims[2][0].span == (9, 0)
+    assert padded.field == (8, 6)
     row = fields.plain_view((3, 4), (6,))  # of fewer dimensions, stretched over the image
     # It sees the corner of 3 × 4, and is added to each pixel: the last is 8 rows and 6 columns away.
     assert fields.together([IMAGE, row], (1, 3, 8, 6)) == fields.View(
         (8, 6), fields.plain_view((0, 0), (1, 3, 8, 6)).dims
     )
     assert fields.together([row, IMAGE], (1, 3, 8, 6)).field == (8, 6)
-    few = fields.together([TOKENS], (1, 3, 40))
+    few = fields.resized(TOKENS, (1, 3, 40))
     assert (few.dims[2][0].size, few.dims[2][0].jump, few.dims[2][0].span) == (40, (0, 0), (7, 5))
+    assert fields.together([TOKENS], (1, 3, 40)).field == (8, 6)
 
 
 def test_a_side_that_was_cut_and_put_together_is_a_side_again():
@@ -380,6 +406,120 @@ def test_a_map_that_was_enlarged_lies_where_it_lay(mode: str, shift: int):
     model = Chain(meet)
     seen = alone(model, 16)
     assert seen <= trace(model.float(), (1, 16, 16))[-1].receptive_field <= seen + 1
+
+
+@pytest.mark.parametrize("sides", [[(2, 1), (1, 2)], [(1, 2), (2, 1)], [(2, 2)]], ids=str)
+def test_a_map_enlarged_one_side_after_the_other_is_one_enlarged_at_once(sides: list[tuple[int, int]]):
+    enlarged = [ahead(lambda x, scale=scale: F.interpolate(x, scale_factor=scale)) for scale in sides]
+    assert trace(Chain(*enlarged, convolution(3)), (1, 8, 8))[-1].receptive_field == 2
+    assert trace(Chain(convolution(3), *enlarged, ahead(lambda x: x + 2 * x)), (1, 8, 8))[-1].receptive_field == 3
+
+
+def test_cells_of_an_enlarged_map_begin_as_far_apart_as_the_small_ones_lay():
+    assert trace(Chain(halves_and_doubles, convolution(3)), (1, 12, 12))[-1].receptive_field == 2 + 2
+    rows = ahead(lambda x: F.avg_pool2d(x, (2, 1)))  # 2 rows and 5 columns, before the map is enlarged
+    wide = ahead(lambda x: F.avg_pool2d(x, (1, 5), 1, (0, 2)))
+    enlarged = ahead(lambda x: F.interpolate(x, scale_factor=2))
+    model = Chain(rows, wide, enlarged, convolution(3), convolution(3))
+    assert trace(model, (1, 24, 24))[-1].receptive_field == 5 + 1 + 1
+    columns = ahead(lambda x: F.avg_pool2d(x, (1, 2)))
+    high = ahead(lambda x: F.avg_pool2d(x, (5, 1), 1, (2, 0)))
+    model = Chain(columns, high, enlarged, convolution(3), convolution(3))
+    assert trace(model, (1, 24, 24))[-1].receptive_field == 5 + 1 + 1
+
+
+def halves_and_doubles(s: Chain, x: torch.Tensor) -> torch.Tensor:
+    return doubled(s, halves(s, x))
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_a_mean_of_two_cells_between_pixels_sees_the_pixels_of_both(dim: int):
+    """Cell 2 of a map enlarged twice lies between rows 0 and 1, cell 3 between rows 1 and 2."""
+    enlarged = ahead(lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"))
+    model = Chain(enlarged, ahead(lambda x: x.narrow(dim, 2, 2).mean(dim, keepdim=True)))
+    assert trace(model, (1, 8, 8))[-1].receptive_field == 3
+    for row in (5, 7):  # an odd cell, and the distance of two
+        model = Chain(enlarged, ahead(lambda x, row=row: x.narrow(dim, row, 4) + x.narrow(dim, row - 4, 4)))
+        assert alone(model, 8) <= trace(model.float(), (1, 8, 8))[-1].receptive_field <= 4 + 1
+
+
+def test_maps_between_pixels_keep_their_places_when_they_are_joined():
+    twice = fields.windows(IMAGE, (1, 3, 16, 12), [fields.Tap(1, 0.5, -0.5, 0.5)] * 2)
+    both = fields.joined([twice, fields.picked(twice, (1, 5, 16, 12), [1])], (1, 8, 16, 12), 1)
+    assert (both.field, both.start, both.slack, both.grain) == ((1, 1), (-0.5, -0.5), (0.5, 0.5), (1, 1))
+    assert fields.together([twice, twice], (1, 3, 16, 12)) == twice
+    mixed = fields.joined([twice, fields.resized(twice, (1, 3, 16, 12), (0, 0, 1, 1))], (1, 6, 16, 12), 1)
+    assert (mixed.field, mixed.slack) == ((1.5, 1.5), (0, 0))  # each begins late in its own way
+    assert fields._span(mixed.dims[1]) == (0.5, 0.5)
+    half = fields.restrided(IMAGE, (1, 3, 4, 6), (144, 48, 12, 1), (144, 48, 6, 1))
+    top = fields.restrided(IMAGE, (1, 3, 4, 6), (144, 48, 6, 1), (144, 48, 6, 1))
+    assert fields.joined([half, top], (1, 6, 4, 6), 1) == fields.unknown([half, top], (1, 6, 4, 6))
+
+
+def test_a_corner_between_pixels_lies_as_far_to_the_right_as_below():
+    twice = fields.windows(IMAGE, (1, 3, 16, 12), [fields.Tap(1, 0.5, -0.5, 0.5)] * 2)
+    corner = fields.resized(twice, (1, 3, 12, 8), (0, 0, 4, 4))
+    assert corner.start == (-0.5 + 4 * 0.5, -0.5 + 4 * 0.5)
+    assert fields.turned(corner, [2, 3]).start == corner.start
+    assert fields.resized(fields.turned(twice, [2, 3]), (1, 3, 12, 8), (0, 0, 4, 4)).start == (-0.5, -0.5)
+    single = fields.restrided(IMAGE, (1, 3), (144, 48), (144, 48, 6, 1), 2 * 6 + 4)
+    assert single.start == (2, 4)
+    around = fields.turned(IMAGE, [2, 3])
+    assert fields.restrided(around, (1, 3), (144, 48), (144, 48, 6, 1), 2 * 6 + 4).start == (7 - 2, 5 - 4)
+    overlapping = fields.restrided(fields.image_view((1, 1, 3, 3)), (1, 1), (9, 9), (9, 9, 1, 1), 2 + 2)
+    assert overlapping.start == (2, 2)
+
+
+def test_a_tensor_of_fewer_dimensions_lies_under_the_last_ones():
+    plain = fields.restrided(IMAGE, (8, 6), (6, 1), (144, 48, 6, 1))
+    assert fields.together([IMAGE, plain], (1, 3, 8, 6)) == IMAGE
+    pair = fields.image_view((2, 2, 8, 6))
+    assert fields.together([pair, plain], (2, 2, 8, 6)).field == (1, 1)
+
+
+def test_rows_from_anywhere_are_told_from_the_places_of_a_map_beside_them():
+    """A map of other distances beside it: 100 columns of 0.98 pixels end two pixels earlier."""
+    image = fields.image_view((1, 1, 4, 100))
+    other = image._replace(dims=(*image.dims[:3], fields._line(100, (0, 0.98))))
+    met = fields.together([fields.picked(image, (1, 1, 4, 100), [2]), other], (1, 1, 4, 100)).field
+    assert met[0] <= 4 + 3
+    assert met[1] == pytest.approx(1 + 99 * 0.02)
+
+
+def test_a_product_reads_whole_columns_of_the_right():
+    left = fields.plain_view((1, 1), (1, 3, 8, 2))
+    right = fields.restrided(IMAGE, (1, 3, 2, 6), (144, 48, 6, 1), (144, 48, 6, 1))
+    assert fields.product(left, right, (1, 3, 8, 6)).field == (2, 6)
+
+
+def test_tokens_that_are_written_or_go_through_a_window_of_one_are_the_same_tokens():
+    strides = (144, 48, 1)
+    assert fields.placed(TOKENS, (1, 3, 48), strides, strides, 0).dims == TOKENS.dims
+    behind_a_class = fields.placed(TOKENS, (1, 3, 49), (147, 49, 1), (147, 49, 1), 1)
+    assert behind_a_class.dims[2] == (fields.Factor(49, (0, 0), (7, 5)),)
+    again = fields.reshaped(fields.windows(TOKENS, (1, 3, 48), [TAP[1]]), (1, 3, 8, 6))
+    assert fields.windows(again, (1, 3, 8, 6), [TAP[3], TAP[3]]).field == (3, 3)
+    assert fields.windows(TOKENS, (1, 3, 24), [fields.Tap(1, 2)]).field == (1, 1)
+    later = fields.windows(TOKENS, (1, 3, 48), [fields.Tap(1, 1, -1)])
+    assert later.dims[2] == (fields.Factor(48, (0, 0), (7, 5)),)
+    thirds = fields.reshaped(fields.reshaped(IMAGE, (1, 3, 8, 3, 2)), (1, 3, 48))
+    assert thirds.dims == TOKENS.dims
+
+
+def test_what_is_written_into_every_second_row_may_be_read_anywhere():
+    def spread_out(s: Chain, x: torch.Tensor) -> torch.Tensor:
+        y = torch.zeros_like(x)
+        y[:, :, ::2] = x[:, :, :9]
+        return y
+
+    def to_the_side(s: Chain, x: torch.Tensor) -> torch.Tensor:
+        y = torch.zeros_like(x)
+        y.transpose(2, 3)[:, :, 2:] = x[:, :, :-2]
+        return y + x
+
+    assert trace(Chain(spread_out), (1, 18, 4))[-1].receptive_field == 9
+    model = Chain(to_the_side)
+    assert alone(model, 12) <= trace(model.float(), (1, 12, 12))[-1].receptive_field <= 12 + 2
 
 
 def test_more_cells_than_there_are_may_see_everything():
@@ -415,10 +555,11 @@ def test_every_second_token_lies_anywhere_among_the_tokens():
 
 
 def test_one_cell_alone_keeps_the_step_that_a_padding_goes_on_with():
-    line = fields.windows(IMAGE, (1, 3, 1, 6), [fields.Tap(8, 4), TAP[1]])
-    alone = fields.restrided(line, (1, 3, 1, 6), (18, 6, 6, 1), (18, 6, 6, 1))
-    assert fields.together([alone, line], (1, 3, 1, 6)).dims[2] == line.dims[2]
-    assert fields.together([line, alone], (1, 3, 1, 6)).dims[2] == line.dims[2]
+    line = fields.windows(IMAGE, (1, 3, 1, 1), [fields.Tap(8, 4), fields.Tap(6, 3)])
+    alone = fields.restrided(line, (1, 3, 1, 1), (3, 1, 1, 1), (3, 1, 1, 1))
+    assert alone.dims[2:] != line.dims[2:]
+    assert fields.together([alone, line], (1, 3, 1, 1)).dims[2:] == line.dims[2:]
+    assert fields.together([line, alone], (1, 3, 1, 1)).dims[2:] == line.dims[2:]
     pooled = Chain(ahead(lambda x: F.adaptive_avg_pool2d(x, 1)), convolution(3))
     assert trace(pooled, (1, 8, 8))[-1].receptive_field == 8 + 2
 
@@ -523,8 +664,9 @@ def is_even(*dims: fields.Dim) -> bool:
     return all((len(dim) == 1 and any(dim[0].jump)) or fields._span(dim) == (0, 0) for dim in dims)
 
 
+NOTHING = 10**6  # the first row of a cell that sees none; the last is -NOTHING
 KINDS = ("windows", "mix", "mean", "permute", "every", "crop", "merge", "split", "both", "join", "stack")
-KINDS += ("flip", "shift", "stretch", "pick")
+KINDS += ("flip", "shift", "stretch", "pick", "enlarge", "write")
 
 
 def one_more(cells: Pixels, choice: random.Random) -> str:
@@ -614,11 +756,37 @@ def one_more(cells: Pixels, choice: random.Random) -> str:
 
         cells.then(over, lambda x, most: most(torch.stack([x, x.narrow(dim, 0, 1).expand_as(x)]), 0), is_exact=False)
     elif kind == "pick":
-        numbers = [choice.randrange(cells.shape[dim]) for _ in range(3)]
+        numbers = [choice.randrange(cells.shape[dim]) for _ in range(choice.choice([1, 3]))]
         cells.then(
             lambda view, shape: fields.picked(view, shape, [dim]),
             lambda x, most: x.index_select(dim, torch.tensor(numbers)),
             is_exact=False,
+        )
+    elif kind == "enlarge" and count > 2:
+        twice = fields.Tap(1, 0.5, -0.5, 0.5)  # a cell begins up to half a pixel later than its place
+        taps = [twice if place == dim else fields.Tap(1, 1) for place in (count - 2, count - 1)]
+        cells.then(
+            lambda view, shape: fields.windows(view, shape, taps),
+            lambda x, most: x.repeat_interleave(2, dim) if dim >= count - 2 else x,
+            is_far_exact=dim < count - 2,
+        )
+    elif kind == "write":
+        before, behind = choice.choice([(0, 2), (2, 0), (1, 1), (0, 0)])
+        sizes = [size + (before + behind) * (place == dim) for place, size in enumerate(cells.shape)]
+        large = torch.empty(sizes)
+        part = large.narrow(dim, before, cells.shape[dim])
+
+        def written(x: torch.Tensor, most: Callable[..., torch.Tensor]) -> torch.Tensor:
+            nothing = NOTHING if most is torch.amin else -NOTHING
+            for width, place in ((before, 0), (behind, 1)):
+                edge = torch.full_like(x.narrow(dim, 0, 1), nothing).repeat_interleave(width, dim)
+                x = torch.cat([x, edge] if place else [edge, x], dim)
+            return x
+
+        cells.then(
+            lambda view, shape: fields.placed(view, shape, part.stride(), large.stride(), int(part.storage_offset())),
+            written,
+            is_far_exact=False,
         )
     else:
         return ""

@@ -359,6 +359,8 @@ def test_summed_rows_say_what_they_read():
     steps = [row, row._replace(room="b"), row._replace(room="c", reads=(2,))]
     assert graph.sources(steps) == [(-1,), (0,), (0,)]
     assert [summed.reads for summed in graph.by_layer(steps)] == [(1,), (1,), (2,)]
+    steps = [row, row._replace(room="b.x"), row._replace(room="b.y"), row._replace(room="c", reads=(1, 3))]
+    assert [summed.reads for summed in graph.by_layer(steps)] == [(1,), (1,), (1, 2)], "and not that it reads itself"
 
 
 def test_a_row_that_sums_up_says_how_many_and_a_network_of_nothing_has_no_depth():

@@ -357,6 +357,22 @@ def test_a_trip_through_numpy_is_noticed():
     assert "in numpy" in steps.remarks[0]
 
 
+def test_a_module_that_computes_where_nobody_looks_is_a_row_of_its_first_input():
+    class Outside(nn.Module):
+        def forward(self, large, small):
+            return torch.tensor(large.tolist()) * torch.tensor(small.tolist())
+
+    model = Net(
+        lambda s, x: s.c(s.outside(s.a(x), s.b(x).mean((2, 3), keepdim=True))),
+        a=nn.Conv2d(3, 4, 1),
+        b=nn.Conv2d(3, 4, 3),
+        outside=Outside(),
+        c=nn.Conv2d(4, 2, 1),
+    )
+    row = next(step for step in trace(model, (3, 6, 5)) if step.room == "outside")
+    assert (row.operation, row.input, row.output, row.reads) == ("Outside", (4, 6, 5), (4, 6, 5), (3, 1))
+
+
 # Who is watched, and who is not.
 
 
@@ -531,6 +547,10 @@ def test_a_module_without_children_is_one_row_unless_it_is_a_block():
         def forward(self, x):
             return x + F.conv2d(x, self.w)
 
+    class Sum(nn.Module):  # where two ways meet
+        def forward(self, left, right):
+            return torch.relu(left + right)
+
     class Scaled(nn.Module):  # it learns, and nothing in it goes two ways
         def __init__(self):
             super().__init__()
@@ -556,6 +576,11 @@ def test_a_module_without_children_is_one_row_unless_it_is_a_block():
         ("3", "Scaled", 3),
         ("4", "Bent", 0),
         ("5", "conv 1×1", 9),
+    ]
+    two_ways = Net(lambda s, x: s.sum(s.a(x), s.b(x)), a=nn.Conv2d(3, 4, 1), b=nn.Conv2d(3, 4, 1), sum=Sum())
+    assert [(s.room, s.operation, s.reads) for s in trace(two_ways, (3, 4, 4))[2:]] == [
+        ("sum.add", "add", (2, 1)),
+        ("sum.relu", "ReLU", (1,)),
     ]
 
 

@@ -105,6 +105,28 @@ def test_only_names_that_meet_move_and_as_little_as_can_be(ends, shifts):
     assert moved == pytest.approx(shifts)
 
 
+def test_names_stand_apart_also_where_the_plot_chooses_its_own_scale():
+    figure, axes = plots.panels()
+    for number, end in enumerate((1000, 500, 510)):
+        axes.plot([0, 1], [0, end], label=f"line {number}")
+    found = heights(plots.picture(figure, "Three lines.").svg)
+    assert found["line 1"] - found["line 2"] == pytest.approx(15, abs=0.2)
+
+
+def test_names_keep_the_order_of_their_ends_whichever_line_was_drawn_first():
+    found = heights(plots.picture(drawn(52, 50, 51), "Three lines.").svg)
+    assert found["line 0"] < found["line 2"] < found["line 1"]
+
+
+def test_a_long_name_makes_room_for_a_line_that_ends_behind_it():
+    figure, axes = plots.panels()
+    axes.plot([0, 0.5], [0, 50], label="a line that has a long name")
+    axes.plot([0, 0.6], [0, 50], label="another")
+    axes.set(xlim=(0, 1), ylim=(0, 100))
+    found = heights(plots.picture(figure, "Two lines.").svg)
+    assert abs(found["a line that has a long name"] - found["another"]) == pytest.approx(15, abs=0.2)
+
+
 def test_names_of_lines_that_end_far_from_each_other_need_no_room():
     figure, axes = plots.panels()
     axes.plot([0, 1], [50, 50], label="short")
@@ -174,6 +196,16 @@ def test_ticks_and_the_lines_across_are_a_path_each():
     assert across.count("M") == 5
 
 
+def test_ticks_below_a_plot_point_down_from_its_edge():
+    figure, axes = plots.panels()
+    axes.plot([0.01, 1, 90], [1, 2, 3])
+    axes.set(xscale="log", xlim=(0.01, 100))
+    svg = plots.picture(figure, "A line.").svg
+    (ticks,) = [path for path in re.findall(r' d="([^"]*)"', svg) if path.count("l0 2") > 20]
+    edge = 280 - axes.get_window_extent().y0 / figure.dpi * 72
+    assert [float(y) for y in set(re.findall(r"M[\d.]+ ([\d.]+)l0 2", ticks))] == pytest.approx([edge], abs=0.06)
+
+
 def test_a_line_goes_where_it_went_within_a_quarter_of_a_pixel():
     rng = np.random.default_rng(0)
     straight = np.linspace(0, 1, 100)
@@ -184,6 +216,21 @@ def test_a_line_goes_where_it_went_within_a_quarter_of_a_pixel():
     x, y = np.array(rough).T
     steepest = np.hypot(1, np.abs(np.diff(y) / np.diff(x)).max())  # what lies straight up is not the nearest
     assert 0.1 < np.abs(np.interp(x, *np.array(kept).T) - y).max() < 0.25 * steepest
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_line_keeps_just_the_places_that_douglas_and_peucker_keep(seed: int):
+    rng = np.random.default_rng(seed)
+    places = [(float(x), float(y)) for x, y in zip(range(40), rng.normal(0, 0.4, 40).cumsum(), strict=True)]
+
+    def kept(first: int, last: int) -> set[int]:
+        away = {n: plots._distance(places[n], places[first], places[last]) for n in range(first + 1, last)}
+        farthest = max(away, key=lambda n: away[n], default=None)
+        if farthest is None or away[farthest] <= plots._UNSEEN:
+            return {first, last}
+        return kept(first, farthest) | kept(farthest, last)
+
+    assert plots._seen(places) == [places[n] for n in sorted(kept(0, 39))]
 
 
 def test_a_grid_of_small_squares_says_once_what_they_share():
@@ -563,6 +610,7 @@ def test_a_place_that_nobody_would_miss_is_left_out_up_to_a_quarter_of_a_pixel()
         ("1.6 0 0 1.5 10 20", 'width="6.4" height="3.0" {} transform="translate(10.0 20.0)"'),
         ("1.6 0 0 2 10 20", 'width="6.4" height="4.0" {} transform="translate(10.0 20.0)" {}'),
         ("1.6 0 0 -2 10 20", 'width="6.4" height="4.0" {} transform="translate(10.0 20.0) scale(1 -1)" {}'),
+        ("0.5 0 0 0.5 10 20", 'width="2.0" height="1.0" {} transform="translate(10.0 20.0)"'),
         ("1.6 0 0 -1 10 20", 'width="6.4" height="2.0" {} transform="translate(10.0 20.0) scale(1 -1)"'),
     ],
 )
@@ -600,3 +648,69 @@ def test_few_colors_stay_exact_however_many_bytes_and_a_photograph_is_as_good_as
         sizes.append(size)
         assert 0 < np.abs(found - photograph(side)).mean() < 0.03
     assert sizes[0] < sizes[1] <= plots._PHOTOGRAPH
+
+
+def test_a_photograph_of_exactly_the_bytes_that_it_may_have_is_not_made_worse(monkeypatch):
+    file = io.BytesIO()
+    Image.fromarray((photograph(64) * 255).astype(np.uint8)).save(file, "png")
+    png = re.match("(.*)", base64.b64encode(file.getvalue()).decode())
+    best = plots._lighter(png)
+    monkeypatch.setattr(plots, "_PHOTOGRAPH", len(base64.b64decode(best.partition(",")[2])))
+    assert plots._lighter(png) == best
+
+
+def test_nothing_stands_between_the_elements_of_a_plot():
+    for svg in (plots.picture(plots.draw(HISTORY), "Two panels.").svg, plots.picture(drawn(10, 90), "Lines.").narrow):
+        for element in ElementTree.fromstring(svg).iter():
+            is_text = element.tag.rpartition("}")[2] in ("text", "tspan", "title", "desc", "style")
+            assert is_text or not (element.text or "").strip(), element.tag
+            assert not (element.tail or "").strip(), element.tag
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_an_image_keeps_its_own_pixels_unless_its_place_has_fewer_dots(more):
+    """Where the panel lies once everything around it has its room; by default it would be larger."""
+
+    def panel(image):
+        figure, axes = plots.panels(width=200, height=200)
+        axes.imshow(image, aspect="auto")
+        axes.set(ylabel="rows\nfrom the top", xlabel="columns", xticks=[], yticks=[])
+        return figure, axes.images[0]
+
+    figure, image = panel(photograph(8))
+    figure.draw_without_rendering()
+    place = image.get_window_extent()
+    dots = plots._DENSITY * plots._PIXELS / figure.dpi
+    side = int((place.width * place.height) ** 0.5 * dots) + (2 if more else -1)
+    (found,) = shown_images(plots.picture(panel(photograph(side))[0], "An image.").svg)
+    assert (found.size == (side, side)) == (not more)
+
+
+def test_lines_of_two_places_stay_in_their_order_and_marks_have_their_shape():
+    figure, axes = plots.panels()
+    for name in ("first", "second", "first"):
+        axes.plot([0, 1], [0, 1], color=palette.LIGHT[name].line)
+    axes.plot(
+        [0.2, 0.4], [0.5, 0.6], marker=0, linestyle="none", color=palette.LIGHT["third"].line, markersize=9
+    )  # ticks
+    axes.plot([0.6, 0.7, 0.8], [0.2, 0.3, 0.2], marker="o", linestyle="none", color=palette.LIGHT["third"].line)
+    svg = plots.picture(figure, "Lines that cover each other.").svg
+    assert svg.count("<use ") == 2 + 3
+    order = re.findall(r"stroke: (var\(--[^)]*\)|[^;\"]+)", svg)
+    lines = [color for color in order if color in (palette.line("first"), palette.line("second"))]
+    assert lines == [palette.line(name) for name in ("first", "second", "first")]
+    names = set(re.findall(r'id="([^"]+)"', svg))
+    assert set(re.findall(r'href="#([^"]+)"', svg)) <= names
+    assert set(re.findall(r"url\(#([^)]+)\)", svg)) <= names
+    assert palette.line("third") in svg
+
+
+def test_256_colors_stay_exact_and_one_more_makes_a_photograph():
+    for count in (256, 257):
+        numbers = np.random.default_rng(0).permutation(np.arange(128 * 128) % count).reshape(128, 128)
+        image = np.stack([numbers % 16 * 16, numbers // 16 * 15, numbers * 0], -1).astype(np.uint8)
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "png")
+        webp = plots._lighter(re.match("(.*)", base64.b64encode(file.getvalue()).decode()))
+        found = Image.open(io.BytesIO(base64.b64decode(webp.partition(",")[2]))).convert("RGB")
+        assert (np.asarray(found) == image).all() == (count == 256)
