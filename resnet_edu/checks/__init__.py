@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 from resnet_edu.checks import sandbox
 from resnet_edu.checks.contracts import CONTRACTS, EXERCISES, judge
 from resnet_edu.checks.feedback import Feedback
-from resnet_edu.checks.sentences import said
 from resnet_edu.checks.table import mistakes_table
+from resnet_edu.checks.words import said
 
 __all__ = ["Feedback", "mistakes_table", *EXERCISES]
 

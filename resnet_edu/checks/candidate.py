@@ -12,12 +12,11 @@ from typing import Any
 from unittest.mock import patch
 
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from resnet_edu.checks import compare
 from resnet_edu.checks.learner import LearnerError, Loose, Seen, behavior
 from resnet_edu.checks.source import THEIRS
-from resnet_edu.checks.watch import QUIET, STARTS, STATISTICS, Call, Unit, bound, caller, name_of, tensors_in, where
+from resnet_edu.checks.watch import STARTS, STATISTICS, Call, Place, Step, Unit, Watch, place, where
 
 _FILLING = ("kaiming_uniform_", "uniform_", "ones_", "zeros_")
 _UNFILLED: dict[str, Any] = dict.fromkeys(_FILLING, lambda tensor, *_, **__: tensor)
@@ -29,34 +28,13 @@ PATIENCE = 12
 class NoWeightsError(Exception):
     """The learner's module has no weights for a layer of the candidate."""
 
-    def __init__(self, kind: str, shape: tuple[int, ...], line: int, place: dict[str, int]) -> None:
+    def __init__(self, kind: str, shape: tuple[int, ...], place: Place) -> None:
         super().__init__(f"{kind} {shape}")
-        self.kind, self.shape, self.line, self.place = kind, shape, line, place
+        self.kind, self.shape, self.place = kind, shape, place
 
 
 class GivenUpError(Exception):
     """Too many tensors in a row that the learner's code does not make."""
-
-
-@dataclass
-class Made(Call):
-    """A call on a candidate's way that made a tensor, and the learner's tensor and layer in its place."""
-
-    tensor: Tensor
-    line: int
-    settings: dict[str, Any]  # of a convolution, such as its stride
-    found: int | None
-    unit: Unit | None
-    place: dict[str, int]  # the numbers that the line knows, such as the block's
-
-
-@dataclass
-class Memory:
-    """Results on one input in eval mode, each distinct computation once: candidates differ in a line or two."""
-
-    x: Tensor
-    room: list[int]  # how many numbers may still be kept, shared with other memories
-    results: dict[Any, tuple[Tensor, Any]] = field(default_factory=dict)
 
 
 @dataclass
@@ -65,7 +43,7 @@ class Run:
 
     text: str = ""
     found: set[Any] = field(default_factory=set)
-    made: list[Made] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)  # on the first input; none unless they are asked for
     missing: int = 0
     row: int = 0  # of these, the last ones in a row
     lines: list[int] = field(default_factory=list)  # that made a tensor, up to where it leaves the learner's code
@@ -84,109 +62,68 @@ class Run:
         return len(self.found) - 0.5 * (PATIENCE if self.error is not None else min(self.missing, PATIENCE))
 
 
-class Stand(TorchFunctionMode):
+class Stand(Watch):
     """Within it, a candidate's layers work with the learner's weights. Its calls are those of ``behavior``."""
 
-    def __init__(
-        self, module: nn.Module, seen: Seen, run: Run, memories: Sequence[Memory | None], prefer: int, located: bool
-    ) -> None:
+    def __init__(self, module: nn.Module, seen: Seen, run: Run, prefer: int, located: bool) -> None:
         super().__init__()
         self.module, self.seen, self.run, self.prefer, self.located = module, seen, run, prefer, located
-        self.memories, self.memory = [*memories], memories[0]
         self.watched = True
         self.moving = False  # whether statistics may move
         self.called: set[int] = set()
-        self.failed: Call | None = None
         self.out: Any = None
 
     def call(self, doing: str, x: Tensor, again: bool = False) -> Any:
         """The candidate's output; a reference has no second answer to the same input."""
         if not again:
             self.moving, self.called = doing == "train", set()
-            self.memory = None if self.moving else self.memories.pop(0)
-            given = x if self.memory is None else self.memory.x
             try:
                 with self:
-                    self.out = self.module(given)
+                    self.out = self.module(x)
             except Exception as error:
                 raise LearnerError(doing, error, self.failed) from error
             self.watched = False
         return self.out
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        call, unit, own = Call(name_of(func), [], False), None, bound(func, args, kwargs)
-        try:
-            if own:
-                unit, call.again = self._dress(call.kind, own)
-                args, kwargs = tuple(own.values()), {}
-            out = self._remembered(func, args, kwargs)
-        except NoWeightsError:
-            raise
-        except Exception:
-            call.inputs = list(tensors_in((*args, *kwargs.values())))
-            self.failed = self.failed or call
-            raise
-        if self.watched and isinstance(out, Tensor) and out.is_floating_point() and call.function not in QUIET:
-            call.inputs = list(tensors_in(args))
-            self._note(call, own, unit, out)
-        return out
-
-    def _note(self, call: Call, own: dict[str, Any], unit: Unit | None, out: Tensor) -> None:
-        found = self.seen.prints.find(out)
-        if not self.run.has_left or self.located:
-            line, place = _place()
-        if not self.run.has_left:
-            self.run.lines.append(line)
-            self.run.has_left = found is None
+    def step(self, call: Call, out: Tensor) -> None:
+        """Look for the tensor among the learner's, the first time that the candidate runs."""
+        if not self.watched or not out.is_floating_point():
+            return
+        run, step = self.run, Step(**vars(call), made=out, place=place(), found=self.seen.prints.find(out))
+        if not run.has_left:
+            run.lines.append(step.place.line)
+            run.has_left = step.found is None
         if self.located:
-            self.run.made.append(Made(call.function, call.inputs, call.again, out, line, own, found, unit, place))
-        if found is None:
-            self.run.missing += 1
-            self.run.row += 1
-            if self.run.row > PATIENCE and not self.located:
-                raise GivenUpError
-        else:
-            self.run.row = 0
-            self.run.found.add(found)
+            run.steps.append(step)
+        if step.found is not None:
+            run.row = 0
+            run.found.add(step.found)
+            return
+        run.missing += 1
+        run.row += 1
+        if run.row > PATIENCE and not self.located:
+            raise GivenUpError
 
-    def _remembered(self, func: Any, args: Any, kwargs: Any) -> Any:
-        if self.memory is None:
-            return func(*args, **kwargs)
-        key = (func, _key(args), _key(tuple(kwargs.items())))
-        known = self.memory.results.get(key)
-        if known is None:
-            out = func(*args, **kwargs)
-            if not isinstance(out, Tensor):
-                return out
-            self.memory.room[0] -= out.numel()
-            if self.memory.room[0] < 0:
-                return out
-            known = self.memory.results[key] = (out, (args, kwargs))  # which keeps the ids alive
-        return known[0]
-
-    def _dress(self, kind: str, own: dict[str, Any]) -> tuple[Unit | None, bool]:
-        """Put the learner's weights among the arguments; their layer, and whether it was called before."""
+    def layer(self, call: Call, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """Put the learner's weights among the arguments, if they have a layer for this one."""
+        own = call.arguments
         identity = own["weight"] if own["weight"] is not None else own.get("running_mean")
-        unit, again = (None, False) if identity is None else self._unit(kind, identity, own)
-        settings = {} if unit is None else unit.settings
+        if identity is not None:
+            call.again = id(identity) in self.called
+            self.called.add(id(identity))
+            call.unit = self.run.pairing.get(id(identity)) or self._unit(call.kind, identity, own)
         for name, usual in (("momentum", 0.1), ("eps", 1e-5)):
             if own.get(name) == THEIRS:
-                own[name] = settings.get(name, usual)
-        if unit is None:
-            return None, again
-        for name in own.keys() & STARTS.keys():
-            own[name] = _shaped(unit.weights.get(name), own[name])
-            if name in STATISTICS and own[name] is not None and own["training"] and not self.moving:
-                own[name] = own[name].clone()
-        return unit, again
+                own[name] = call.unit.settings.get(name, usual) if call.unit is not None else usual
+        if call.unit is not None:
+            for name in own.keys() & STARTS.keys():
+                own[name] = _shaped(call.unit.weights.get(name), own[name])
+                if name in STATISTICS and own[name] is not None and own["training"] and not self.moving:
+                    own[name] = own[name].clone()
+        return tuple(own.values()), {}
 
-    def _unit(self, kind: str, own: Tensor, needed: dict[str, Any]) -> tuple[Unit | None, bool]:
-        """The learner's layer that stands for one of the candidate's, and whether it was called before."""
-        again = id(own) in self.called
-        self.called.add(id(own))
-        if id(own) in self.run.pairing:
-            return self.run.pairing[id(own)], again
+    def _unit(self, kind: str, own: Tensor, needed: dict[str, Any]) -> Unit | None:
+        """The learner's layer that stands for one of the candidate's."""
         used = {id(t) for unit in self.run.pairing.values() for t in unit.weights.values()}
         sizes = {name: _size(needed[name]) for name in STARTS if needed.get(name) is not None}
         left = [unit for unit in self.seen.units if id(unit.weight) not in used and _fits(kind, unit, sizes)]
@@ -201,31 +138,15 @@ class Stand(TorchFunctionMode):
         self.run.ambiguous |= len(alike) > 1 or bool(several and not alike and not self.run.row)
         rest = alike or ([by_hand] if by_hand is not None else left)
         if not rest and self.seen.trouble is not None and self.seen.trouble.doing == "forward":
-            return None, False  # the learner's code stopped before it came there
+            return None  # the learner's code stopped before it came there
         if not rest:
-            raise NoWeightsError(kind, tuple(own.shape), *_place())
+            raise NoWeightsError(kind, tuple(own.shape), place())
         unit = self.run.pairing[id(own)] = rest[min(self.prefer, len(rest) - 1)]
-        return unit, False
-
-
-def _place() -> tuple[int, dict[str, int]]:
-    """The line of the reference that is being run, and the whole numbers that it knows."""
-    frame = caller()
-    if frame is None:
-        return 0, {}
-    return int(frame.f_lineno), {name: v for name, v in frame.f_locals.items() if isinstance(v, int)}
-
-
-def _key(values: Any) -> Any:
-    return tuple(
-        id(v) if isinstance(v, Tensor) else _key(v) if isinstance(v, tuple | list) else repr(v) for v in values
-    )
+        return unit
 
 
 def _fits(kind: str, unit: Unit, sizes: dict[str, Any]) -> bool:
     """Whether a learner's layer has the weights that one of the candidate's needs."""
-    if (kind == "bn") != (unit.kind == "bn"):
-        return False
     if kind == "conv" and "bias" not in unit.weights:
         sizes = {name: size for name, size in sizes.items() if name != "bias"}  # one more in the candidate does no harm
     return sizes == {name: _size(t) for name, t in unit.weights.items()}
@@ -273,14 +194,7 @@ def _could_be(tensor: Tensor, own: Tensor) -> bool:
     return tensor.numel() == own.numel() and own.shape[0] in tensor.shape[: 2 if tensor.dim() == 2 else 1]
 
 
-def hold(
-    make: Callable[..., Any],
-    args: Sequence[Any],
-    seen: Seen,
-    memories: Sequence[Memory | None],
-    prefer: int = 0,
-    located: bool = False,
-) -> Run:
+def hold(make: Callable[..., Any], args: Sequence[Any], seen: Seen, prefer: int = 0, located: bool = False) -> Run:
     """Build a candidate, run it under the learner's weights, and say what differs first (None: nothing)."""
     run = Run()
     try:
@@ -292,7 +206,7 @@ def hold(
         return run
     if not isinstance(module, nn.Module):
         return run
-    stand = Stand(module, seen, run, memories, prefer, located)
+    stand = Stand(module, seen, run, prefer, located)
     run.differs = None
     mine: Any
     for (name, theirs), (now, mine) in zip(seen.observed, behavior(module, stand.call, seen), strict=False):
@@ -300,7 +214,7 @@ def hold(
             run.outputs.append(mine)
         if now == "trouble" and mine.doing == "forward":
             if not run.has_left:
-                run.lines.append((where(mine.error) or ("", 0))[1])
+                run.lines.append(where(mine.error).line)
                 run.has_left = True
             run.error = mine.error.with_traceback(None)  # which would hold every tensor on the way
             mine.error.__context__ = None
@@ -323,9 +237,7 @@ def _alike(name: str, theirs: Any, mine: Any, run: Run, seen: Seen) -> bool:
         if not isinstance(theirs, list) or any(unit.derived for unit in seen.units):
             return True
         return isinstance(mine, list) and compare.all_same(theirs, mine)
-    if isinstance(theirs, Tensor) and isinstance(mine, Tensor):
-        return compare.same(theirs, mine)
-    return theirs is mine
+    return theirs is mine or compare.same(theirs, mine)
 
 
 def _fails_alike(run: Run, mine: LearnerError, theirs: LearnerError) -> bool:

@@ -5,13 +5,13 @@ Everything is compared in double precision, so the tolerance can be far below an
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-_abs, _isfinite, _max, _sub, _to = torch.abs, torch.isfinite, torch.amax, torch.sub, torch.Tensor.to
-_all, _item, _detach = torch.all, torch.Tensor.item, torch.Tensor.detach
-_tolist, _zeros = torch.Tensor.tolist, torch.zeros
+_abs, _max, _sub, _all, _zeros = torch.abs, torch.amax, torch.sub, torch.all, torch.zeros
+_to, _item, _detach, _tolist = torch.Tensor.to, torch.Tensor.item, torch.Tensor.detach, torch.Tensor.tolist
 
 #: Largest difference between two computations of the same numbers, relative to the largest of them.
 TOLERANCE = 1e-8
@@ -39,12 +39,16 @@ def _double(tensor: Tensor) -> Tensor:
     return _detach(tensor) if tensor.dtype == torch.float64 else _to(_detach(tensor), dtype=torch.float64)
 
 
-def same(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors have one shape and, up to rounding, the same finite numbers.
+def same(a: Any, b: Any) -> bool:
+    """Whether two things are tensors of one shape with, up to rounding, the same finite numbers.
+
+    One with an infinite number, or none at all (NaN), is not the same as itself.
 
     >>> same(torch.ones(2), torch.ones(2) + 1e-12), same(torch.ones(2), torch.ones(3))
     (True, False)
     """
+    if not isinstance(a, Tensor) or not isinstance(b, Tensor):
+        return False
     coarse = torch.float32 in (a.dtype, b.dtype)
     return difference(a, b) <= (FLOAT_TOLERANCE if coarse else TOLERANCE)
 
@@ -69,12 +73,3 @@ def all_same(a: Sequence[Tensor | None], b: Sequence[Tensor | None]) -> bool:
 
 def _or_zeros(a: Tensor | None, b: Tensor | None) -> Tensor:
     return a if a is not None else _zeros(() if b is None else b.shape)
-
-
-def finite(a: Tensor) -> bool:
-    """Whether no number is NaN or infinite.
-
-    >>> finite(torch.tensor([1.0, float("nan")]))
-    False
-    """
-    return bool(_item(_all(_isfinite(_to(_detach(a), dtype=torch.float64)))))

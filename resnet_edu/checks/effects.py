@@ -15,7 +15,7 @@ from resnet_edu.checks import compare, errors, words
 from resnet_edu.checks.candidate import Run
 from resnet_edu.checks.diagnosis import Diagnosis, Verdict, failed, listed, passed
 from resnet_edu.checks.learner import LearnerError, attempt
-from resnet_edu.checks.search import Candidate
+from resnet_edu.checks.search import Candidate, Trial
 from resnet_edu.checks.source import Contract, Mistake
 from resnet_edu.checks.watch import where
 
@@ -55,11 +55,8 @@ class Effect(Contract):
             return {"the call": what}, trouble
 
 
-class Scene:
+class Scene(Trial):
     """What a learner's function left behind in one scene, and what the reference leaves behind there."""
-
-    functions: frozenset[str] = frozenset()
-    is_long = False
 
     def __init__(self, effect: Effect, theirs: Any, place: str) -> None:
         self.effect, self.place = effect, place
@@ -137,9 +134,7 @@ def _changed(got: Outcome, right: Outcome) -> list[str]:
 
 def same(a: Any, b: Any) -> bool:
     """Whether two things left behind are the same: tensors, numbers of one type, or what a text says first."""
-    if type(a) is not type(b):
-        return isinstance(a, Tensor) and isinstance(b, Tensor) and compare.same(a, b)
-    if isinstance(a, Tensor):
+    if type(a) is not type(b) or isinstance(a, Tensor):
         return compare.same(a, b)
     if isinstance(a, str):
         return a.partition(":")[0] == b.partition(":")[0]

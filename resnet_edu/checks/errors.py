@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 
 from resnet_edu.checks.learner import LearnerError
-from resnet_edu.checks.sentences import of_errors, said
-from resnet_edu.checks.watch import where
-from resnet_edu.checks.words import at, shape, unequal
+from resnet_edu.checks.watch import NOWHERE, where
+from resnet_edu.checks.words import at, said, sentences, shape, unequal
 
 
 def meaning(trouble: LearnerError) -> str:
@@ -18,16 +18,13 @@ def meaning(trouble: LearnerError) -> str:
 def raised(trouble: LearnerError, call: str, signature: str, cure: str = "") -> tuple[str, ...]:
     """An error inside the learner's code, in words, with the line and the names of the mistake if it is known."""
     text, names, values = str(trouble.error), tuple[str, ...](), _values(trouble, signature, cure)
-    for name, kind, pattern, words in of_errors():
-        found = re.search(pattern, text) if isinstance(trouble.error, kind) else None
-        if found is None:
-            continue
-        try:
-            told = words.format(found[0], *found.groups(), **values)
-        except KeyError:  # it speaks of what is not known here
-            continue
-        names = () if name == "-" else (name,)
-        break
+    for name, kind, pattern, words in sentences():
+        found = re.search(pattern, text) if kind is not None and isinstance(trouble.error, kind) else None
+        if found is not None:
+            with suppress(KeyError):  # it speaks of what is not known here
+                told = words.format(found[0], *found.groups(), **values)
+                names = () if name == "-" else (name,)
+                break
     stopped, _ = said(trouble.doing, call=call)
     return (f"{stopped} {told}{at(where(trouble.error))}", *names)
 
@@ -49,7 +46,7 @@ def _values(trouble: LearnerError, signature: str, cure: str) -> Mapping[str, st
     }
     if trouble.doing == "call":
         values["dot"] = "the dot"
-    if trouble.doing == "construct" and where(trouble.error) is None:
+    if trouble.doing == "construct" and where(trouble.error) == NOWHERE:
         values["called"] = signature
     if len(given) >= 2:
         values |= {"a": shape(given[0]), "b": shape(given[1]), "unequal": unequal(given[0], given[1])}

@@ -38,18 +38,11 @@ class Feedback:
         return self.passed
 
     @property
-    def headline(self) -> str:
-        """One line: a sign, the contract, the verdict and the names of the mistakes."""
-        sign, verdict = self._verdict
-        names = f" [{', '.join(self.mistakes)}]" if self.mistakes else ""
-        return f"{sign} {self.contract}: {verdict}{names}"
-
-    @property
-    def _verdict(self) -> tuple[str, str]:
-        return ("✓", "passed") if self.passed else ("✗", "not yet")
+    def _headline(self) -> str:
+        return f"✓ {self.contract}: passed" if self.passed else f"✗ {self.contract}: not yet"
 
     def __str__(self) -> str:
-        lines = [self.headline]
+        lines = [self._headline + (f" [{', '.join(self.mistakes)}]" if self.mistakes else "")]
         for paragraph in self.message.split("\n"):
             lines += textwrap.wrap(paragraph, _WIDTH, initial_indent="  ", subsequent_indent="  ")
         if self.printed:
@@ -62,7 +55,6 @@ class Feedback:
     def _repr_html_(self) -> str:
         # Colored by a bar only: text and background are the page's own, in light and in dark mode.
         color = "var(--re-pass, #1a7f37)" if self.passed else "var(--re-fail, #bc4c00)"
-        sign, verdict = self._verdict
         names = "".join(f" <code>{html.escape(name)}</code>" for name in self.mistakes)
         paragraphs = [_inline(paragraph) for paragraph in self.message.split("\n") if paragraph.strip()]
         message = "".join(f'<p style="margin: 0.4em 0">{paragraph}</p>' for paragraph in paragraphs)
@@ -72,8 +64,8 @@ class Feedback:
             printed = f'{summary}<pre style="white-space: pre-wrap">{printed}</pre></details>'
         return (
             f'<div class="re-feedback" role="status" style="border-left: 0.35em solid {color}; padding: 0.3em 0 0.3em '
-            f'0.9em; margin: 0.6em 0; max-width: 46em; line-height: 1.5"><div><strong>{sign} '
-            f"{html.escape(self.contract)}: {verdict}</strong>{names}</div>{message}{printed}</div>"
+            f'0.9em; margin: 0.6em 0; max-width: 46em; line-height: 1.5"><div><strong>{html.escape(self._headline)}'
+            f"</strong>{names}</div>{message}{printed}</div>"
         )
 
 

@@ -5,7 +5,7 @@ functions use weights; a parameter that no such function uses is *loose*, as in 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.utils.weak import WeakIdKeyDictionary
 
 from resnet_edu.checks import compare, sandbox
 from resnet_edu.checks.watch import Call, Step, Unit, Watch
@@ -102,8 +103,7 @@ class Prints:
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self.steps = steps
-        self.room = 30_000_000  # how many numbers may be kept
-        self._found: dict[int, tuple[Tensor, int | None]] = {}
+        self._found: MutableMapping[Tensor, int | None] = WeakIdKeyDictionary()  # each tensor is looked for once
         alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for number, step in enumerate(steps):
             if step.made.is_floating_point():
@@ -112,16 +112,12 @@ class Prints:
 
     def find(self, tensor: Tensor) -> int | None:
         """The first of the learner's steps that made these numbers."""
-        known = self._found.get(id(tensor))
-        if known is None:
+        if tensor not in self._found:
             found = self._search(tensor)
             if found is None and tensor.shape[2:] == (1, 1):
                 found = self._search(tensor.flatten(1))  # an average over the map may come as (N, C)
-            known = (tensor, found)
-            self.room -= tensor.numel()
-            if self.room > 0:
-                self._found[id(tensor)] = known  # the tensor too: its id must stay its own
-        return known[1]
+            self._found[tensor] = found
+        return self._found[tensor]
 
     def _search(self, tensor: Tensor) -> int | None:
         if tuple(tensor.shape) not in self._alike:
@@ -201,7 +197,7 @@ def _one_by_one(module: nn.Module, call: Callable[..., Any], seen: Seen) -> Iter
         if number == 0:
             with _no_grad():
                 again = call("forward", x.clone(), again=True)
-            yield "state-between-calls", _is_same(out, again)
+            yield "state-between-calls", compare.same(out, again)
             yield "input-overwritten", given
     module.train()
     named, x = dict(module.named_buffers()), seen.inputs[0]
@@ -214,14 +210,10 @@ def _one_by_one(module: nn.Module, call: Callable[..., Any], seen: Seen) -> Iter
         slopes = _slopes(out, [leaf, *seen.parameters.values()])
         with _no_grad():
             again = call("train", x.clone(), again=True)
-    yield "random-in-training", _is_same(out, again)
+    yield "random-in-training", compare.same(out, again)
     yield "training-differs", ... if out is None else out
     yield "statistics-differ", statistics
     yield "gradients-differ", slopes
-
-
-def _is_same(out: Any, again: Any) -> bool:
-    return isinstance(out, Tensor) and isinstance(again, Tensor) and compare.same(out, again)
 
 
 def _start(tensor: Tensor) -> float | None:

@@ -10,9 +10,8 @@ from torch import Tensor
 from resnet_edu.checks import compare
 from resnet_edu.checks.candidate import NoWeightsError, Run
 from resnet_edu.checks.learner import Seen
-from resnet_edu.checks.sentences import said
 from resnet_edu.checks.source import Source
-from resnet_edu.checks.words import at, code, shape, unequal
+from resnet_edu.checks.words import at, code, said, shape, unequal
 
 Told = tuple[str, str]
 
@@ -32,22 +31,21 @@ _lstsq, _stack = torch.linalg.lstsq, torch.stack
 
 def foreign(run: Run, seen: Seen) -> Told | None:
     """A function that has no business here. Evidence, not a diagnosis: something else may be wrong too."""
-    ours = {made.function.strip("_") for made in run.made}
+    ours = {step.function.strip("_") for step in run.steps}
     pools = run.error is not None or ours & {*_POOLS, "mean", "amax", "sum"}
     for step in seen.steps:
         function = step.function.strip("_")
         name = None if function in ours else _FOREIGN.get(function)
         if name is not None and not (pools and name == "pooling-inside"):
             function = "ReLU6 or `hardtanh`" if function == "hardtanh" else f"`{function}`"
-            return said(name, function=function, at=at(step.line))
+            return said(name, function=function, at=at(step.place))
     return None
 
 
 def extra(call: str, run: Run, seen: Seen) -> Told | None:
     """What to say of learnable numbers that the reference has no layer for."""
-    paired = {id(unit) for unit in run.pairing.values()}
     kinds = {unit.kind for unit in run.pairing.values()}
-    layers = [unit for unit in seen.units if id(unit) not in paired and unit.kind not in kinds]
+    layers = [unit for unit in seen.units if unit.kind not in kinds]
     taken = {id(t) for unit in run.pairing.values() for t in unit.weights.values()}
     unused = seen.unused()
     names = code(
@@ -59,16 +57,16 @@ def extra(call: str, run: Run, seen: Seen) -> Told | None:
         counts = Counter(_KINDS[unit.kind] for unit in layers)
         theirs = " and ".join(f"{count} {kind}{'s' * (count > 1)}" for kind, count in counts.items())
         ours = " and ".join(f"{_KINDS[kind]}s" for kind in _KINDS if kind in kinds)
-        return said("extra-layers", layers=theirs, kinds=ours, at=at(layers[0].line))
+        return said("extra-layers", layers=theirs, kinds=ours, at=at(layers[0].place))
     return said("extra-parameter", call=call, names=names) if names and run.differs is not None else None
 
 
 def shares(run: Run, seen: Seen) -> Told | None:
     """What the learner adds where the reference adds F(x) and the shortcut: how much of each, if not one of each."""
-    total = next((made for made in run.made if made.function in {"add", "__add__"}), None)
+    total = next((step for step in run.steps if step.function in {"add", "__add__"}), None)
     if total is None or len(total.inputs) < 2:
         return None
-    size, ends = total.tensor.shape, total.inputs[:2]
+    size, ends = total.made.shape, total.inputs[:2]
     if any(end.shape != size for end in ends):
         return None
     basis = _stack([end.flatten() for end in ends], 1)
@@ -98,12 +96,12 @@ def first_difference(call: str, run: Run, source: Source, seen: Seen) -> tuple[s
 
 def other_settings(run: Run, source: Source) -> str:
     """The first convolution whose stride, padding, dilation or groups are not the reference's."""
-    for made in run.made:
-        theirs = made.unit.settings if made.unit is not None and made.function == "conv2d" else {}
-        differing = [key for key in theirs if key in made.settings and _pair(theirs[key]) != _pair(made.settings[key])]
+    for step in run.steps:
+        theirs, mine = step.unit.settings if step.unit is not None and step.kind == "conv" else {}, step.arguments
+        differing = [key for key in theirs if _pair(theirs[key]) != _pair(mine[key])]
         if differing and not any(isinstance(theirs[key], str) for key in differing):
-            words = source.words(made.line, made.place) or "a convolution"
-            now, right = (_listing(settings, differing) for settings in (theirs, made.settings))
+            words = source.words(step.place) or "a convolution"
+            now, right = (_listing(settings, differing) for settings in (theirs, mine))
             return f"{words[:1].upper()}{words[1:]} has {now}, expected {right}."
     return ""
 
@@ -120,7 +118,7 @@ def _pair(setting: Any) -> tuple[Any, ...]:
 def _counts(run: Run, seen: Seen) -> str:
     if run.error is not None:
         return ""
-    mine = Counter({"conv2d": "conv", "batch_norm": "bn", "linear": "linear"}.get(made.function) for made in run.made)
+    mine = Counter(step.kind for step in run.steps)
     parts = []
     for kind, name in _KINDS.items():
         got = sum(unit.calls for unit in seen.units if unit.kind == kind)
@@ -135,24 +133,24 @@ def walk(run: Run, source: Source, seen: Seen) -> str:
     told = "Every tensor of the reference appears in your code, but what you return is another."
     if isinstance(run.error, NoWeightsError):
         told = instead(run.error, run, source, seen)
-    for made in run.made:
-        words = source.words(made.line, made.place)
-        if words and made.found is None:
-            told = f"The first that I cannot find is {words}, of shape {shape(made.tensor.shape)}."
+    for step in run.steps:
+        words = source.words(step.place)
+        if words and step.found is None:
+            told = f"The first that I cannot find is {words}, of shape {shape(step.made.shape)}."
             break
         if words:
-            so_far, last = f"Up to {words} your numbers are right.", max(last, made.found or 0)
+            so_far, last = f"Up to {words} your numbers are right.", max(last, step.found or 0)
     following = ""
     if last + 1 < len(seen.steps):
         step = seen.steps[last + 1]
         function, made_shape = step.function.strip("_"), shape(step.made.shape)
-        following = f"Look at what your code does next, `{function}`, which makes {made_shape}.{at(step.line)}"
+        following = f"Look at what your code does next, `{function}`, which makes {made_shape}.{at(step.place)}"
     return f"{so_far} {told} {following}".strip()
 
 
 def instead(error: NoWeightsError, run: Run, source: Source, seen: Seen) -> str:
     """The learner's layer that stands where one of the reference's should, if there is one with other weights."""
-    words = source.words(error.line, error.place) or f"a {_KINDS[error.kind]}"
+    words = source.words(error.place) or f"a {_KINDS[error.kind]}"
     paired = {id(unit) for unit in run.pairing.values()}
     free = [u for u in seen.units if u.kind == error.kind and id(u) not in paired and u.weight is not None]
     shown = tuple(free[0].weight.shape) if free and free[0].weight is not None else error.shape
@@ -163,7 +161,7 @@ def instead(error: NoWeightsError, run: Run, source: Source, seen: Seen) -> str:
         shown = (shown[0], shown[1] * groups, *shown[2:])
     theirs = _takes(error.kind, shown, "s") + (f" in {groups} groups" if groups > 1 else "")
     should = f"{words[:1].upper()}{words[1:]} should {_takes(error.kind, error.shape)}"
-    return f"{should}; the one I find in its place {theirs}.{at(free[0].line)}"
+    return f"{should}; the one I find in its place {theirs}.{at(free[0].place)}"
 
 
 def _takes(kind: str, weights: Sequence[int], s: str = "") -> str:

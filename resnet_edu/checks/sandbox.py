@@ -59,7 +59,10 @@ def run(work: Callable[[], dict[str, Any]]) -> Outcome:
     >>> run(lambda: os._exit(3)).fault
     'process-ended'
     """
-    return _forked(work) if hasattr(os, "fork") else _in_process(work)
+    if hasattr(os, "fork"):
+        return _forked(work)
+    with torch.random.fork_rng(devices=[]):
+        return Outcome(**_captured(work), note=IN_PROCESS_NOTE)
 
 
 @contextlib.contextmanager
@@ -113,29 +116,28 @@ def _forked(work: Callable[[], dict[str, Any]]) -> Outcome:
 
 
 def _be_child(work: Callable[[], dict[str, Any]], answers: Connection) -> None:
-    global _child
-    answer: dict[str, Any] = {"result": None, "fault": "unfinished", "detail": ""}
     try:
-        torch.set_num_threads(1)  # first: OpenMP's threads did not survive the fork
-        gc.freeze()  # what the notebook holds is not looked through again: each look would copy its memory
-        faulthandler.disable()  # a crash in the child is a result, not a report for the notebook
-        os.setsid()
-        for timer in (signal.SIGPROF, signal.SIGALRM):
-            signal.signal(timer, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the stop button speaks to the parent, which ends us
-        _child = True
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for number in (0, 1, 2):
-            os.dup2(nothing, number)
-        _limit_memory()
-        answer = _captured(work)
-    except BaseException as error:
-        answer["detail"] = _words(error)
+        answers.send_bytes(json.dumps(_captured(lambda: _prepared(work))).encode())
     finally:
-        try:
-            answers.send_bytes(json.dumps(answer).encode())
-        finally:
-            os._exit(0)  # without waiting for what the learner's code has started
+        os._exit(0)  # without waiting for what the learner's code has started
+
+
+def _prepared(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What the work brings, in a child that can be ended at any time."""
+    global _child
+    torch.set_num_threads(1)  # first: OpenMP's threads did not survive the fork
+    gc.freeze()  # what the notebook holds is not looked through again: each look would copy its memory
+    faulthandler.disable()  # a crash in the child is a result, not a report for the notebook
+    os.setsid()
+    for timer in (signal.SIGPROF, signal.SIGALRM):
+        signal.signal(timer, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the stop button speaks to the parent, which ends us
+    _child = True
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nothing, number)
+    _limit_memory()
+    return work()
 
 
 def _captured(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -154,14 +156,10 @@ def _captured(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         except MemoryError:
             fault = "too-much-memory"
         except BaseException as error:
-            fault, detail = "unfinished", _words(error)
+            fault, detail = "unfinished", f"{type(error).__name__}: {error}"[:500]
     text = printed.getvalue()
     more = f"\n… ({len(text):,} characters in all)" if len(text) > PRINTED else ""
     return {"result": result, "fault": fault, "detail": detail, "printed": text[:PRINTED] + more}
-
-
-def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:500]
 
 
 def _limit_memory() -> None:
@@ -175,8 +173,3 @@ def _limit_memory() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
     except (ImportError, OSError, ValueError):
         pass  # macOS has no such limit; the clock still cuts off a loop that fills the memory
-
-
-def _in_process(work: Callable[[], dict[str, Any]]) -> Outcome:
-    with torch.random.fork_rng(devices=[]):
-        return Outcome(**_captured(work), note=IN_PROCESS_NOTE)

@@ -25,10 +25,10 @@ class Trial(Protocol):
     place: str  # "in `Stem()`"
     shows: str  # a sentence on where a mistake shows
     trouble: LearnerError | None  # the error in which it ended
-    functions: frozenset[str]  # torch's, that were called
-    is_long: bool  # whether it is a whole network, which has half as much time again
+    functions: frozenset[str] = frozenset()  # torch's, that were called
+    is_long: bool = False  # whether it is a whole network, which has half as much time again
 
-    def hold(self, make: Callable[..., Any], text: str, prefer: int, located: bool) -> Run:
+    def hold(self, make: Callable[..., Any], prefer: int, located: bool) -> Run:
         """How a candidate fares, given what its edited text defines."""
 
 
@@ -77,7 +77,9 @@ class Search:
             make = self.contract.compiled(text)
         except NotHereError as error:
             return Run(text=text, error=error)
-        return self.trials[case].hold(make, text, prefer, located)
+        run = self.trials[case].hold(make, prefer, located)
+        run.text = text
+        return run
 
     def located(self, candidate: Candidate, case: int) -> Run:
         """The same, with the line of each tensor."""

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from string import Template
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from resnet_edu.checks import probes
+from resnet_edu.checks.watch import Place
 
 Edits = Mapping[str, str]
 
@@ -52,9 +54,9 @@ class Source:
             found.append((code, frozenset(labels.split()), words))
         return tuple(found)
 
-    def words(self, line: int, place: Mapping[str, int]) -> str:
-        """What a message calls a line, counted from 1, with the numbers that it knows."""
-        return self.lines[line - 1][2].format_map(place) if 0 < line <= len(self.lines) else ""
+    def words(self, place: Place) -> str:
+        """What a message calls a line, with the numbers that it knows."""
+        return self.lines[place.line - 1][2].format_map(place.numbers) if 0 < place.line <= len(self.lines) else ""
 
     def reached(self, edits: Edits) -> set[int]:
         """The lines with words that edits change.
@@ -120,32 +122,28 @@ def known(text: str, **values: object) -> list[Mistake]:
     ('{}; x = x + 0', 'There is no ReLU after the second batch norm.')
     """
     found: list[tuple[str, list[dict[str, str]], list[str]]] = []
-    for line in filter(None, _LOOP.sub(_repeated, _filled(text, values)).split("\n")):
+    text = Template(text.replace("\n| ", " | ")).safe_substitute(values)  # a line may go on in the next one
+    for line in filter(None, _LOOP.sub(_repeated, text).split("\n")):
         if line.startswith(" "):
             found[-1][2].append(line.strip())
             continue
-        name, _, rest = line.partition(": ") if not line.startswith("| ") else ("|", "", line[2:])
+        name, _, rest = line.partition(": ")
         pairs = [part.partition(": ") for part in rest.split(" | ")]
         way = {label: "" if edit == "-" else edit + " " * edit.endswith("→") for label, _, edit in pairs}
-        if name == "|":  # the line before goes on
-            found[-1][1][-1].update(way)
-        elif name == "or":
+        if name == "or":
             found[-1][1].append(way)
         else:
             found.append((name, [way], []))
     return [Mistake(name, " ".join(words), tuple(some)) for name, some, words in found]
 
 
-_LOOP = re.compile(r"^for (.+?): (.+(?:\n\| .+)*)\n((?:\S.*\n)+(?:    .*\n)+)", re.MULTILINE)
+_LOOP = re.compile(r"^for (.+?): (.+)\n((?:\S.*\n)+(?:    .*\n)+)", re.MULTILINE)
 
 
 def _repeated(found: re.Match[str]) -> str:
-    names, rows = found[1].split(), re.split(r"\s\| ", found[2])
-    return "".join(_filled(found[3], dict(zip(names, row.split(maxsplit=len(names) - 1), strict=True))) for row in rows)
-
-
-def _filled(text: str, values: Mapping[str, object]) -> str:
-    return re.sub(r"\$(\w+)", lambda found: str(values.get(found[1], found[0])), text)
+    names, rows, text = found[1].split(), found[2].split(" | "), Template(found[3])
+    filled = (zip(names, row.split(maxsplit=len(names) - 1), strict=True) for row in rows)
+    return "".join(text.safe_substitute(dict(values)) for values in filled)
 
 
 @dataclass(frozen=True)
@@ -218,8 +216,3 @@ def _code(text: str) -> Any:
 def ways(mistakes: Sequence[Mistake]) -> Iterator[tuple[Mistake, Edits]]:
     """Each mistake in each way to make it."""
     return ((mistake, way) for mistake in mistakes for way in mistake.ways)
-
-
-def changes_in_place(text: str) -> bool:
-    """Whether code writes into a tensor that it was given."""
-    return re.search(r"\w_\(|inplace=True|[-+*]=", text) is not None

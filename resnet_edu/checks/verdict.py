@@ -10,18 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from resnet_edu.checks import compare, errors, locate, words
-from resnet_edu.checks.candidate import Memory, Run, hold
+from resnet_edu.checks.candidate import Run, hold
 from resnet_edu.checks.diagnosis import Diagnosis, Verdict, failed, passed
 from resnet_edu.checks.effects import Effect, judge_effect
 from resnet_edu.checks.learner import LearnerError, Seen, attempt, observe, unwrapped
 from resnet_edu.checks.search import Candidate
-from resnet_edu.checks.sentences import said
-from resnet_edu.checks.source import Case, Contract, changes_in_place
+from resnet_edu.checks.source import Case, Contract
 
 _randn, _manual_seed = torch.randn, torch.manual_seed
-
-#: How many numbers the results of candidates may hold that are remembered.
-NUMBERS = 60_000_000
 
 
 @dataclass
@@ -31,21 +27,16 @@ class Trial:
     case: Case
     seen: Seen
     module: nn.Module
-    room: list[int]  # how many numbers may still be remembered, in all cases together
 
     def __post_init__(self) -> None:
         seen, self.call, self.place = self.seen, self.case.call, f"in `{self.case.call}`"
         self.trouble, self.functions, self.is_long = seen.trouble, seen.functions(), len(seen.steps) > 30
-        self.memories = [Memory(x, self.room) for x in seen.inputs]
         number = min(len(seen.outputs), len(seen.inputs) - 1) if seen.trouble is not None else 0
         self.shows = f"It shows {self.place} on an input of shape {words.shape(seen.inputs[number].shape)}."
 
-    def hold(self, make: Callable[..., Any], text: str, prefer: int, located: bool) -> Run:
+    def hold(self, make: Callable[..., Any], prefer: int, located: bool) -> Run:
         """How a candidate fares under the learner's weights."""
-        kept = [None] * len(self.memories) if changes_in_place(text) else self.memories
-        run = hold(make, self.case.args, self.seen, kept, prefer, located)
-        run.text = text
-        return run
+        return hold(make, self.case.args, self.seen, prefer, located)
 
 
 def judge(contract: Contract, theirs: Any) -> Verdict:
@@ -59,9 +50,8 @@ def judge(contract: Contract, theirs: Any) -> Verdict:
     if isinstance(contract, Effect):
         return judge_effect(contract, theirs)
     trials: list[Trial] = []
-    room = [NUMBERS]
     for case in contract.cases:
-        trial = _trial(contract, theirs, case, room)
+        trial = _trial(contract, theirs, case)
         if isinstance(trial, dict):
             return trial
         trials.append(trial)
@@ -76,7 +66,7 @@ def judge(contract: Contract, theirs: Any) -> Verdict:
     return failed(f"{before}{spoiled[0]}", *verdict["mistakes"], spoiled[1])
 
 
-def _trial(contract: Contract, theirs: Any, case: Case, room: list[int]) -> Trial | Verdict:
+def _trial(contract: Contract, theirs: Any, case: Case) -> Trial | Verdict:
     try:
         module = attempt("construct", lambda: theirs(*case.args))
         if not isinstance(module, nn.Module):
@@ -94,10 +84,10 @@ def _trial(contract: Contract, theirs: Any, case: Case, room: list[int]) -> Tria
     if seen.unregistered:
         unit = seen.unregistered[0]
         layer = {"conv": "a convolution", "bn": "a batch norm", "linear": "a linear layer"}[unit.kind]
-        return failed(*said("weights-not-registered", call=case.call, layer=layer, at=words.at(unit.line)))
+        return failed(*words.said("weights-not-registered", call=case.call, layer=layer, at=words.at(unit.place)))
     if seen.trouble is not None and errors.meaning(seen.trouble) == "fixed-type":
         return failed(*errors.raised(seen.trouble, case.call, contract.signature))
-    return Trial(case, seen, module, room)
+    return Trial(case, seen, module)
 
 
 @dataclass
@@ -111,7 +101,7 @@ class _Diagnosis(Diagnosis):
         seen = self.trials[self.order[0]].seen
         if seen.trouble is not None and seen.trouble.doing == "forward" and seen.trouble.failed is None:
             return 0
-        return 1 if seen.other_norm is not None or any(not compare.finite(out) for out in seen.outputs) else 3
+        return 1 if seen.other_norm is not None or any(not compare.same(out, out) for out in seen.outputs) else 3
 
     def unnamed(self, candidate: Candidate, order: Sequence[int]) -> Verdict:
         """What can be seen directly, or where the numbers part."""
@@ -124,16 +114,16 @@ class _Diagnosis(Diagnosis):
             return failed(*errors.raised(seen.trouble, trial.call, self.contract.signature, cure))
         what, told = run.differs, None
         if seen.other_norm is not None:
-            told = said("other-normalization", norm=seen.other_norm)
-        elif not all(compare.finite(out) for out in seen.outputs):
-            told = said("not-finite", call=trial.call)
+            told = words.said("other-normalization", norm=seen.other_norm)
+        elif not all(compare.same(out, out) for out in seen.outputs):
+            told = words.said("not-finite", call=trial.call)
         told = told or locate.extra(trial.call, run, seen)
         if what in {"output", "training-differs", "random-in-training"}:
             told = told or locate.foreign(run, seen) or locate.shares(run, seen)
         if what == "output" and ("state-between-calls", False) in seen.observed:
             what = "state-between-calls"
         if told is None and what not in {None, "output", "trouble"}:
-            told = said(what)
+            told = words.said(what)
         if told is not None:
             return failed(f"{told[0]}\nIt shows in `{trial.call}`.", told[1])
         return failed(*locate.first_difference(trial.call, run, self.contract.source, seen))
@@ -144,7 +134,7 @@ def _overwritten(contract: Contract, trials: Sequence[Trial]) -> tuple[str, ...]
     for trial in trials:
         if trial.seen.spoiled is not None:
             text, name = errors.raised(trial.seen.spoiled, trial.call, contract.signature)
-            lines = [step.line for step in trial.seen.steps if re.search("[a-z]_$|^__i", step.function)]
+            lines = [step.place for step in trial.seen.steps if re.search("[a-z]_$|^__i", step.function)]
             return text + ("" if "\nLine " in text else words.at(*lines[-1:])), name
     return ()
 
@@ -156,7 +146,7 @@ def _beyond_numbers(contract: Contract, theirs: Any, trials: Sequence[Trial]) ->
         seen = {"unused-weights": trial.seen.unused(), "weights-frozen": frozen, "fixed-type": _fixed_type(trial)}
         for name, names in seen.items():
             if names:
-                return failed(*said(name, call=trial.call, names=words.code(names)))
+                return failed(*words.said(name, call=trial.call, names=words.code(names)))
     return passed(contract.passed + _not_refused(contract, theirs))
 
 

@@ -7,21 +7,31 @@ inside an ``nn.Sequential`` all look the same from there.
 import sys
 import sysconfig
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-Place = tuple[str, int]  # a file and a line
+
+class Place(NamedTuple):
+    """A line of code, and the whole numbers that it knows, such as the block's."""
+
+    file: str = ""
+    line: int = 0  # none
+    numbers: Mapping[str, int] = {}
+
+
+NOWHERE = Place()
 
 # This package and torch: not the learner's code.
 _ROOMS = (str(Path(__file__).parent.parent), str(Path(torch.__file__).parent))
 _CHECKS = str(Path(__file__).parent)
-_PYTHON = sysconfig.get_paths()["stdlib"]
+_ELSEWHERE = (*_ROOMS, sysconfig.get_paths()["stdlib"], "<frozen", "<string>")  # the last: what dataclasses write
 
 # The functions that use weights, held since import: their arguments, and what these are by default.
 STATISTICS = ("running_mean", "running_var")
@@ -31,7 +41,6 @@ _CONV = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 _NORM = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
 _WEIGHTED: dict[Any, tuple[tuple[str, ...], tuple[Any, ...]]] = {
     F.conv2d: (_CONV, (None, None, None, 1, 0, 1, 1)),
-    torch.conv2d: (_CONV, (None, None, None, 1, 0, 1, 1)),
     F.linear: (("input", "weight", "bias"), (None, None, None)),
     F.batch_norm: (_NORM, (None, None, None, None, None, False, 0.1, 1e-5)),
 }
@@ -61,7 +70,7 @@ class Unit:
     weights: dict[str, Tensor]  # by the argument in whose place they stand
     settings: dict[str, Any] = field(default_factory=dict)
     taken: Tensor | None = None  # what it was given first
-    line: Place | None = None
+    place: Place = NOWHERE
     calls: int = 0
 
     @property
@@ -82,11 +91,13 @@ class Unit:
 
 @dataclass
 class Call:
-    """A call of a function of torch: its name, the tensors it was given, whether an earlier call used its weights."""
+    """A call of a function of torch, and the tensors that it was given."""
 
     function: str
     inputs: list[Tensor]
-    again: bool
+    arguments: dict[str, Any]  # of a layer, by name
+    unit: Unit | None = None  # the layer of the learner's whose weights it used
+    again: bool = False  # whether an earlier call used them
 
     @property
     def kind(self) -> str:
@@ -94,12 +105,13 @@ class Call:
         return _KINDS.get(self.function, self.function)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Step(Call):
-    """One that made a tensor, and where in the code."""
+    """One that made a tensor, where in the code, and which of the learner's steps made the same."""
 
     made: Tensor
-    line: Place | None
+    place: Place
+    found: int | None = None
 
 
 class Watch(TorchFunctionMode):
@@ -120,32 +132,37 @@ class Watch(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        call = Call(name_of(func), list(tensors_in((*args, *kwargs.values()))), False)
-        own = bound(func, args, kwargs)
-        if own:
-            call.again = self._note(call.kind, own)
+        call = Call(name_of(func), list(tensors_in((*args, *kwargs.values()))), bound(func, args, kwargs))
         try:
+            if call.arguments:
+                args, kwargs = self.layer(call, args, kwargs)
             out = func(*args, **kwargs)
         except BaseException:
             self.failed = call
             raise
-        if isinstance(out, Tensor) and call.inputs and call.function not in QUIET:
-            self.steps.append(Step(call.function, call.inputs, call.again, out.detach().clone(), _line()))
+        if isinstance(out, Tensor) and call.inputs and call.function not in _QUIET:
+            self.step(call, out)
         return out
 
-    def _note(self, kind: str, own: dict[str, Any]) -> bool:
-        """Write down a layer's call, and say whether an earlier one had used its weights."""
-        taken = own.pop("input")
-        taken = taken.detach().clone() if isinstance(taken, Tensor) else None
-        weights = {name: own.pop(name) for name in STARTS if name in own}
-        unit = Unit(kind, {name: t for name, t in weights.items() if t is not None}, own, taken, _line())
-        known = self.units.setdefault((kind, id(unit.weight)), unit)
-        known.calls += 1
-        return known is not unit
+    def layer(self, call: Call, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """Write down the layer of a call that is about to use its weights; the arguments to call it with."""
+        own = call.arguments
+        weights = {name: own[name] for name in STARTS if own.get(name) is not None}
+        settings = {name: value for name, value in own.items() if name not in {"input", *STARTS}}
+        taken = own["input"].detach().clone() if isinstance(own["input"], Tensor) else None
+        unit = Unit(call.kind, weights, settings, taken, place())
+        call.unit = self.units.setdefault((unit.kind, id(unit.weight)), unit)
+        call.unit.calls += 1
+        call.again = call.unit is not unit
+        return args, kwargs
+
+    def step(self, call: Call, out: Tensor) -> None:
+        """Write down a call that made a tensor."""
+        self.steps.append(Step(**vars(call), made=out.detach().clone(), place=place()))
 
 
 # Looking at a tensor makes none.
-QUIET = {"__get__", "__set__", "size", "dim", "numel", "detach", "clone", "double", "to", "float", "item", "__bool__"}
+_QUIET = {"__get__", "__set__", "size", "dim", "numel", "detach", "clone", "double", "to", "float", "item", "__bool__"}
 
 
 def tensors_in(values: Any) -> Any:
@@ -157,28 +174,26 @@ def tensors_in(values: Any) -> Any:
             yield from tensors_in(value)
 
 
-def caller() -> Any:
-    """The innermost frame that is neither torch's nor ours, if the check has called one."""
+def place() -> Place:
+    """The innermost line that is run and is neither torch's nor ours, if the check has called it."""
     frame: Any = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith(_CHECKS):
         frame = frame.f_back
     while frame is not None and frame.f_code.co_filename.startswith(_ROOMS):
         frame = frame.f_back
         if frame is not None and frame.f_code.co_filename.startswith(_CHECKS):
-            return None  # further out stands whoever called the check
-    return frame
+            return NOWHERE  # further out stands whoever called the check
+    if frame is None:
+        return NOWHERE
+    numbers = {name: value for name, value in frame.f_locals.items() if isinstance(value, int)}
+    return Place(frame.f_code.co_filename, frame.f_lineno, numbers)
 
 
-def _line() -> Place | None:
-    frame = caller()
-    return None if frame is None else (frame.f_code.co_filename, int(frame.f_lineno))
-
-
-def where(error: BaseException) -> Place | None:
+def where(error: BaseException) -> Place:
     """The last line of code that is neither torch's nor ours that an error passed through."""
     frames = [
-        (frame.filename, frame.lineno or 0)
+        Place(frame.filename, frame.lineno or 0)
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((*_ROOMS, _PYTHON, "<frozen")) and "site-packages" not in frame.filename
+        if not frame.filename.startswith(_ELSEWHERE) and "site-packages" not in frame.filename
     ]
-    return frames[-1] if frames else None
+    return frames[-1] if frames else NOWHERE

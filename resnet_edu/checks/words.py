@@ -1,15 +1,40 @@
-"""The sentences that checks share: what was handed over, where in the learner's code, what differs in a call."""
+"""The words that checks share: the sentences of all of them, what was handed over, where in the code, what differs.
 
+The sentences stand in ``sentences.txt``, in rows. A row has the name of a mistake (- if none), or several, and below
+them our words. With a kind of error and a pattern of what Python or torch says it is told of such an error, the first
+that fits. Then {1} is the first group of the pattern, and a row speaks only where all that it mentions is known.
+"""
+
+import builtins
 import inspect
 import linecache
 import re
 from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from resnet_edu.checks.sentences import said
-from resnet_edu.checks.watch import Place
+from resnet_edu.checks.watch import NOWHERE, Place
+
+
+@cache
+def sentences() -> list[tuple[str, type[BaseException] | None, str, str]]:
+    """Name, kind of error and pattern (or none), words."""
+    table = Path(__file__).with_name("sentences.txt").read_text(encoding="utf-8")
+    return [
+        (name, getattr(builtins, kind.strip(), None), pattern[1:], " ".join(words.split()))
+        for heads, words in re.findall(r"((?:^\S.*\n)+)((?:^    .*\n)+)", table, re.MULTILINE)
+        for name, _, rest in (head.partition(":") for head in heads.splitlines())
+        for kind, _, pattern in [rest.partition(":")]
+    ]
+
+
+def said(name: str, /, **values: Any) -> tuple[str, str]:
+    """What to say of something seen directly, and its name."""
+    words = next(words for row, kind, _, words in sentences() if row == name and kind is None)
+    return words.format(**values), name
 
 
 def shape(of: Iterable[int]) -> str:
@@ -46,13 +71,10 @@ def _a(thing: Any) -> str:
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
-def at(place: Place | None = None) -> str:
+def at(place: Place = NOWHERE) -> str:
     """A sentence that points at the line, if it is the learner's."""
-    if place is None:
-        return ""
-    file, line = place
-    text = linecache.getline(file, line).strip()
-    return f"\nLine {line}: `{text}`" if text else f"\nLine {line}."
+    text = linecache.getline(place.file, place.line).strip()
+    return f"\nLine {place.line}: `{text}`" if text else f"\nLine {place.line}." if place.line else ""
 
 
 def unequal(a: tuple[int, ...], b: tuple[int, ...]) -> str:

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from resnet_edu import checks
-from resnet_edu.checks import learner, sandbox, search
+from resnet_edu.checks import learner, sandbox, search, watch
 from resnet_edu.checks.contracts import CONTRACTS
 from resnet_edu.checks.search import Search
 from resnet_edu.checks.verdict import Trial
@@ -234,9 +234,9 @@ def test_weights_are_paired_by_the_numbers_that_they_were_given():
     module = Block(6, 6).double()
     module.norm1, module.norm2 = module.norm2, module.norm1  # another order of registration
     seen = learner.observe(module, [torch.randn(3, 6, 9, 8, dtype=torch.float64)])
-    search = Search(contract, [Trial(contract.cases[0], seen, module, [0])])
+    search = Search(contract, [Trial(contract.cases[0], seen, module)])
     run = search.located(search.plain, 0)
-    paired = [made.unit.weight for made in run.made if made.unit is not None]
+    paired = [step.unit.weight for step in run.steps if step.unit is not None]
     layers = (module.first, module.norm1, module.second, module.norm2)  # in the order in which they run
     assert len(paired) == len(layers)
     assert all(weight is layer.weight for weight, layer in zip(paired, layers, strict=True))
@@ -252,3 +252,11 @@ def test_code_that_always_stops_with_an_error_never_passes():
     feedback = checks.basic_block(NoStatistics)
     assert not feedback.passed
     assert "batch-norm-without-statistics" in feedback.mistakes
+
+
+def test_a_line_that_python_wrote_itself_is_not_the_learners():
+    namespace = {}
+    exec("def __init__(): raise KeyError", namespace)  # as in a dataclass
+    with pytest.raises(KeyError) as raised:
+        namespace["__init__"]()
+    assert watch.where(raised.value).file == __file__

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from resnet_edu.checks import compare
 from resnet_edu.checks.contracts.models import model_after, state_of
 from resnet_edu.checks.effects import Effect, Outcome
-from resnet_edu.checks.sentences import said
 from resnet_edu.checks.source import Mistake
+from resnet_edu.checks.words import said
 
 REFERENCE = """
 def init_weights(model):
@@ -86,7 +86,7 @@ def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcom
     before = state_of(model)
     model, found = model_after(model, before, function(model))
     after = state_of(model)
-    if not all(compare.finite(t) for t in after.values()):
+    if not all(compare.same(t, t) for t in after.values()):
         return found | {"the numbers": "not finite"}
     changed = {
         name.rpartition(".")[0] for name in after if name in before and not compare.same(after[name], before[name])

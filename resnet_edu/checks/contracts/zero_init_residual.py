@@ -15,8 +15,8 @@ from resnet_edu.blocks import BasicBlock, Bottleneck
 from resnet_edu.checks import compare
 from resnet_edu.checks.contracts.models import model_after, randomized, state_of
 from resnet_edu.checks.effects import Effect, Outcome
-from resnet_edu.checks.sentences import said
 from resnet_edu.checks.source import Mistake
+from resnet_edu.checks.words import said
 from resnet_edu.resnet import ResNet
 
 REFERENCE = """
