@@ -128,7 +128,8 @@ class _Watch(TorchFunctionMode):
         self.running: list[tuple[nn.Module, int]] = []  # outermost first, with the number of rows before it
         shape = tuple(x.shape[1:])
         self.image = _Row("image", "image", [], shape, shape, 1)
-        _put(x, _Mark(self.run, self.image, image_view(x.shape)))
+        self.pixels = image_view(x.shape)
+        _put(x, _Mark(self.run, self.image, self.pixels))
 
     # -- modules ------------------------------------------------------------------------------------
 
@@ -245,10 +246,9 @@ class _Watch(TorchFunctionMode):
         return x.is_floating_point() and not any(x is buffer for buffer in self.model.buffers())
 
     def guess(self, tensor: Tensor) -> _Mark:
-        """It probably comes from the last row."""
+        """It probably comes from the last row; what it sees nobody knows."""
         row = self.rows[-1] if self.rows else self.image
-        view = fields.plain_view((row.side, row.side), tensor.shape)
-        return _Mark(self.run, row, view)
+        return _Mark(self.run, row, fields.unknown([self.pixels], tensor.shape))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

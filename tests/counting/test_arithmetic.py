@@ -17,7 +17,7 @@ from torchinfo.layer_info import LayerInfo
 from resnet_edu.blocks import BLOCKS
 from resnet_edu.counting.arithmetic import block_steps, conv_out, steps
 from resnet_edu.counting.graph import by_block, by_layer
-from resnet_edu.counting.recipes import Recipe, recipe
+from resnet_edu.counting.recipes import EXPANSION, Recipe, recipe
 from resnet_edu.counting.steps import Step
 from resnet_edu.counting.trace import trace
 from resnet_edu.zoo import build
@@ -334,3 +334,10 @@ def test_a_block_without_arguments_is_the_first_of_resnet_18():
         (step.operation, step.output) for step in first
     ]
     assert block_steps()[0].input == first[0].input == (64, 56, 56)
+
+
+@pytest.mark.parametrize("block", EXPANSION)
+def test_a_block_gives_as_many_channels_as_its_expansion_says(block):
+    rows = steps(Recipe(block, (1, 1), (16, 24), "cifar"))
+    before_the_pool = next(row for row in rows if row.operation == "average pool").input
+    assert before_the_pool[0] == 24 * EXPANSION[block]

@@ -357,6 +357,35 @@ def test_a_trip_through_numpy_is_noticed():
     assert "in numpy" in steps.remarks[0]
 
 
+def test_what_comes_from_nowhere_may_see_the_whole_image():
+    model = Net(
+        lambda s, x: s.b(torch.from_numpy(s.a(torch.from_numpy(x.numpy().cumsum(2))).numpy() * 2)),
+        a=nn.Conv2d(3, 4, 3),
+        b=nn.Conv2d(4, 2, 1),
+    )
+    assert [(step.room, step.receptive_field, step.reads) for step in trace(model, (3, 6, 5))] == [
+        ("a", 6, (1,)),
+        ("b", 6, (1,)),
+    ]
+
+
+def test_a_module_of_ones_own_that_changes_nothing_leaves_no_row_and_torchs_does():
+    class Same(nn.Module):
+        def forward(self, x):
+            return x.view(x.shape)
+
+    class Outer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Dropout()
+
+        def forward(self, x):
+            return x.view(x.shape)
+
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), Same(), nn.Dropout(), Outer())
+    assert [step.operation for step in trace(model, (3, 4, 4))] == ["conv 1×1", "Dropout"]
+
+
 def test_a_module_that_computes_where_nobody_looks_is_a_row_of_its_first_input():
     class Outside(nn.Module):
         def forward(self, large, small):
