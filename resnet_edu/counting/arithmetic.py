@@ -195,9 +195,8 @@ def _conv(
     """A convolution, its batch norm, and with a name for it the ReLU behind them."""
     shape, field, jump = at
     in_channels, height, width = shape
-    if stride != 1:
-        # ⌊(H + 2·⌊k/2⌋ − k)/s⌋ + 1 with an odd kernel k: the padding takes back what the kernel takes.
-        height, width = (height - 1) // stride + 1, (width - 1) // stride + 1
+    # ⌊(H + 2·⌊k/2⌋ − k)/s⌋ + 1 with an odd kernel k: the padding takes back what the kernel takes.
+    height, width = (height - 1) // stride + 1, (width - 1) // stride + 1
     output = (out_channels, height, width)
     weights = kernel * kernel * in_channels * out_channels
     field += (kernel - 1) * jump

@@ -189,9 +189,7 @@ class Call:
         place = 3 if self.name.startswith("lp") else 2
         given = self.argument(place, "stride")
         return (
-            self.kernel(count)
-            if given is None or given == [] or given == ()
-            else self.spread(place, "stride", count)
+            self.kernel(count) if given is None or given == [] or given == () else self.spread(place, "stride", count)
         )
 
     def multiply_adds(self, output: Tensor) -> int | None:

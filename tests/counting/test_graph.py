@@ -354,6 +354,15 @@ def test_a_part_of_a_network_is_the_same_rows_as_in_the_network():
     assert [s.kind for s in alone] == [s.kind for s in inside] == ["projection", "identity", "identity", "identity"]
 
 
+def test_without_sums_layers_have_the_blocks_that_their_rooms_name():
+    parts = graph.parts(arithmetic.steps("plain18"))
+    assert [(part.name, [block.room for block in part.blocks]) for part in parts] == [
+        ("stem", []),
+        *((f"layer{n}", [f"layer{n}.0", f"layer{n}.1"]) for n in range(1, 5)),
+        ("head", []),
+    ]
+
+
 def test_summed_rows_say_what_they_read():
     row = Step("a", "conv 3×3", (1, 4, 4), (1, 4, 4), 9, 144, 3, learned=True)
     steps = [row, row._replace(room="b"), row._replace(room="c", reads=(2,))]

@@ -386,6 +386,25 @@ def test_a_module_of_ones_own_that_changes_nothing_leaves_no_row_and_torchs_does
     assert [step.operation for step in trace(model, (3, 4, 4))] == ["conv 1×1", "Dropout"]
 
 
+def test_two_rows_that_look_alike_are_two():
+    """One ReLU that is called twice, and a module that reads both of its rows."""
+
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.ones(3, 1, 1))
+
+        def forward(self, left, right):
+            return torch.relu(left) * right * self.w
+
+    model = Net(lambda s, x: s.scaled(s.relu(x), s.relu(x)), relu=nn.ReLU(), scaled=Scaled())
+    assert [(step.room, step.reads) for step in trace(model, (3, 4, 4))] == [
+        ("relu", (1,)),
+        ("relu", (2,)),
+        ("scaled", (2, 1)),
+    ]
+
+
 def test_a_module_that_computes_where_nobody_looks_is_a_row_of_its_first_input():
     class Outside(nn.Module):
         def forward(self, large, small):
