@@ -359,14 +359,43 @@ def test_a_trip_through_numpy_is_noticed():
 
 def test_what_comes_from_nowhere_may_see_the_whole_image():
     model = Net(
-        lambda s, x: s.b(torch.from_numpy(s.a(torch.from_numpy(x.numpy().cumsum(2))).numpy() * 2)),
+        lambda s, x: s.b(torch.from_numpy(s.norm(s.a(torch.from_numpy(x.numpy().cumsum(2)))).numpy() * 2)),
         a=nn.Conv2d(3, 4, 3),
+        norm=nn.BatchNorm2d(4),
         b=nn.Conv2d(4, 2, 1),
     )
     assert [(step.room, step.receptive_field, step.reads) for step in trace(model, (3, 6, 5))] == [
         ("a", 6, (1,)),
+        ("norm", 6, (1,)),
         ("b", 6, (1,)),
     ]
+
+
+def test_the_largest_numbers_are_a_row_also_where_their_places_come_with_them():
+    steps = trace(Net(lambda s, x: 2 * x.max(2).values), (3, 4, 4))
+    assert [step.operation for step in steps] == ["max", "× constant"]
+    places = Net(lambda s, x: x.index_select(1, s.w.argmax()[None]), w=nn.Parameter(torch.rand(3)))
+    steps = trace(places, (3, 4, 4))
+    assert [step.parameters for step in steps] == [0]
+    assert list(steps.unread.values()) == [3], "a place is no number that anybody learns through"
+
+
+def test_what_two_modules_share_and_nobody_reads_is_unread_once():
+    shared = nn.Linear(4, 5, bias=False)
+    other = nn.Linear(4, 5, bias=False)
+    other.weight = shared.weight
+    steps = trace(Net(lambda s, x: 2 * x, one=shared, other=other), (3, 4, 4))
+    assert steps.unread == {"one": 20}
+
+
+def test_a_padding_without_a_stride_has_none_in_its_name():
+    class Pad(nn.Module):
+        operation = "zero-pad"
+
+        def forward(self, x):
+            return F.pad(x, (0, 0, 0, 0, 0, 3))
+
+    assert [step.operation for step in trace(nn.Sequential(Pad()), (3, 4, 4))] == ["zero-pad"]
 
 
 def test_a_module_of_ones_own_that_changes_nothing_leaves_no_row_and_torchs_does():
