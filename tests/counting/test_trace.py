@@ -548,6 +548,28 @@ def test_a_part_that_is_compiled_is_seen_through():
     assert not asked, "watching it compiled it"
 
 
+def test_a_module_that_was_compiled_in_its_place_is_watched_as_it_was_and_stays_compiled():
+    asked: list[int] = []
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        asked.append(1)
+        return graph.forward
+
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())
+    model[0].compile(backend=backend)
+    compiled = model[0]._compiled_call_impl
+    assert [step.operation for step in trace(model, (3, 4, 4))] == ["conv 1×1", "ReLU"]
+    assert not asked, "watching it compiled it"
+    assert model[0]._compiled_call_impl is compiled
+    assert model[1]._compiled_call_impl is None
+
+
+def test_a_join_is_a_row_of_its_first_input():
+    model = Net(lambda s, x: torch.cat([s.a(x), x], 1), a=nn.Conv2d(3, 5, 1))
+    row = trace(model, (3, 4, 6))[-1]
+    assert (row.input, row.output) == ((5, 4, 6), (8, 4, 6))
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_a_script_is_refused_in_a_sentence_wherever_it_stands():
     with warnings.catch_warnings():
