@@ -160,6 +160,17 @@ def test_without_a_direction_the_first_one_is_meant(join: Callable[..., Any]) ->
     assert trace(model, (1, 9, 9))[-1].receptive_field == 3
 
 
+@pytest.mark.parametrize("join", [torch.stack, torch.cat])
+@pytest.mark.parametrize("direction", [{}, {"dim": 1}, {"axis": 2}, {"dim": -1}])
+def test_a_join_has_the_sizes_of_its_output(join: Callable[..., Any], direction: dict[str, int]) -> None:
+    parts = [torch.zeros(2, 3, 4, 5), torch.zeros(2, 3, 4, 5)]
+    out = join(parts, **direction)
+    views = [fields.image_view((2, 3, 4, 5))] * 2
+    view = Call(join.__name__, (parts,), direction, parts, views).seen_by(out)
+    assert tuple(fields._size(dim) for dim in view.dims) == tuple(out.shape)
+    assert view.field == (1, 1)
+
+
 def test_a_function_without_a_word_of_its_own_has_its_name_without_strokes() -> None:
     assert Call("pixel_shuffle", (IMAGE, 3), {}, [IMAGE], []).word(learned=False) == ("pixel shuffle", False)
 

@@ -363,6 +363,20 @@ def test_without_sums_layers_have_the_blocks_that_their_rooms_name():
     ]
 
 
+def test_a_block_without_a_shortcut_stands_between_those_that_have_one_also_at_the_top():
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+
+        def forward(self, x):
+            return x + self.b(self.a(x))
+
+    plain = nn.Sequential(nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1))
+    parts = graph.parts(trace(nn.Sequential(Residual(), plain, Residual()), (4, 6, 6)))
+    assert [block.room for part in parts for block in part.blocks] == ["0", "1", "2"]
+
+
 def test_summed_rows_say_what_they_read():
     row = Step("a", "conv 3×3", (1, 4, 4), (1, 4, 4), 9, 144, 3, learned=True)
     steps = [row, row._replace(room="b"), row._replace(room="c", reads=(2,))]
